@@ -1,0 +1,111 @@
+"""The codes that the node speaks: quantities, units, derivations, methods, findings.
+
+Sources: DICOM PS3.16 context groups as pydicom carries them; IBSI tags; UCUM as DICOM writes it; and the private
+scheme 99HER2NODE for what no public scheme names. An estimate of HER-2 positivity is never coded with a concept of a
+tissue test: LOINC 48676-1 and the NCIt HER2 codes name laboratory results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PRIVATE_SCHEME = "99HER2NODE"
+PRIVATE_SCHEME_NAME = "her2node private codes"
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded concept: CodeValue, CodingSchemeDesignator, CodeMeaning (PS3.3 section 8)."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"value": self.value, "scheme": self.scheme, "meaning": self.meaning}
+
+
+def _private(value: str, meaning: str) -> Code:
+    return Code(value, PRIVATE_SCHEME, meaning)
+
+
+class Unit:
+    """UCUM units as DICOM writes them."""
+
+    HU = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
+    MM = Code("mm", "UCUM", "millimeter")
+    MM2 = Code("mm2", "UCUM", "square millimeter")
+    MM3 = Code("mm3", "UCUM", "cubic millimeter")
+    ONE = Code("1", "UCUM", "no units")
+
+
+class Quantity:
+    """What is measured."""
+
+    ATTENUATION = Code("112031", "DCM", "Attenuation Coefficient")
+    ATTENUATION_DIFFERENCE = Code("442707000", "SCT", "Difference in attenuation")
+    VOLUME = Code("118565006", "SCT", "Volume")
+    MESH_VOLUME = Code("RNU0", "IBSI", "Volume of Mesh")
+    DIAMETER_3D = Code("L0JK", "IBSI", "Maximum 3D Diameter of a Mesh")
+    LONG_AXIS = Code("103339001", "SCT", "Long axis")
+    SHORT_AXIS = Code("103340004", "SCT", "Short axis")
+    PROBABILITY = _private("P-HER2POS", "Estimated probability of HER2 positivity")
+
+
+class Derivation:
+    """How a single value was had from many (CID 7464)."""
+
+    MEAN = Code("373098007", "SCT", "Mean")
+    STANDARD_DEVIATION = Code("386136009", "SCT", "Standard Deviation")
+    MINIMUM = Code("255605001", "SCT", "Minimum")
+    MAXIMUM = Code("56851009", "SCT", "Maximum")
+    MEDIAN = Code("373099004", "SCT", "Median")
+
+
+class Method:
+    """By which method."""
+
+    VOXEL_SUM = Code("126030", "DCM", "Sum of segmented voxel method for volume")
+    SD_N_MINUS_1 = _private("SD-N1", "Standard deviation with divisor n-1")
+    PERCENTILE_LINEAR = _private("PCT-R7", "Percentile by linear interpolation (Hyndman-Fan type 7)")
+    IN_SLICE = _private("AXES-SLICE", "Longest in-slice diameter and its longest perpendicular (RECIST style)")
+    MESH = _private("MESH-MC", "Marching cubes mesh at 0.5 of the voxel mask")
+
+
+class Phase:
+    """CT contrast phases: DICOM has no context group for them."""
+
+    PLAIN = _private("PH-PLAIN", "Plain (unenhanced) phase")
+    ARTERIAL = _private("PH-ART", "Arterial phase")
+    PORTAL = _private("PH-PV", "Portal venous phase")
+    EQUILIBRIUM = _private("PH-EQ", "Equilibrium phase")
+    UNSPECIFIED = _private("PH-UNSPEC", "Contrast phase not specified")
+
+
+class Estimate:
+    """The estimate and its three values; never positive or negative, which name tissue results."""
+
+    CONCEPT = _private("HER2-EST", "Imaging estimate of HER2 positivity")
+    LIKELY = _private("LIKELY", "HER2 positivity likely by imaging estimate")
+    INDETERMINATE = _private("INDETERMINATE", "Imaging estimate indeterminate")
+    UNLIKELY = _private("UNLIKELY", "HER2 positivity unlikely by imaging estimate")
+
+
+class Anatomy:
+    """Where."""
+
+    STOMACH = Code("69695003", "SCT", "Stomach")
+    LIVER = Code("10200004", "SCT", "Liver")
+    AORTA = Code("15825003", "SCT", "Aorta")
+
+
+class Finding:
+    """What a segment or a measurement group is about."""
+
+    ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+    PRIMARY_NEOPLASM = Code("372087000", "SCT", "Neoplasm, Primary")
+
+
+def percentile_modifier(percent: int) -> Code:
+    """The derivation 'n-th percentile'; DICOM has none, so the code is private: (PCTL-25, 99HER2NODE, ...)."""
+    return _private(f"PCTL-{percent:02d}", f"Percentile {percent}")

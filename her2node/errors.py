@@ -1,0 +1,237 @@
+"""Every error of the node, drawn on one screen.
+
+Three trunks, because three different things follow:
+
+- ``Refused``: an answer. The input does not permit what was asked; trying again changes nothing.
+- ``Transient``: try again later. A peer, a disk or a broker is away.
+- ``Broken``: ours to mend. Something that cannot be happened.
+
+The first line of a class's docstring is its message; the detail given when it is raised names the thing.
+``reason`` is the class's name in kebab case and is what ledger, report and log call it.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+class Her2nodeError(Exception):
+    """Something went wrong."""
+
+    remedy: str = ""
+
+    def __init__(self, detail: str = "", *, remedy: str = "") -> None:
+        self.detail = detail
+        if remedy:
+            self.remedy = remedy
+        super().__init__(detail)
+
+    @property
+    def reason(self) -> str:
+        """The error's name as ledger, log and report print it, e.g. ``gantry-tilt``."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", type(self).__name__).lower()
+
+    def __str__(self) -> str:
+        message = (type(self).__doc__ or type(self).__name__).strip().splitlines()[0].rstrip(".")
+        return f"{message}: {self.detail}" if self.detail else message
+
+
+# --- Refused: an answer ------------------------------------------------------------------------------------
+
+
+class Refused(Her2nodeError):
+    """The input does not permit this."""
+
+
+class SettingsRefused(Refused):
+    """The settings cannot be used."""
+
+
+class InstanceUnreadable(Refused):
+    """The object cannot be read as DICOM."""
+
+
+class MissingAttribute(Refused):
+    """An attribute that this needs is absent or empty."""
+
+
+class InvalidAttribute(Refused):
+    """An attribute has a value that cannot be right."""
+
+
+class ConflictingIdentity(Refused):
+    """The objects of one study name different patients."""
+
+
+class MixedStudies(Refused):
+    """The objects belong to more than one study."""
+
+
+class EmptyStudy(Refused):
+    """There is no object that can be read."""
+
+
+# geometry and calibration of images
+class NoFrameOfReference(Refused):
+    """The images name no frame of reference, so nothing can be placed in the patient."""
+
+
+class GantryTilt(Refused):
+    """The slices are sheared against their normal (gantry tilt)."""
+
+
+class MissingSlices(Refused):
+    """Slices are missing from the stack."""
+
+
+class UnevenSpacing(Refused):
+    """The slices are not evenly spaced."""
+
+
+class MixedOrientations(Refused):
+    """The images of the series have different orientations, sizes or pixel spacings."""
+
+
+class DuplicateSlices(Refused):
+    """Several images lie at the same place."""
+
+
+class Localizer(Refused):
+    """The series is a localizer and cannot be measured."""
+
+
+class SingleSlice(Refused):
+    """The series has a single slice, so it has no extent along the slices."""
+
+
+class NotCalibrated(Refused):
+    """The stored values cannot be turned into the quantity that the modality promises."""
+
+
+class PixelsUnreadable(Refused):
+    """The pixel data cannot be decoded."""
+
+
+# regions of interest
+class NoRoi(Refused):
+    """No region of interest was given and none can be made."""
+
+
+class EmptyRoi(Refused):
+    """The region of interest has no voxel in this series."""
+
+
+class OtherFrameOfReference(Refused):
+    """The region of interest lies in another frame of reference than the series."""
+
+
+class RoiUnreadable(Refused):
+    """The region of interest cannot be turned into voxels."""
+
+
+class AmbiguousRoi(Refused):
+    """Several regions of interest could be meant."""
+
+
+# quantities, packages, predictions
+class TooFewVoxels(Refused):
+    """The region of interest has too few voxels for this quantity."""
+
+
+class RoleMissing(Refused):
+    """A series that the method needs is not there."""
+
+
+class RoleAmbiguous(Refused):
+    """Several series could play the role."""
+
+
+class InputMissing(Refused):
+    """A value that only a reader knows was not entered."""
+
+
+class OutsideIntendedUse(Refused):
+    """The study lies outside what the package was made for."""
+
+
+class PackageRefused(Refused):
+    """The model package cannot be trusted or used."""
+
+
+class DemonstrationOnly(Refused):
+    """The package holds synthetic weights and runs in demonstration mode only."""
+
+
+class UnknownUnit(Refused):
+    """A unit is not known, so the value cannot be converted."""
+
+
+class NothingToDo(Refused):
+    """No enabled package accepts this study."""
+
+
+# the wire
+class PeerUnknown(Refused):
+    """No peer is configured under this name or AE title."""
+
+
+class AssociationRejected(Refused):
+    """The peer permanently rejected the association."""
+
+
+class SopClassRefused(Refused):
+    """The peer does not accept this SOP class."""
+
+
+class InstanceRejected(Refused):
+    """The peer permanently rejected the object."""
+
+
+class NotFound(Refused):
+    """There is no such thing."""
+
+
+# --- Transient: try again ----------------------------------------------------------------------------------
+
+
+class Transient(Her2nodeError):
+    """This may succeed later."""
+
+
+class PeerAway(Transient):
+    """The peer cannot be reached or broke off."""
+
+
+class PeerBusy(Transient):
+    """The peer is out of resources for the moment."""
+
+
+class OutOfSpace(Transient):
+    """There is too little free space."""
+
+
+class LedgerAway(Transient):
+    """The ledger's database cannot be reached."""
+
+
+class BrokerAway(Transient):
+    """The broker cannot be reached."""
+
+
+class LeaseLost(Transient):
+    """Another process took the work over."""
+
+
+# --- Broken: ours to mend ----------------------------------------------------------------------------------
+
+
+class Broken(Her2nodeError):
+    """The node itself is at fault."""
+
+
+class IllegalTransition(Broken):
+    """The state table does not allow this change."""
+
+
+class WorkedCaseFailed(Broken):
+    """A package does not reproduce its own worked cases."""

@@ -1,0 +1,92 @@
+"""What a package says about a study, or why it says nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from her2node.errors import Refused
+
+
+class Level(StrEnum):
+    """Where a package's numbers come from; printed in every report."""
+
+    PUBLISHED_COMPLETE = "published-complete"
+    """The paper prints the whole model."""
+    PUBLISHED_RECONSTRUCTED = "published-reconstructed"
+    """The model is recovered from printed figures."""
+    PUBLISHED_THRESHOLD = "published-threshold"
+    """A printed cut-off with sensitivity and specificity."""
+    SITE_TRAINED = "site-trained"
+    """Fitted on a site's own cases."""
+    SYNTHETIC_DEMO = "synthetic-demo"
+    """Fitted on digital phantoms: says nothing about patients, refused outside demonstration mode."""
+    MEASURED_ONLY = "measured-only"
+    """A quantity without a rule."""
+
+
+class Category(StrEnum):
+    """The three words of an estimate."""
+
+    LIKELY = "likely"
+    INDETERMINATE = "indeterminate"
+    UNLIKELY = "unlikely"
+
+
+@dataclass(frozen=True)
+class InputUsed:
+    """One input as it went into the model. ``source``: ``measured``, ``entered`` or ``assumed`` (an alternative)."""
+
+    name: str
+    value: float
+    unit: str
+    source: str
+    series_uids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Probability in [0, 1] and its category for one set of inputs."""
+
+    inputs: tuple[InputUsed, ...]
+    probability: float
+    category: Category
+
+
+@dataclass(frozen=True)
+class PackageRef:
+    """Which package: printed in full in every report."""
+
+    name: str
+    version: str
+    level: Level
+    title: str
+    citation: str
+    intended_use: str
+    sha256: str
+    """SHA-256 of package.toml, which holds the hashes of all other files."""
+    reference_test: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A package's answer. One answer when every input is known, else one for each possible value of what a reader
+    has not entered (``open_inputs`` names them). ``flags`` are applicability warnings. ``conflicts`` are statements on
+    contradicting literature. ``roi`` is the tracking id or None."""
+
+    package: PackageRef
+    answers: tuple[Answer, ...]
+    open_inputs: tuple[str, ...]
+    prior: float
+    prior_source: str
+    flags: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    roi: str | None = None
+
+
+@dataclass(frozen=True)
+class NotPredicted:
+    """A package that did not run, and why."""
+
+    package: PackageRef
+    refused: Refused

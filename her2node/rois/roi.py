@@ -1,0 +1,44 @@
+"""A region of interest on the voxels of a volume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from her2node.dicom.codes import Code
+from her2node.volumes.volume import Geometry
+
+
+class RoiOrigin(StrEnum):
+    """Who drew it."""
+
+    SEGMENTATION = "segmentation"
+    """A segment of a DICOM SEG of others."""
+    STRUCTURE_SET = "structure-set"
+    """A region of an RTSTRUCT of others."""
+    MODEL = "model"
+    """A segmenter package of this node."""
+
+
+@dataclass(frozen=True)
+class Roi:
+    """A mask of shape ``geometry.shape``, bool, at least one voxel True.
+
+    ``tracking_uid`` and ``tracking_id`` follow the region through SEG and SR; taken from the SEG where it has them,
+    else derived from the source object and number. ``source_*`` name the object and the segment or ROI number.
+    """
+
+    mask: npt.NDArray[np.bool_] = field(repr=False)
+    geometry: Geometry
+    label: str
+    tracking_uid: str
+    tracking_id: str
+    origin: RoiOrigin
+    source_sop_class_uid: str
+    source_sop_instance_uid: str
+    source_number: int
+    category: Code | None = None
+    type: Code | None = None

@@ -1,0 +1,22 @@
+"""The roles that a series can play."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a series is to the methods. Later issues add perfusion, energies, DWI, DCE and PET."""
+
+    PLAIN = "plain"
+    """CT before contrast."""
+    ARTERIAL = "arterial"
+    """CT in the arterial phase."""
+    PORTAL = "portal"
+    """CT in the portal venous phase."""
+    EQUILIBRIUM = "equilibrium"
+    """CT in the equilibrium (delayed) phase."""
+    CONTRAST_UNSPECIFIED = "contrast-unspecified"
+    """CT with contrast whose phase nothing tells: measured, but no package that needs a phase gets it."""
+    ROI = "roi"
+    """Given regions of interest: SEG or RTSTRUCT."""
