@@ -1,4 +1,8 @@
-"""What every test may use: the shared reference data and the tools of others."""
+"""What every test may use: the shared reference data and the tools of others.
+
+A test that lacks data or a tool skips with the reason. Where the shared data is present, or in CI (``CI`` is set),
+such a skip is a failure: nothing that can be had may go untested.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,16 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(os.environ.get("HER2NODE_SHARED", Path(__file__).resolve().parents[2] / "shared")).resolve()
+SHARED = Path(os.environ.get("HER2NODE_SHARED") or Path(__file__).resolve().parents[2] / "shared").resolve()
+NO_SHARED = "no shared reference data"
+NO_TOOL = "is not installed"
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The shared reference data; a test that needs it skips loudly where it is absent."""
     if not SHARED.is_dir():
-        pytest.skip(f"no shared reference data at {SHARED}: set HER2NODE_SHARED")
+        pytest.skip(f"{NO_SHARED} at {SHARED}: set HER2NODE_SHARED")
     return SHARED
 
 
@@ -25,18 +31,54 @@ def tool(name: str) -> str:
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if not found:
-        pytest.skip(f"{name} is not installed: run `bash tests/run`, which installs it")
+        pytest.skip(f"{name} {NO_TOOL}: run `bash tests/run`, which installs it")
     return found
 
 
 def system_tool(name: str) -> str:
     """Full path of a system tool (DCMTK, Redis, ...), never this environment's program of the same name."""
-    for folder in ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/lib/postgresql/15/bin"):
-        if (Path(folder) / name).exists():
-            return str(Path(folder) / name)
+    postgres = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    for folder in (Path("/usr/bin"), Path("/usr/sbin"), Path("/usr/local/bin"), *postgres):
+        if (folder / name).exists():
+            return str(folder / name)
     scripts = str(Path(sys.executable).parent)
     path = os.pathsep.join(part for part in os.environ.get("PATH", "").split(os.pathsep) if part != scripts)
     found = shutil.which(name, path=path)
     if not found:
-        pytest.skip(f"{name} is not installed: run `bash tests/run` as root, which installs it")
+        pytest.skip(f"{name} {NO_TOOL}: run `bash tests/run` as root, which installs it")
     return found
+
+
+def _forbidden(reason: str) -> bool:
+    lacks_data = NO_SHARED in reason
+    lacks_tool = NO_TOOL in reason
+    return (lacks_data and SHARED.is_dir()) or (bool(os.environ.get("CI")) and (lacks_data or lacks_tool))
+
+
+class Tally:
+    """Counts truth tests, and finds skips that may not be."""
+
+    def __init__(self) -> None:
+        self.truth_passed = 0
+        self.forbidden: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed and "truth" in report.keywords:
+            self.truth_passed += 1
+        if report.skipped and not hasattr(report, "wasxfail"):
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            if _forbidden(reason):
+                self.forbidden.append(f"{report.nodeid}: {reason}")
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.write_line(f"truth tests passed: {self.truth_passed}")
+        for line in self.forbidden:
+            terminalreporter.write_line(f"may not be skipped here: {line}", red=True)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.forbidden and session.exitstatus == 0:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Tally(), "her2node-tally")
