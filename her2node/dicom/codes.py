@@ -68,7 +68,7 @@ class Method:
     VOXEL_SUM = Code("126030", "DCM", "Sum of segmented voxel method for volume")
     SD_N_MINUS_1 = _private("SD-N1", "Standard deviation with divisor n-1")
     PERCENTILE_LINEAR = _private("PCT-R7", "Percentile by linear interpolation (Hyndman-Fan type 7)")
-    IN_SLICE = _private("AXES-SLICE", "Longest in-slice diameter and its longest perpendicular (RECIST style)")
+    IN_SLICE = _private("AXES-SLICE", "Long axis and its perpendicular in one slice (RECIST style)")
     MESH = _private("MESH-MC", "Marching cubes mesh at 0.5 of the voxel mask")
 
 

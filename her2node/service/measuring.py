@@ -1,0 +1,57 @@
+"""`measure`: the quantities of a folder of DICOM files as a list that programs read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from her2node.dicom.codes import Code
+from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.reading import Reading
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Every file below ``folder`` (or the file itself) in order of name; hidden files are left out."""
+    if folder.is_file():
+        return [folder]
+    return sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+
+
+def as_list(reading: Reading) -> list[dict[str, Any]]:
+    """One object a quantity, refusals in the same list."""
+    return [*map(_quantity, reading.quantities), *map(_refusal, reading.not_measured)]
+
+
+def _code(code: Code | None) -> dict[str, str] | None:
+    return None if code is None else code.as_json()
+
+
+def _quantity(quantity: Quantity) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "roi": quantity.roi,
+        "role": None if quantity.role is None else quantity.role.value,
+        "code": _code(quantity.code),
+        "value": quantity.value,
+        "unit": quantity.unit.value,
+        "series_uids": list(quantity.series_uids),
+    }
+    for key, code in (("modifier", quantity.modifier), ("method", quantity.method)):
+        if code is not None:
+            shown[key] = _code(code)
+    return shown
+
+
+def _refusal(refusal: NotMeasured) -> dict[str, Any]:
+    return {
+        "roi": refusal.roi,
+        "role": None if refusal.role is None else refusal.role.value,
+        "code": _code(refusal.code),
+        "refused": refusal.refused.reason,
+        "detail": str(refusal.refused),
+        "series_uids": list(refusal.series_uids),
+    }
+
+
+def anything_measured(rows: Iterable[dict[str, Any]]) -> bool:
+    return any("value" in row for row in rows)
