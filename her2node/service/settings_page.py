@@ -13,7 +13,8 @@ from her2node.settings import Peer, RoleRule, Settings
 
 _HEAD = """\
 # Settings of her2node. Every key stands here with its default, commented out; uncomment what you change.
-# Durations are seconds. An environment variable overrides the file: HER2NODE_RECEPTION__PORT=104 is [reception] port = 104.
+# Durations are seconds. An environment variable overrides the file:
+# HER2NODE_RECEPTION__PORT=104 is [reception] port = 104.
 # Secrets are given by file: ledger.url_file, jobs.broker_file, ...tls.key_password_file.
 # `her2node settings check` reads this file and names every key that it cannot use.
 """
