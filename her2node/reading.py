@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from her2node.dicom.codes import Code
 from her2node.models.prediction import NotPredicted, Prediction
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.rois.roi import Roi
+from her2node.selection.assignment import Assignment
 from her2node.selection.roles import Role
 from her2node.selection.study import Study
-from her2node.volumes.volume import Volume
+from her2node.volumes.volume import Floats, Geometry, SliceSource
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A series that was made a volume, and its role (None: no role is known)."""
+    """A series that was made a volume, and its role (None: no role is known).
 
-    volume: Volume
+    The voxels are let go once measured, for a study may hold more than memory does; what reports need stays.
+    ``sources`` has one entry a slice, in the order of ``geometry``.
+    """
+
+    series_instance_uid: str
     role: Role | None
+    geometry: Geometry
+    unit: Code
+    sources: tuple[SliceSource, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class LaidRoi:
+    """A region on the voxels of one measured series (``roi.geometry`` is that series' geometry).
+
+    ``key_slice`` is the index of the slice in which the region is largest (the lowest such index) and ``key_image``
+    that slice, float32, shape (rows, columns), in the series' unit, read-only, NaN where there is no image.
+    """
+
+    series_instance_uid: str
+    roi: Roi
+    key_slice: int
+    key_image: Floats = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Everything that the node found in a study. Pure values: written by ``reports``, summarised in the ledger."""
+    """Everything that the node found in a study. Pure values: written by ``reports``, summarised in the ledger.
+
+    - ``assignments``: one a series of the study, in its order: role and evidence.
+    - ``measured``: the series that were made volumes, in order of role (plain, arterial, portal, equilibrium,
+      contrast-unspecified, None), then of the study.
+    - ``rois``: the regions that were laid, by series in the order of ``measured``, then in the order of their source.
+      The tumour, when it is known, is ``tumour``: the tracking id (``Roi.tracking_id``) by which quantities and
+      predictions name it.
+    - ``not_measured``: refusals. One whose ``roi`` is '' is about a whole series, or about the study when it names no
+      series either (no ROI, several that could be the tumour).
+    - ``predictions`` and ``not_predicted``: together one a package, in the order of the packages.
+    """
 
     study: Study
-    volumes: tuple[Measured, ...]
-    rois: tuple[tuple[str, Roi], ...]
-    """(series_instance_uid of the volume it lies on, ROI)."""
+    assignments: tuple[Assignment, ...]
+    measured: tuple[Measured, ...]
+    rois: tuple[LaidRoi, ...]
+    tumour: str | None
     quantities: tuple[Quantity, ...]
     not_measured: tuple[NotMeasured, ...]
     predictions: tuple[Prediction, ...]
