@@ -1,0 +1,372 @@
+"""The commands. Each reads its arguments, asks ``service``, prints, and sets the exit status.
+
+Exit status: 0 done; 1 nothing was found or something is wrong (``doctor``, ``measure``); 2 refused, with the reason and
+the remedy; 70 our own fault; 75 try again later; 78 the settings cannot be used.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from her2node import __version__, settings
+from her2node.errors import Her2nodeError, Refused, SettingsRefused, Transient
+
+app = typer.Typer(
+    name="her2node",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="A DICOM node beside the PACS that estimates HER-2 positivity of gastric cancer. Research software, not a "
+    "medical device.",
+)
+packages_app = typer.Typer(no_args_is_help=True, help="Model packages.")
+settings_app = typer.Typer(no_args_is_help=True, help="The settings.")
+app.add_typer(packages_app, name="packages")
+app.add_typer(settings_app, name="settings")
+
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file (TOML).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+StudyUID = Annotated[str, typer.Argument(metavar="STUDY", help="Study Instance UID.")]
+
+
+def main() -> None:
+    """The console script: errors become a sentence, a remedy and an exit status."""
+    try:
+        app()
+    except Her2nodeError as error:
+        Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(f"error: {error}")
+        if error.remedy:
+            Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(f"remedy: {error.remedy}")
+        sys.exit(_status(error))
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+def _status(error: Her2nodeError) -> int:
+    if isinstance(error, SettingsRefused):
+        return 78
+    if isinstance(error, Refused):
+        return 2
+    return 75 if isinstance(error, Transient) else 70
+
+
+def _print_json(value: Any) -> None:
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def _out() -> Console:
+    return Console(highlight=False, markup=False, soft_wrap=True)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        _out().print(f"her2node {__version__}")
+        raise typer.Exit
+
+
+# --- the running node --------------------------------------------------------------------------------------
+
+
+@app.command()
+def up(config: Config = None) -> None:
+    """Run receiver, worker and courier under one supervisor."""
+    from her2node.service import roles
+
+    raise typer.Exit(roles.up(settings.read(config), config))
+
+
+@app.command()
+def receive(config: Config = None) -> None:
+    """Receive studies by C-STORE."""
+    from her2node.service import roles
+
+    roles.receive(settings.read(config))
+
+
+@app.command()
+def work(config: Config = None) -> None:
+    """Analyse studies."""
+    from her2node.service import roles
+
+    roles.work(settings.read(config))
+
+
+@app.command()
+def deliver(config: Config = None) -> None:
+    """Send results."""
+    from her2node.service import roles
+
+    roles.deliver(settings.read(config))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where the files go.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A phantom study through the whole running node into a small test PACS, with the truth beside the numbers."""
+    from her2node.service import demo as demonstration
+
+    told = demonstration.run(out, say=(lambda line: None) if as_json else _out().print)
+    if as_json:
+        _print_json(told.as_json())
+    else:
+        told.print(_out())
+    raise typer.Exit(0 if told.succeeded else 1)
+
+
+# --- files in, files out -----------------------------------------------------------------------------------
+
+
+@app.command()
+def read(
+    folder: Annotated[Path, typer.Argument(exists=True, help="Folder with the DICOM files of one study.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the result objects go.")],
+    roi: Annotated[Path | None, typer.Option("--roi", exists=True, help="SEG or RTSTRUCT with the tumour.")] = None,
+    enter: Annotated[
+        list[str] | None, typer.Option("--enter", metavar="INPUT=VALUE", help="A value that a reader knows.")
+    ] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Read one study from a folder and write SR, SEG and summary into another. No network."""
+    from her2node.service import folders
+
+    written = folders.read(settings.read(config), folder, out, roi, _entries(enter or []))
+    if as_json:
+        _print_json(written.as_json())
+    else:
+        written.print(_out())
+
+
+@app.command()
+def measure(
+    folder: Annotated[Path, typer.Argument(exists=True, help="Folder with the DICOM files of one study.")],
+    roi: Annotated[Path | None, typer.Option("--roi", exists=True, help="SEG or RTSTRUCT to measure in.")] = None,
+    features: Annotated[
+        Path | None, typer.Option("--features", exists=True, help="TOML file: which quantities, how.")
+    ] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Measure one study from a folder: a list of quantities, refusals in the same list."""
+    from her2node.service import folders, measuring
+
+    rows = folders.measure(settings.read(config), folder, roi, features)
+    if as_json:
+        _print_json(rows)
+    else:
+        measuring.print_rows(rows, _out())
+    raise typer.Exit(0 if measuring.anything_measured(rows) else 1)
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder to write the study into.")],
+    seed: Annotated[int, typer.Option(help="Seed of anatomy and noise.")] = 1,
+    matrix: Annotated[int, typer.Option(min=64, max=1024, help="Rows and columns.")] = 256,
+    slices: Annotated[int, typer.Option(min=4, max=2000, help="Slices of each phase.")] = 64,
+    enhanced: Annotated[bool, typer.Option("--enhanced", help="Enhanced multi-frame objects.")] = False,
+    roi: Annotated[bool, typer.Option("--roi/--no-roi", help="Write SEG and RTSTRUCT of the tumour too.")] = True,
+) -> None:
+    """Write a digital CT phantom study with known truth."""
+    from her2node.service import phantoms
+
+    _out().print(phantoms.write(out, seed=seed, matrix=matrix, slices=slices, enhanced=enhanced, roi=roi))
+
+
+# --- what is known, and what readers say -------------------------------------------------------------------
+
+
+@app.command()
+def status(
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Study Instance UID.")] = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Every study with the reason for its state and the time each step took."""
+    from her2node.service import stories
+
+    found = stories.tell(settings.read(config), study)
+    if as_json:
+        _print_json(found.as_json())
+    else:
+        found.print(_out())
+
+
+@app.command()
+def rerun(study: StudyUID, config: Config = None) -> None:
+    """Analyse a study again: a new edition with today's packages and settings."""
+    from her2node.service import stories
+
+    _out().print(stories.rerun(settings.read(config), study))
+
+
+@app.command()
+def resend(study: StudyUID, config: Config = None) -> None:
+    """Send the latest results of a study again."""
+    from her2node.service import stories
+
+    _out().print(stories.resend(settings.read(config), study))
+
+
+@app.command()
+def enter(
+    study: StudyUID,
+    values: Annotated[
+        list[str], typer.Argument(metavar="INPUT=VALUE...", help="e.g. hepatic_metastasis=1 role:1.2.3=portal")
+    ],
+    config: Config = None,
+) -> None:
+    """Enter what only a reader knows; the study gets a new edition."""
+    from her2node.service import stories
+
+    _out().print(stories.enter(settings.read(config), study, _entries(values)))
+
+
+def _entries(values: list[str]) -> dict[str, str]:
+    entries = {}
+    for value in values:
+        name, equals, content = value.partition("=")
+        if not equals or not name.strip() or not content.strip():
+            raise Refused(f"{value!r} is not INPUT=VALUE", remedy="write for example hepatic_metastasis=1")
+        entries[name.strip()] = content.strip()
+    return entries
+
+
+# --- packages ----------------------------------------------------------------------------------------------
+
+
+@packages_app.command("list")
+def packages_list(as_json: AsJson = False, config: Config = None) -> None:
+    """The packages that ship and those in the site's folders: level, version, enabled, trusted."""
+    from her2node.service import shelf
+
+    rows = shelf.listing(settings.read(config))
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table("name", "version", "level", "enabled", "usable", "title", box=None)
+    for row in rows:
+        table.add_row(row["name"], row["version"], row["level"], _tick(row["enabled"]), row["usable"], row["title"])
+    _out().print(table)
+
+
+def _tick(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+@packages_app.command("show")
+def packages_show(name: Annotated[str, typer.Argument(help="Name of the package.")], config: Config = None) -> None:
+    """The card of a package."""
+    from her2node.service import shelf
+
+    _out().print(shelf.card(settings.read(config), name))
+
+
+@packages_app.command("verify")
+def packages_verify(
+    folder: Annotated[
+        Path | None, typer.Argument(exists=True, help="Folder of one package; default: all known.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Check hashes, signature, graph and worked cases."""
+    from her2node.service import shelf
+
+    fine = True
+    for line, good in shelf.verify(settings.read(config), folder):
+        fine &= good
+        _out().print(line)
+    raise typer.Exit(0 if fine else 2)
+
+
+@packages_app.command("keygen")
+def packages_keygen(
+    private: Annotated[Path, typer.Argument(help="File for the private key (PEM); must not exist.")],
+    public: Annotated[Path, typer.Argument(help="File for the public key (PEM); goes into packages.trusted_keys.")],
+) -> None:
+    """Make an Ed25519 key pair for signing packages."""
+    from her2node.service import shelf
+
+    shelf.keygen(private, public)
+    _out().print(
+        f"private key: {private} (keep it off the node)\npublic key: {public} (name it in packages.trusted_keys)"
+    )
+
+
+@packages_app.command("sign")
+def packages_sign(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of the package.")],
+    key: Annotated[Path, typer.Option("--key", exists=True, help="Private key (PEM).")],
+) -> None:
+    """Sign a package's manifest."""
+    from her2node.service import shelf
+
+    _out().print(f"signed: {shelf.sign(folder, key)}")
+
+
+# --- settings, conformance, doctor -------------------------------------------------------------------------
+
+
+@settings_app.command("show")
+def settings_show(config: Config = None) -> None:
+    """The settings in force, as JSON."""
+    from her2node.service import settings_page
+
+    _print_json(settings_page.in_force(settings.read(config)))
+
+
+@settings_app.command("check")
+def settings_check(config: Config = None) -> None:
+    """Read the settings and name every key that cannot be used."""
+    from her2node.service import shelf
+
+    found = settings.read(config)
+    for line, good in shelf.verify(found, None, enabled_only=True):
+        if not good:
+            raise SettingsRefused(line)
+    _out().print("the settings can be used")
+
+
+@settings_app.command("example")
+def settings_example() -> None:
+    """A commented settings file with every key and its default."""
+    from her2node.service import settings_page
+
+    sys.stdout.write(settings_page.example())
+
+
+@app.command()
+def conformance(config: Config = None) -> None:
+    """The DICOM Conformance Statement, from the code and the settings."""
+    from her2node.service import doctor as surgery
+
+    sys.stdout.write(surgery.conformance(settings.read(config)))
+
+
+@app.command()
+def doctor(
+    local: Annotated[bool, typer.Option("--local", help="This node only, no peers; for health checks.")] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Check disk, ledger, broker, the own receiver and every peer; say in plain words what to do."""
+    from her2node.service import doctor as surgery
+
+    findings = surgery.examine(settings.read(config), peers=not local)
+    if as_json:
+        _print_json([finding.as_json() for finding in findings])
+    else:
+        for finding in findings:
+            _out().print(finding.as_text())
+    raise typer.Exit(0 if all(finding.fine for finding in findings) else 1)
