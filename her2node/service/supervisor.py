@@ -73,9 +73,7 @@ class Supervisor:
     def _start(self, role: str) -> None:
         ours, theirs = os.pipe()
         environment = {**os.environ, _READY_FD: str(theirs), _PARENT: str(os.getpid())}
-        process = subprocess.Popen(
-            self.command(role), env=environment, pass_fds=(theirs,), start_new_session=True
-        )
+        process = subprocess.Popen(self.command(role), env=environment, pass_fds=(theirs,), start_new_session=True)
         os.close(theirs)
         self._children[role] = _Child(role, process, ours, time.monotonic())
 

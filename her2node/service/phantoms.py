@@ -1,0 +1,1 @@
+"""`phantom`: a digital study with known truth, written to a folder."""
