@@ -72,6 +72,10 @@ class EmptyStudy(Refused):
 
 
 # geometry and calibration of images
+class OtherKindOfImage(Refused):
+    """Images of this kind are not made into volumes."""
+
+
 class NoFrameOfReference(Refused):
     """The images name no frame of reference, so nothing can be placed in the patient."""
 
@@ -89,7 +93,7 @@ class UnevenSpacing(Refused):
 
 
 class MixedOrientations(Refused):
-    """The images of the series have different orientations, sizes or pixel spacings."""
+    """The images of the series have different orientations, sizes, pixel spacings or frames of reference."""
 
 
 class DuplicateSlices(Refused):
@@ -127,6 +131,10 @@ class OtherFrameOfReference(Refused):
 
 class RoiUnreadable(Refused):
     """The region of interest cannot be turned into voxels."""
+
+
+class RoiCutOff(Refused):
+    """Part of the region of interest lies outside the series, so its size cannot be known."""
 
 
 class AmbiguousRoi(Refused):
@@ -189,6 +197,11 @@ class InstanceRejected(Refused):
 
 class NotFound(Refused):
     """There is no such thing."""
+
+
+# phantoms
+class PhantomRefused(Refused):
+    """The phantom cannot be made."""
 
 
 # --- Transient: try again ----------------------------------------------------------------------------------
