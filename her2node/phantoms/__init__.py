@@ -1,0 +1,38 @@
+"""Digital reference objects: whole studies whose truth is known before a voxel is made.
+
+``ct.make(PhantomOptions(...))`` plans a study, ``write`` stores it, ``mishaps`` spoils it on purpose, ``cohort`` makes
+many with a planted effect. Imports numpy, pydicom and ``her2node.dicom`` only; it may not know how the node selects,
+reads, measures or reports, so that what it says can be held against them.
+"""
+
+from her2node.phantoms import ct
+from her2node.phantoms.anatomy import Anatomy, Phase, varied
+from her2node.phantoms.options import (
+    Border,
+    CharacterSet,
+    Descriptions,
+    Form,
+    Patient,
+    PhantomOptions,
+    RoiForm,
+)
+from her2node.phantoms.study import PhantomStudy, write
+from her2node.phantoms.truth import Truth, TumourTruth
+
+__all__ = [
+    "ct",
+    "write",
+    "PhantomOptions",
+    "PhantomStudy",
+    "Truth",
+    "TumourTruth",
+    "Anatomy",
+    "varied",
+    "Phase",
+    "Form",
+    "RoiForm",
+    "Border",
+    "CharacterSet",
+    "Descriptions",
+    "Patient",
+]
