@@ -42,3 +42,13 @@ class Roi:
     source_number: int
     category: Code | None = None
     type: Code | None = None
+    cut_off: bool = False
+    """Part of the region as drawn lies outside the series: its size cannot be known there."""
+
+
+@dataclass(frozen=True)
+class Laid:
+    """What laying a region on a grid gives: a mask of the grid's shape, and whether part of it fell outside."""
+
+    mask: npt.NDArray[np.bool_] = field(repr=False)
+    cut_off: bool

@@ -1,0 +1,83 @@
+"""A region as its object describes it, before any pixel or contour is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from pydicom.dataset import Dataset
+
+from her2node.dicom.attributes import items, moment, text
+from her2node.dicom.codes import Code
+from her2node.dicom.uids import derived_uid
+from her2node.errors import Refused
+from her2node.rois.roi import RoiOrigin
+from her2node.selection.study import Instance
+
+
+@dataclass(frozen=True)
+class GivenRoi:
+    """A segment of a SEG or a region of an RTSTRUCT.
+
+    ``number`` is its SegmentNumber or ROINumber; ``created`` says when its object was made; ``drawn_on`` names the
+    series that the object refers to. ``flaw`` is set where the region cannot be laid whatever the series.
+    """
+
+    instance: Instance = field(repr=False)
+    number: int
+    label: str
+    origin: RoiOrigin
+    frame_of_reference_uid: str
+    tracking_uid: str
+    tracking_id: str
+    created: datetime | None = None
+    drawn_on: tuple[str, ...] = ()
+    category: Code | None = None
+    type: Code | None = None
+    flaw: Refused | None = None
+
+    @property
+    def source_sop_class_uid(self) -> str:
+        return self.instance.identity.sop_class_uid
+
+    @property
+    def source_sop_instance_uid(self) -> str:
+        return self.instance.identity.sop_instance_uid
+
+    @property
+    def source_series_instance_uid(self) -> str:
+        return self.instance.identity.series_instance_uid
+
+
+def derived_tracking_uid(instance: Instance, number: int) -> str:
+    """For a region without a tracking UID: the same for the same object and number, always."""
+    return derived_uid("tracking", instance.identity.sop_instance_uid, str(number))
+
+
+def told_apart(regions: Sequence[GivenRoi]) -> tuple[GivenRoi, ...]:
+    """The regions with ``(2)``, ``(3)``... behind tracking ids that others with another tracking UID bear too."""
+    by_id: dict[str, list[str]] = {}
+    shown = []
+    for region in regions:
+        bearers = by_id.setdefault(region.tracking_id, [])
+        if region.tracking_uid not in bearers:
+            bearers.append(region.tracking_uid)
+        place = bearers.index(region.tracking_uid) + 1
+        shown.append(region if place == 1 else replace(region, tracking_id=f"{region.tracking_id} ({place})"))
+    return tuple(shown)
+
+
+def created_at(ds: Dataset, *pairs: tuple[str, str]) -> datetime | None:
+    """The first of several date and time attribute pairs that is filled."""
+    return next((found for pair in pairs if (found := moment(ds, *pair)) is not None), None)
+
+
+def code_of(ds: Dataset, sequence: str) -> Code | None:
+    """The first item of a code sequence (PS3.3 8.8), or None where it has no value or no scheme."""
+    for item in items(ds, sequence)[:1]:
+        value = text(item, "CodeValue") or text(item, "LongCodeValue") or text(item, "URNCodeValue")
+        scheme = text(item, "CodingSchemeDesignator")
+        if value and scheme:
+            return Code(value, scheme, text(item, "CodeMeaning"))
+    return None

@@ -1,0 +1,60 @@
+"""Parallel planes with a thickness: how far a contour or a segmentation frame reaches beyond its own plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float64]
+
+SAME_PLANE_MM = 0.05
+"""Planes nearer than this are one plane whose position was rounded."""
+_SLACK = 0.05
+"""Part of the spacing by which slabs may overlap, so that rounded positions leave no seam between them."""
+
+
+@dataclass(frozen=True)
+class Slabs:
+    """Distinct planes at ``at_mm`` (n,), ascending along their normal, each half of ``spacing_mm`` thick either way."""
+
+    at_mm: Vector = field(repr=False)
+    spacing_mm: float
+
+    def nearest(self, along_mm: npt.ArrayLike) -> npt.NDArray[np.intp]:
+        """The index of the slab that holds each place along the normal, any shape; -1 where none does."""
+        along = np.asarray(along_mm, dtype=np.float64)
+        above = np.clip(np.searchsorted(self.at_mm, along), 1, max(len(self.at_mm) - 1, 1))
+        if len(self.at_mm) == 1:
+            index = np.zeros(along.shape, dtype=np.intp)
+        else:
+            # On the middle between two planes the upper one has it, so that a place belongs to one slab only.
+            index = np.where(along - self.at_mm[above - 1] < self.at_mm[above] - along - 1e-6, above - 1, above)
+        reach = self.spacing_mm * (0.5 + _SLACK)
+        return np.where(np.abs(along - self.at_mm[index]) <= reach, index, -1).astype(np.intp)
+
+
+def slabs(along_mm: Vector, *, stated_mm: float | None, alone_mm: float | None) -> tuple[Slabs, npt.NDArray[np.intp]]:
+    """Slabs from the places (n,) of planes along their normal, and which slab each plane belongs to, (n,).
+
+    The thickness is the typical distance between neighbours; ``stated_mm``, what a header says, only where that
+    distance is a multiple of it, as in a sparse object. A plane without neighbours takes ``alone_mm``.
+    """
+    order = np.argsort(along_mm, kind="stable")
+    begins = np.concatenate(([True], np.diff(along_mm[order]) > SAME_PLANE_MM))
+    owner = np.empty(len(along_mm), dtype=np.intp)
+    owner[order] = np.cumsum(begins) - 1
+    at = along_mm[order][begins]
+    return Slabs(at, _thickness(np.diff(at), stated_mm, alone_mm)), owner
+
+
+def _thickness(gaps: Vector, stated_mm: float | None, alone_mm: float | None) -> float:
+    if not len(gaps):
+        return stated_mm or alone_mm or SAME_PLANE_MM
+    typical = float(np.median(gaps[gaps < 1.5 * gaps.min()]))
+    if stated_mm:
+        steps = max(round(typical / stated_mm), 1)
+        if abs(typical - steps * stated_mm) <= SAME_PLANE_MM:
+            return stated_mm
+    return typical
