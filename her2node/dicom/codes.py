@@ -49,6 +49,7 @@ class Quantity:
     DIAMETER_3D = Code("L0JK", "IBSI", "Maximum 3D Diameter of a Mesh")
     LONG_AXIS = Code("103339001", "SCT", "Long axis")
     SHORT_AXIS = Code("103340004", "SCT", "Short axis")
+    VOXELS_WITHOUT_IMAGE = _private("VOX-NOIMG", "Voxels of the region without image")
     PROBABILITY = _private("P-HER2POS", "Estimated probability of HER2 positivity")
 
 
@@ -104,6 +105,45 @@ class Finding:
 
     ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Abnormal Structure")
     PRIMARY_NEOPLASM = Code("372087000", "SCT", "Neoplasm, Primary")
+    TISSUE = Code("85756007", "SCT", "Tissue")
+    """A given region that says no more of what it is."""
+
+
+class Document:
+    """What a structured report is made of (PS3.16 TID 1500)."""
+
+    ONCOLOGY_REPORT = Code("126001", "DCM", "Oncology Measurement Report")
+    IMAGING_REPORT = Code("126000", "DCM", "Imaging Measurement Report")
+    IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
+    QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+    DEVICE = Code("121007", "DCM", "Device")
+    CONTRAST_PHASE = Code("109058", "DCM", "Contrast Phase")
+    ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+    CT_PROCEDURE = Code("25045-6", "LN", "CT unspecified body region")
+    MR_PROCEDURE = Code("25056-3", "LN", "MRI unspecified body region")
+    PET_PROCEDURE = Code("44136-0", "LN", "PET unspecified body region")
+    ACQUISITION_EQUIPMENT = Code("109101", "DCM", "Acquisition Equipment")
+    PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
+
+
+class Statement:
+    """What a report says in words, for no scheme has codes for it."""
+
+    NOTICE = _private("NOTICE", "Not for diagnosis")
+    REFERENCE_TEST = _private("REFERENCE-TEST", "Reference test")
+    CONCLUSION = _private("CONCLUSION", "Imaging estimate in words")
+    ANSWER = _private("ANSWER", "Which of several answers this is")
+    INPUT = _private("INPUT", "Input of the model")
+    PRIOR = _private("PRIOR", "Prior probability of HER2 positivity")
+    PRIOR_SOURCE = _private("PRIOR-SOURCE", "Source of the prior")
+    LEVEL = _private("LEVEL", "Provenance level of the package")
+    SOURCE = _private("SOURCE", "Publication behind the package")
+    INTENDED_USE = _private("INTENDED-USE", "Intended use of the package")
+    FLAG = _private("FLAG", "Applicability flag")
+    CONFLICT = _private("CONFLICT", "Contradicting literature")
+    REFUSAL = _private("REFUSAL", "Not done, and why")
+    SERIES = _private("SERIES", "Series, its role and why")
+    MEASURED_IN = _private("MEASURED-IN", "Where this was measured")
 
 
 def percentile_modifier(percent: int) -> Code:
