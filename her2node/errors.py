@@ -158,6 +158,14 @@ class InputMissing(Refused):
     """A value that only a reader knows was not entered."""
 
 
+class InputRefused(Refused):
+    """A value that was entered is not one that the package allows."""
+
+
+class QuantityMissing(Refused):
+    """A quantity that the package needs was not measured."""
+
+
 class OutsideIntendedUse(Refused):
     """The study lies outside what the package was made for."""
 
@@ -221,6 +229,10 @@ class PeerBusy(Transient):
 
 class OutOfSpace(Transient):
     """There is too little free space."""
+
+
+class SpoolAway(Transient):
+    """The spool cannot be read or written."""
 
 
 class LedgerAway(Transient):

@@ -28,8 +28,8 @@ _DERIVED_TYPES = frozenset(
     {"MIP", "MPR", "MINIP", "AVERAGE", "REFORMATTED", "PROJECTION IMAGE", "CSA MPR", "SECONDARY"}
 )
 _SCOUT = re.compile(
-    r"(?<![a-z])(?:scout|topogram|localizer|surview|dose (?:report|info\w*)|patient protocol|smart ?prep|(?:pre)?monitoring"
-    r"|bolus ?track\w*|test ?bolus|mip|mpr|vrt?)(?![a-z])|定位|剂量|监测",
+    r"(?<![a-z])(?:scout|topogram|localizer|surview|dose (?:report|info\w*)|patient protocol|smart ?prep"
+    r"|(?:pre)?monitoring|bolus ?track\w*|test ?bolus|mip|mpr|vrt?)(?![a-z])|定位|剂量|监测",
     re.IGNORECASE,
 )
 
@@ -62,7 +62,7 @@ def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role
     if classes <= ROI_CLASSES:
         return Assignment(uid, Role.ROI, (f"{series.modality} holds given regions of interest",))
     if not classes <= CT_CLASSES:
-        return Assignment(uid, None, (f"{series.modality or 'an object'} without CT images",), ignored=True)
+        return Assignment(uid, None, (f"modality {series.modality or 'untold'}: no CT images",), ignored=True)
     if "LOCALIZER" in image_type(series):
         return Assignment(uid, None, ("ImageType names a localizer",), ignored=True)
     rule = next((rule for rule in rules if rule.matches(series.first)), None)

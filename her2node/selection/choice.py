@@ -38,8 +38,17 @@ class Selection:
         if role in self.ambiguous:
             raise self.ambiguous[role]
         if role not in self.chosen:
-            raise RoleMissing(f"no series plays the role {role}")
+            raise self._missing(role)
         return self.chosen[role]
+
+    def _missing(self, role: Role) -> RoleMissing:
+        open_uids = [a.series_instance_uid for a in self.assignments if a.role is Role.CONTRAST_UNSPECIFIED]
+        if not open_uids:
+            return RoleMissing(f"no series plays the role {role}")
+        return RoleMissing(
+            f"no series plays the role {role}; the phase of {', '.join(open_uids)} is not known",
+            remedy=f"enter role:{open_uids[0]}={role}, or add a rule to selection.rules",
+        )
 
     def of(self, series_instance_uid: str) -> Assignment:
         return next(a for a in self.assignments if a.series_instance_uid == series_instance_uid)

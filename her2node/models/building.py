@@ -1,0 +1,115 @@
+"""How a package is made: a graph from coefficients, hashes into package.toml, a signature beside it.
+
+The only module that needs the ``onnx`` package (extra ``test``), and only to make a graph; nothing here runs when the
+node reads a study. ``python -m her2node.models.building FOLDER...`` makes the graph of packages that ship anew from
+the coefficients in their package.toml, seals them and pins them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from her2node.errors import PackageRefused
+from her2node.models import manifest as manifests
+from her2node.models.manifest import Logistic
+from her2node.models.package import CARD, CASES, MANIFEST, MODEL, OUTPUT, PINNED, SIGNATURE, check_files, read_folder
+from her2node.models.trust import sign
+
+_OPSET, _IR_VERSION = 17, 8
+"""Old enough for every onnxruntime that the node accepts."""
+
+
+def logistic_graph(model: Logistic, names: Sequence[str]) -> bytes:
+    """ONNX bytes of p = 1 / (1 + exp(-(b0 + sum b_i x_i))): a double vector a name in, the vector 'probability' out.
+
+    Terms are added in the order of ``names``, so that a plain evaluation in double precision agrees to the last digits.
+    """
+    from onnx import TensorProto, checker, helper, numpy_helper  # extra `test`: building only
+
+    stored = {"intercept": model.intercept, **{f"b_{name}": model.coefficients[name] for name in names}}
+    constants = [numpy_helper.from_array(np.array(value, dtype=np.float64), name) for name, value in stored.items()]
+    nodes, total = [], "intercept"
+    for name in names:
+        nodes.append(helper.make_node("Mul", [name, f"b_{name}"], [f"term_{name}"]))
+        nodes.append(helper.make_node("Add", [total, f"term_{name}"], [f"sum_{name}"]))
+        total = f"sum_{name}"
+    nodes.append(helper.make_node("Sigmoid", [total], [OUTPUT]))
+    ports = [helper.make_tensor_value_info(name, TensorProto.DOUBLE, ["cases"]) for name in (*names, OUTPUT)]
+    graph = helper.make_graph(nodes, "logistic", ports[:-1], ports[-1:], constants)
+    opset = [helper.make_opsetid("", _OPSET)]
+    proto = helper.make_model(graph, producer_name="her2node", ir_version=_IR_VERSION, opset_imports=opset)
+    checker.check_model(proto)
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+def write_package(folder: Path, manifest: str, model: bytes, cases: Sequence[Mapping[str, object]], card: str) -> bytes:
+    """Write a whole package folder and return the sealed package.toml. ``manifest`` is its text without [files].
+
+    Raises PackageRefused when the manifest cannot be used.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MODEL).write_bytes(model)
+    (folder / CASES).write_text(json.dumps(list(cases), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
+    (folder / MANIFEST).write_text(manifest, encoding="utf-8")
+    return seal(folder)
+
+
+def seal(folder: Path) -> bytes:
+    """Write the SHA-256 of every file beside it into package.toml ([files], its last table) and return its bytes.
+
+    A signature from before is removed: it no longer holds. Raises PackageRefused when package.toml cannot be used.
+    """
+    (folder / SIGNATURE).unlink(missing_ok=True)
+    files = read_folder(folder)
+    said = re.split(r"(?m)^\[files\]$", files.pop(MANIFEST).decode())[0].rstrip()
+    lines = (f'"{name}" = "{hashlib.sha256(content).hexdigest()}"' for name, content in sorted(files.items()))
+    sealed = "\n".join((said, "", "[files]", *lines, "")).encode()
+    check_files(manifests.parse(sealed), files)
+    (folder / MANIFEST).write_bytes(sealed)
+    return sealed
+
+
+def sign_package(folder: Path, private_pem: bytes) -> Path:
+    """Sign a sealed package; returns the signature's path. Raises PackageRefused when a file is not what it names."""
+    files = read_folder(folder)
+    content = files.pop(MANIFEST)
+    files.pop(SIGNATURE, None)
+    check_files(manifests.parse(content), files)
+    path = folder / SIGNATURE
+    path.write_bytes(sign(content, private_pem))
+    return path
+
+
+def rebuild(folder: Path) -> None:
+    """Make model.onnx anew from the coefficients in package.toml, and seal.
+
+    Raises PackageRefused when package.toml holds no coefficients.
+    """
+    stated = tomllib.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    if "logistic" not in stated:
+        raise PackageRefused(f"{folder.name} states no logistic coefficients")
+    model = Logistic(**stated["logistic"])
+    (folder / MODEL).write_bytes(logistic_graph(model, [given["name"] for given in stated["inputs"]]))
+    seal(folder)
+
+
+def pin(folder: Path) -> None:
+    """Write the SHA-256 of a sealed package's package.toml into pinned.json: it ships with the node."""
+    pinned = json.loads(PINNED.read_bytes()) if PINNED.exists() else {}
+    pinned[folder.name] = [hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()]
+    PINNED.write_text(json.dumps(pinned, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        rebuild(Path(argument))
+        pin(Path(argument))

@@ -1,0 +1,113 @@
+"""From quantities and entered values to the inputs of a package: every case that is still possible."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from her2node.dicom.codes import Code
+from her2node.errors import InputMissing, InputRefused, QuantityMissing, Refused
+from her2node.models.applicability import check
+from her2node.models.manifest import Manifest, QuantityInput, ReaderInput
+from her2node.models.prediction import InputUsed
+from her2node.models.units import convert
+from her2node.quantities.quantity import NotMeasured, Quantity
+
+_WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0, "是": 1.0, "有": 1.0, "否": 0.0, "无": 0.0}
+LARGEST_ALTERNATIVES = 64
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """``cases``: every set of inputs that is possible, in the order of the manifest's inputs and their values.
+    ``open_inputs``: those that a reader has not entered. ``flags``: values outside the package's usual ranges."""
+
+    cases: tuple[tuple[InputUsed, ...], ...]
+    open_inputs: tuple[str, ...]
+    flags: tuple[str, ...]
+
+
+def gather(
+    manifest: Manifest,
+    quantities: Sequence[Quantity],
+    not_measured: Sequence[NotMeasured],
+    tumour: str | None,
+    entered: Mapping[str, str],
+) -> Inputs:
+    """All inputs of a package. ``tumour`` is the tracking id in which its quantities are measured.
+
+    Raises InputRefused for an entered value that the package does not allow, InputMissing for one that is missing and
+    has no list of values, OutsideIntendedUse beyond a hard limit, UnknownUnit, and for a quantity that could not be
+    measured the reason why.
+    """
+    choices: list[tuple[InputUsed, ...]] = []
+    flags: list[str] = []
+    for given in manifest.inputs:
+        if isinstance(given, QuantityInput):
+            used: tuple[InputUsed, ...] = (_measured(given, quantities, not_measured, tumour),)
+        else:
+            used = tuple(_from_reader(given, entered))
+        if used[0].source != "assumed":
+            flags += check(given.name, used[0].value, given.unit, given.limits)
+        choices.append(used)
+    if math.prod(map(len, choices)) > LARGEST_ALTERNATIVES:
+        raise InputMissing(", ".join(used[0].name for used in choices if used[0].source == "assumed"))
+    open_inputs = tuple(used[0].name for used in choices if used[0].source == "assumed")
+    return Inputs(tuple(product(*choices)), open_inputs, tuple(flags))
+
+
+def entered_value(given: ReaderInput, said: str) -> float:
+    """What a reader entered as a number (1/0, yes/no, true/false, 是/否). Raises InputRefused."""
+    try:
+        value = _WORDS[said.strip().lower()] if said.strip().lower() in _WORDS else float(said)
+    except ValueError as error:
+        raise InputRefused(f"{given.name} = '{said}' is no number") from error
+    allowed = value in given.values if given.values else math.isfinite(value)
+    if not allowed:
+        wanted = f"one of {', '.join(f'{v:g}' for v in given.values)}" if given.values else "a number"
+        raise InputRefused(f"{given.name} = '{said}', {wanted} expected")
+    return value
+
+
+def _from_reader(given: ReaderInput, entered: Mapping[str, str]) -> Iterator[InputUsed]:
+    if given.name in entered:
+        yield InputUsed(given.name, entered_value(given, entered[given.name]), given.unit, "entered")
+    elif given.values:
+        yield from (InputUsed(given.name, value, given.unit, "assumed") for value in given.values)
+    else:
+        raise InputMissing(given.name, remedy=f"enter {given.name}=VALUE: {given.meaning}")
+
+
+def _measured(
+    given: QuantityInput, quantities: Sequence[Quantity], not_measured: Sequence[NotMeasured], tumour: str | None
+) -> InputUsed:
+    found = [quantity for quantity in quantities if quantity.roi == tumour and _is(given, quantity)]
+    if not found:
+        raise _why_not(given, not_measured, tumour)
+    quantity = found[0]
+    value = convert(quantity.value, quantity.unit.value, given.unit)
+    return InputUsed(given.name, value, given.unit, "measured", quantity.series_uids)
+
+
+def _is(given: QuantityInput, quantity: Quantity) -> bool:
+    """By code value and scheme; meanings are for people. A method counts only where the package names one."""
+    wanted = (given.role, _key(given.code), _key(given.modifier))
+    if wanted != (quantity.role, _key(quantity.code), _key(quantity.modifier)):
+        return False
+    return given.method is None or _key(given.method) == _key(quantity.method)
+
+
+def _key(code: Code | None) -> tuple[str, str] | None:
+    return None if code is None else (code.value, code.scheme)
+
+
+def _why_not(given: QuantityInput, not_measured: Sequence[NotMeasured], tumour: str | None) -> Refused:
+    """The refusal of this quantity, else that of its series or ROI, else that nobody measures it."""
+    mine = [refusal for refusal in not_measured if refusal.role is given.role and refusal.roi in (tumour, "")]
+    exact = [refusal for refusal in mine if _key(refusal.code) == _key(given.code)]
+    whole = [refusal for refusal in mine if refusal.code is None]
+    for refusal in (*exact, *whole):
+        return refusal.refused
+    return QuantityMissing(f"{given.name} ({given.code.meaning}, {given.role}) was not measured")

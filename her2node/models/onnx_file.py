@@ -1,0 +1,144 @@
+"""What an ONNX file contains, read from its bytes before anything runs it.
+
+onnxruntime checks that a model is well formed, but it follows external data wherever the file points, allocates what
+the dimensions claim, and loads operators of any registered domain. The ``onnx`` package could tell, but is needed for
+building and testing only; what must be known is had by walking the protobuf wire format (the field numbers are those
+of onnx.proto, IR version 3 to 13), which tests compare with the ``onnx`` package. Unknown fields are passed over as
+protobuf demands; a file that is no protobuf is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from her2node.errors import PackageRefused
+
+STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+
+_FIELDS: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 8: "opset", 20: "training", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute", 7: "domain"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "function": {7: "node", 9: "opset", 10: "domain", 11: "attribute"},
+    "tensor": {1: "dims", 13: "external", 14: "data_location"},
+    "opset": {1: "domain"},
+    "training": {1: "graph", 2: "graph"},
+}
+"""Fields of onnx.proto that lead to what is looked for: message -> field number -> what is there."""
+_DEEPEST = 64
+_EXTERNAL = 1
+"""TensorProto.DataLocation EXTERNAL."""
+
+
+@dataclass
+class Contents:
+    """What was found: operator domains, whether any tensor lies outside the file, elements of all stored tensors."""
+
+    domains: set[str] = field(default_factory=set)
+    operator_sets: int = 0
+    external: bool = False
+    elements: int = 0
+
+
+def contents(model: bytes) -> Contents:
+    """Walk the whole model, subgraphs and functions included. Raises PackageRefused when it is no ONNX protobuf."""
+    found = Contents()
+    try:
+        _walk("model", memoryview(model), found, depth=0)
+    except (IndexError, ValueError) as error:
+        raise PackageRefused(f"model.onnx is no ONNX file: {error}") from error
+    if not found.operator_sets:
+        raise PackageRefused("model.onnx is no ONNX file: it names no operator set")
+    return found
+
+
+def check(model: bytes, largest_elements: int) -> None:
+    """Refuse external data, operators beyond the standard domains, and stored tensors of more than
+    ``largest_elements`` in all (as their dimensions claim). Raises PackageRefused."""
+    found = contents(model)
+    custom = found.domains - STANDARD_DOMAINS
+    if found.external:
+        raise PackageRefused("model.onnx keeps tensors outside the file (external data)")
+    if custom:
+        raise PackageRefused(f"model.onnx uses operators of the domain {', '.join(sorted(custom))}")
+    if found.elements > largest_elements:
+        raise PackageRefused(f"model.onnx claims {found.elements} stored numbers, {largest_elements} are allowed")
+
+
+def _walk(message: str, data: memoryview, found: Contents, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise ValueError("graphs are nested too deeply")
+    dims: list[int] = []
+    wanted = _FIELDS[message]
+    for number, value in _fields(data):
+        name = wanted.get(number)
+        if name is None:
+            continue
+        if name == "dims":
+            dims += [value] if isinstance(value, int) else _packed(value)
+        elif name == "external" or (name == "data_location" and value == _EXTERNAL):
+            found.external = True
+        elif name == "domain":
+            found.domains.add(bytes(_bytes(value)).decode())
+        elif name in _FIELDS:
+            found.operator_sets += name == "opset"
+            _walk(name, _bytes(value), found, depth + 1)
+    if message == "tensor":
+        found.elements += _product(dims)
+
+
+def _product(dims: list[int]) -> int:
+    if any(size < 0 or size >= 1 << 63 for size in dims):
+        raise ValueError("a tensor has a negative dimension")
+    return math.prod(dims)
+
+
+def _bytes(value: int | memoryview) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("a number stands where a message is expected")  # noqa: TRY004
+    return value
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Field numbers and values of one message (protobuf encoding: varint key, then varint, 8, n or 4 bytes)."""
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        number, wire_type = key >> 3, key & 7
+        if wire_type == 0:
+            value, at = _varint(data, at)
+            yield number, value
+            continue
+        if wire_type == 2:
+            length, at = _varint(data, at)
+        elif wire_type in (1, 5):
+            length = 8 if wire_type == 1 else 4
+        else:
+            raise ValueError(f"wire type {wire_type}")
+        if number == 0 or at + length > len(data):
+            raise ValueError("a field runs beyond its message")
+        yield number, data[at : at + length]
+        at += length
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & 0xFFFF_FFFF_FFFF_FFFF, at
+    raise ValueError("a number is too long")
+
+
+def _packed(data: memoryview) -> list[int]:
+    values, at = [], 0
+    while at < len(data):
+        value, at = _varint(data, at)
+        values.append(value)
+    return values

@@ -1,0 +1,231 @@
+"""A model package: a folder that is read once, judged, and becomes a function from inputs to probabilities.
+
+The folder is called NAME or NAME@VERSION and holds package.toml, model.onnx, cases.json, CARD.md, for packages of
+others package.toml.sig, and nothing else. Every file is read once; what is judged is what is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+from her2node.errors import PackageRefused, WorkedCaseFailed
+from her2node.models import manifest as manifests
+from her2node.models import onnx_file
+from her2node.models.manifest import Manifest
+from her2node.models.prediction import PackageRef
+from her2node.models.session import Doubles, Port, Session
+from her2node.models.trust import Trust, read_keys
+
+SHIPPED = Path(__file__).parent.parent / "packages"
+PINNED = SHIPPED / "pinned.json"
+MANIFEST, SIGNATURE, MODEL, CASES, CARD = "package.toml", "package.toml.sig", "model.onnx", "cases.json", "CARD.md"
+OUTPUT = "probability"
+
+LARGEST_FILE = 64 * 2**20
+"""Bytes. A scalar package needs kilobytes."""
+LARGEST_ELEMENTS = 8 * 2**20
+"""Stored numbers in model.onnx, as their dimensions claim."""
+
+
+@validated(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class WorkedCase:
+    """Inputs by name and the probability that must come out, at the package's own prior."""
+
+    inputs: dict[str, float]
+    probability: float
+    tolerance: Annotated[float, Field(gt=0, le=1e-3)]
+    source: Annotated[str, Field(min_length=1)]
+
+
+_CASES = TypeAdapter(tuple[WorkedCase, ...])
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that is trusted and reproduces its own worked cases.
+
+    ``sha256`` is that of package.toml. ``trusted_by``: ``shipped`` or the fingerprint of a key.
+    """
+
+    manifest: Manifest
+    sha256: str
+    trusted_by: str
+    card: str = field(repr=False)
+    session: Session = field(repr=False, compare=False)
+
+    @property
+    def ref(self) -> PackageRef:
+        said = self.manifest
+        return PackageRef(
+            name=said.name,
+            version=said.version,
+            level=said.level,
+            title=said.title,
+            citation=f"{said.citation} doi:{said.doi}" if said.doi else said.citation,
+            intended_use=said.intended_use,
+            sha256=self.sha256,
+            reference_test=said.reference_test,
+        )
+
+    def probabilities(self, cases: Sequence[Mapping[str, float]]) -> tuple[float, ...]:
+        """The probability for each case (inputs by name, in the package's units) at the package's own prior.
+
+        Raises PackageRefused when the graph fails or answers what is no probability.
+        """
+        columns: dict[str, Doubles] = {
+            given.name: np.array([case[given.name] for case in cases], dtype=np.float64)
+            for given in self.manifest.inputs
+        }
+        answer = np.asarray(self.session.run(columns)[OUTPUT], dtype=np.float64)
+        if answer.shape != (len(cases),) or not np.all((answer >= 0) & (answer <= 1)):
+            raise PackageRefused(f"{self.manifest.name} answers {answer.tolist()}: {len(cases)} probabilities expected")
+        return tuple(map(float, answer))
+
+
+def load(folder: Path, trust: Trust) -> Package:
+    """Read and judge one package. Raises PackageRefused with the reason, or WorkedCaseFailed."""
+    files = read_folder(folder)
+    content = files.pop(MANIFEST)
+    name, _, version = folder.name.partition("@")
+    trusted_by = trust.judge(name, content, files.pop(SIGNATURE, None))
+    manifest = manifests.parse(content)
+    if manifest.name != name or version not in ("", manifest.version):
+        raise PackageRefused(f"the folder {folder.name} holds {manifest.name}@{manifest.version}")
+    check_files(manifest, files)
+    onnx_file.check(files[MODEL], LARGEST_ELEMENTS)
+    package = Package(
+        manifest=manifest,
+        sha256=hashlib.sha256(content).hexdigest(),
+        trusted_by=trusted_by,
+        card=files[CARD].decode(errors="replace"),
+        session=Session(files[MODEL]),
+    )
+    _check_ports(package)
+    _check_cases(package, files[CASES])
+    return package
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """Every file of the folder by name. Raises PackageRefused for links, subfolders, large files, no manifest."""
+    files: dict[str, bytes] = {}
+    try:
+        for path in sorted(folder.iterdir()):
+            if path.is_symlink() or not path.is_file():
+                raise PackageRefused(f"{folder.name} holds {path.name}, which is no ordinary file")
+            if path.stat().st_size > LARGEST_FILE:
+                raise PackageRefused(f"{folder.name}/{path.name} is larger than {LARGEST_FILE} bytes")
+            files[path.name] = path.read_bytes()
+    except OSError as error:
+        raise PackageRefused(f"{folder} cannot be read: {error.strerror}") from error
+    if MANIFEST not in files:
+        raise PackageRefused(f"{folder.name} has no {MANIFEST}")
+    return files
+
+
+def check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """The files beside package.toml are exactly those that it names, byte for byte. Raises PackageRefused."""
+    missing = {MODEL, CASES, CARD, *manifest.files} - files.keys()
+    if missing:
+        raise PackageRefused(f"{manifest.name} lacks {', '.join(sorted(missing))}")
+    extra = files.keys() - manifest.files.keys()
+    if extra:
+        raise PackageRefused(f"{manifest.name} holds {', '.join(sorted(extra))}, which package.toml does not name")
+    for name, expected in manifest.files.items():
+        if hashlib.sha256(files[name]).hexdigest() != expected:
+            raise PackageRefused(f"{manifest.name}/{name} was changed: its SHA-256 is not the one in package.toml")
+
+
+def _check_ports(package: Package) -> None:
+    """One double vector a declared input, by its name, and one double vector of probabilities."""
+    vector = ("tensor(double)", (None,))
+    wanted = {given.name: vector for given in package.manifest.inputs}
+    found = {port.name: (port.type, port.shape) for port in package.session.inputs}
+    if found != wanted:
+        raise PackageRefused(f"model.onnx takes {_ports(package.session.inputs)}, package.toml declares {list(wanted)}")
+    if {port.name: (port.type, port.shape) for port in package.session.outputs} != {OUTPUT: vector}:
+        raise PackageRefused(f"model.onnx gives {_ports(package.session.outputs)}, not one vector '{OUTPUT}'")
+
+
+def _ports(ports: Sequence[Port]) -> str:
+    return ", ".join(f"{port.name} {port.type}{list(port.shape)}" for port in ports) or "nothing"
+
+
+def _check_cases(package: Package, content: bytes) -> None:
+    try:
+        cases = _CASES.validate_python(json.loads(content))
+    except (ValidationError, ValueError) as error:
+        raise PackageRefused(f"cases.json cannot be read: {error}") from error
+    names = {given.name for given in package.manifest.inputs}
+    if not cases or any(case.inputs.keys() != names for case in cases):
+        raise PackageRefused(f"cases.json must hold cases that give every input: {', '.join(sorted(names))}")
+    answers = package.probabilities([case.inputs for case in cases])
+    for case, answer in zip(cases, answers, strict=True):
+        if abs(answer - case.probability) > case.tolerance:
+            raise WorkedCaseFailed(
+                f"{package.manifest.name} gives {answer:.6f} for {case.inputs}, {case.probability} expected"
+            )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The packages that may run, in the order in which they were enabled, and those refused: (as enabled, why)."""
+
+    packages: tuple[Package, ...]
+    refused: tuple[tuple[str, PackageRefused | WorkedCaseFailed], ...]
+
+
+def shipped_trust(keys: Sequence[Path] = ()) -> Trust:
+    """Trust in what ships with the node and in the public keys of these files. Raises PackageRefused for a bad key."""
+    pinned = json.loads(PINNED.read_bytes())
+    return Trust({name: frozenset(hashes) for name, hashes in pinned.items()}, read_keys(keys))
+
+
+def package_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
+    """The package folders that ship and those in ``folders`` (each a package itself, or a folder of packages)."""
+    found: list[Path] = []
+    for folder in (SHIPPED, *folders):
+        if (folder / MANIFEST).is_file():
+            found.append(folder)
+        elif folder.is_dir():
+            found += sorted(path for path in folder.iterdir() if (path / MANIFEST).is_file())
+    return tuple(found)
+
+
+def load_packages(enabled: Sequence[str], folders: Sequence[Path] = (), keys: Sequence[Path] = ()) -> Loaded:
+    """Load what is enabled by ``NAME`` or ``NAME@VERSION`` from what ships and from ``folders``.
+
+    Nothing is raised: a package that cannot be used is in ``refused`` with its reason, and the others run.
+    """
+    packages: list[Package] = []
+    refused: list[tuple[str, PackageRefused | WorkedCaseFailed]] = []
+    for wanted in dict.fromkeys(enabled):
+        try:
+            packages.append(_load_wanted(wanted, package_folders(folders), shipped_trust(keys)))
+        except (PackageRefused, WorkedCaseFailed) as error:
+            refused.append((wanted, error))
+    return Loaded(tuple(packages), tuple(refused))
+
+
+def _load_wanted(wanted: str, folders: Sequence[Path], trust: Trust) -> Package:
+    """The one package of this name and version; of several versions the name alone is not enough."""
+    name, _, version = wanted.partition("@")
+    candidates = [folder for folder in folders if folder.name.partition("@")[0] == name]
+    if not candidates:
+        raise PackageRefused(f"there is no package {name}")
+    loaded = [load(folder, trust) for folder in candidates if not version or folder.name in (name, wanted)]
+    fitting = [package for package in loaded if version in ("", package.manifest.version)]
+    if len(fitting) != 1:
+        versions = ", ".join(package.manifest.version for package in loaded) or "none"
+        raise PackageRefused(
+            f"{len(fitting)} packages fit {wanted} (versions found: {versions})", remedy="enable it as NAME@VERSION"
+        )
+    return fitting[0]
