@@ -207,6 +207,10 @@ class NotFound(Refused):
     """There is no such thing."""
 
 
+class LedgerNewer(Refused):
+    """The ledger was written by a newer version of the node."""
+
+
 # phantoms
 class PhantomRefused(Refused):
     """The phantom cannot be made."""

@@ -9,18 +9,18 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from her2node.ledger import (
-    arrivals,
     commands,
-    completion,
     confirmation,
-    deliveries,
     editions,
     events,
+    facts,
     filing,
     jobs,
     leases,
+    outcome,
     purge,
-    results,
+    reception,
+    sending,
     series,
     stories,
 )
@@ -45,12 +45,14 @@ from her2node.ledger.records import (
     Outcome,
     RequeuedJob,
     SetAside,
-    SetAsideStory,
-    StudyLine,
-    StudyStory,
     ToConfirm,
     UnclassifiedSeries,
     Unfiled,
+)
+from her2node.ledger.story_records import (
+    SetAsideStory,
+    StudyLine,
+    StudyStory,
 )
 from her2node.ledger.upgrade import upgrade
 
@@ -83,36 +85,36 @@ class Ledger:
     # --- receiver ------------------------------------------------------------------------------------------
 
     def take_in(
-        self, opened: Sequence[AssociationOpened], arrivals_: Sequence[Arrival], ended: Sequence[AssociationEnded]
+        self, opened: Sequence[AssociationOpened], arrivals: Sequence[Arrival], ended: Sequence[AssociationEnded]
     ) -> None:
         """Write down what came over the wire. Telling it twice changes nothing.
 
         The association of every arrival must be known: opened in this call or in an earlier one.
         """
         with writing(self._engine) as connection:
-            arrivals.take_in(connection, opened, arrivals_, ended)
+            reception.take_in(connection, opened, arrivals, ended)
 
     def taken_in(self, association_id: str) -> set[int]:
         """The numbers of an association's objects that the ledger knows."""
         with reading(self._engine) as connection:
-            return arrivals.taken_in(connection, association_id)
+            return reception.taken_in(connection, association_id)
 
     def end_lost(self, receiver: str, now: datetime) -> int:
         """End the associations that a dead receiver of this name left open as lost; how many."""
         with writing(self._engine) as connection:
-            return arrivals.end_lost(connection, receiver, now)
+            return reception.end_lost(connection, receiver, now)
 
     def end_silent(self, before: datetime, now: datetime) -> int:
         """End open associations that brought nothing since ``before`` as lost (their receiver never came back)."""
         with writing(self._engine) as connection:
-            return arrivals.end_silent(connection, before, now)
+            return reception.end_silent(connection, before, now)
 
     # --- leader: filing ------------------------------------------------------------------------------------
 
     def unfiled(self, limit: int) -> tuple[Unfiled, ...]:
         """Arrivals whose header nobody has read yet, in order of arrival."""
         with reading(self._engine) as connection:
-            return arrivals.unfiled(connection, limit)
+            return reception.unfiled(connection, limit)
 
     def file(self, filings: Sequence[Filing | SetAside], now: datetime) -> FilingEffect:
         """Decide what each arrival is: part of a study, a duplicate, our own result, or set aside.
@@ -152,7 +154,12 @@ class Ledger:
     def gathering(self) -> tuple[Gathering, ...]:
         """The facts of every edition that is not complete."""
         with reading(self._engine) as connection:
-            return completion.gathering(connection)
+            return facts.gathering(connection)
+
+    def note_waiting(self, edition_id: int, sentence: str) -> None:
+        """What a gathering edition waits for, for ``status``; write it when it changes."""
+        with writing(self._engine) as connection:
+            editions.note_waiting(connection, edition_id, sentence)
 
     def complete(self, edition_id: int, how: CompletedBy, evidence: str, now: datetime) -> bool:
         """Close an edition and make its analysis due. False when it was no longer gathering."""
@@ -173,7 +180,7 @@ class Ledger:
     def mark_sent(self, job_id: int, until: datetime, now: datetime) -> None:
         """Write before sending: the job is in the queue and is not sent again before ``until``."""
         with writing(self._engine) as connection:
-            jobs.mark_sent(connection, job_id, until)
+            jobs.mark_sent(connection, job_id, until, now)
 
     def requeue_expired(self, now: datetime, attempts: int) -> tuple[RequeuedJob, ...]:
         """Give jobs whose lease ended back, and give up those that have had ``attempts``."""
@@ -200,10 +207,10 @@ class Ledger:
     def finish(
         self,
         token: str,
-        outcome: Outcome,
+        how: Outcome,
         summary: str,
-        new_results: Sequence[NewResult],
-        new_deliveries: Sequence[NewDelivery],
+        results: Sequence[NewResult],
+        deliveries: Sequence[NewDelivery],
         now: datetime,
     ) -> None:
         """Write the outcome of an edition: results, deliveries, states and event at once. Raises LeaseLost.
@@ -211,7 +218,7 @@ class Ledger:
         ``summary`` is JSON; of its keys the ledger reads ``reason`` alone (a sentence for ``status``).
         """
         with writing(self._engine) as connection:
-            results.finish(connection, token, outcome, summary, new_results, new_deliveries, now)
+            outcome.finish(connection, token, how, summary, results, deliveries, now)
 
     def retry(self, token: str, error: str, due_at: datetime, now: datetime) -> None:
         """Give a job back to be tried again from ``due_at`` on. Raises LeaseLost."""
@@ -236,27 +243,27 @@ class Ledger:
         Deliveries whose lease ended are due again first.
         """
         with writing(self._engine) as connection:
-            return deliveries.claim(connection, worker, lease, now, limit)
+            return sending.claim(connection, worker, lease, now, limit)
 
     def extend_deliveries(self, token: str, lease: timedelta, now: datetime) -> bool:
         """Extend the lease of what is left of a claim. False: nothing of it is ours any more."""
         with writing(self._engine) as connection:
-            return deliveries.extend(connection, token, lease, now)
+            return sending.extend(connection, token, lease, now)
 
     def delivered(self, token: str, delivery_ids: Sequence[int], now: datetime) -> None:
         """The peer answered with Success (or a warning). Raises LeaseLost when any was not ours."""
         with writing(self._engine) as connection:
-            deliveries.delivered(connection, token, delivery_ids, now)
+            sending.delivered(connection, token, delivery_ids, now)
 
     def postponed(self, token: str, delivery_ids: Sequence[int], error: str, due_at: datetime, now: datetime) -> None:
         """Not now: try again from ``due_at`` on. Raises LeaseLost when any was not ours."""
         with writing(self._engine) as connection:
-            deliveries.postponed(connection, token, delivery_ids, error, due_at, now)
+            sending.postponed(connection, token, delivery_ids, error, due_at, now)
 
     def refused(self, token: str, delivery_ids: Sequence[int], reason: str, now: datetime) -> None:
         """The peer refused for good; what waits as a fallback there becomes due. Raises LeaseLost."""
         with writing(self._engine) as connection:
-            deliveries.refused(connection, token, delivery_ids, reason, now)
+            sending.refused(connection, token, delivery_ids, reason, now)
 
     def to_confirm(self, destinations: Collection[str], now: datetime, limit: int) -> tuple[ToConfirm, ...]:
         """Objects sent to ``destinations`` that the peer shall be asked for now, by destination and study."""
@@ -268,7 +275,7 @@ class Ledger:
         with writing(self._engine) as connection:
             return confirmation.confirmed(connection, delivery_ids, now)
 
-    def ask_again(self, delivery_ids: Sequence[int], ask_at: datetime, now: datetime) -> None:
+    def ask_again(self, delivery_ids: Sequence[int], ask_at: datetime) -> None:
         """The peer was asked in vain: ask again from ``ask_at`` on."""
         with writing(self._engine) as connection:
             confirmation.ask_again(connection, delivery_ids, ask_at)
@@ -281,7 +288,7 @@ class Ledger:
     def release_held(self, peers: Mapping[str, str], now: datetime) -> int:
         """Make held deliveries due whose AE title is now that of a peer (AE title to name); how many."""
         with writing(self._engine) as connection:
-            return deliveries.release_held(connection, peers, now)
+            return sending.release_held(connection, peers, now)
 
     # --- commands ------------------------------------------------------------------------------------------
 
