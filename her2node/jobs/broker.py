@@ -20,12 +20,15 @@ from queue import Empty
 from typing import Any, NamedTuple, TypeVar
 
 from kombu.transport import virtual
-from kombu.utils.encoding import bytes_to_str
-from kombu.utils.json import dumps, loads
+from kombu.utils import json as kombu_json
 
 from her2node.jobs.forks import held_off
 
 T = TypeVar("T")
+
+_json: Any = kombu_json  # kombu is half typed: what crosses into this file is annotated here
+_Channel: Any = virtual.Channel
+_Transport: Any = virtual.Transport
 
 FILE_NAME = "broker.sqlite"
 POLLING_SECONDS = 0.2
@@ -214,7 +217,7 @@ def _insert_bindings(connection: sqlite3.Connection, bindings: tuple[Binding, ..
     connection.executemany("INSERT OR IGNORE INTO binding VALUES (?, ?, ?, ?)", bindings)
 
 
-class Channel(virtual.Channel):  # type: ignore[misc]
+class Channel(_Channel):  # type: ignore[misc]
     """What kombu's virtual transport asks of a broker, answered from the store."""
 
     supports_fanout = True
@@ -225,14 +228,14 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         return store
 
     def _put(self, queue: str, message: Mapping[str, Any], **_: Any) -> None:
-        self.store.put(queue, dumps(message), self._get_message_priority(message))
+        self.store.put(queue, _json.dumps(message), self._get_message_priority(message))
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
         body = self.store.take(queue)
         if body is None:
             raise Empty
         try:
-            return loads(bytes_to_str(body))
+            return _json.loads(body)
         except ValueError as error:  # a page of the file was overwritten: the message is lost, the ledger sends again
             raise Empty from error
 
@@ -258,7 +261,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         return [(b.routing_key, b.pattern, b.queue) for b in self.store.bindings(exchange)]
 
 
-class Transport(virtual.Transport):  # type: ignore[misc]
+class Transport(_Transport):  # type: ignore[misc]
     """``her2node://`` with the transport option ``path``: the file."""
 
     Channel = Channel
@@ -266,8 +269,8 @@ class Transport(virtual.Transport):  # type: ignore[misc]
     driver_type = "sqlite"
     driver_name = "sqlite3"
     polling_interval = POLLING_SECONDS
-    connection_errors = (*virtual.Transport.connection_errors, sqlite3.Error, OSError)
-    implements = virtual.Transport.implements.extend(exchange_type=frozenset({"direct", "topic", "fanout"}))
+    connection_errors = (*_Transport.connection_errors, sqlite3.Error, OSError)
+    implements = _Transport.implements.extend(exchange_type=frozenset({"direct", "topic", "fanout"}))
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         self.store = Store(Path(client.transport_options["path"]))

@@ -1,0 +1,39 @@
+"""The completion clock: every gathering edition is judged, and a complete one becomes a due job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from her2node.intake.completion import Judgement
+from her2node.jobs.door import Door
+from her2node.ledger import Ledger
+from her2node.ledger.records import Gathering
+from her2node.log import Event, emit
+
+Judge = Callable[[Gathering, datetime], Judgement]
+"""``intake.completion.judge`` with the packages' needs and the site's times."""
+
+
+def complete_ready(ledger: Ledger, judge: Judge, door: Door, now: datetime) -> bool:
+    """Close the editions that are complete. A study that cannot be judged holds up only itself."""
+    for facts in ledger.gathering():
+        door.attempt(
+            f"completion of {facts.study_instance_uid}", partial(_close_if_complete, ledger, judge, facts, now)
+        )
+    return False
+
+
+def _close_if_complete(ledger: Ledger, judge: Judge, facts: Gathering, now: datetime) -> None:
+    judgement = judge(facts, now)
+    if judgement.how is None:
+        return
+    if ledger.complete(facts.edition_id, judgement.how, judgement.evidence, now):
+        emit(
+            Event.EDITION_COMPLETE,
+            study=facts.study_instance_uid,
+            edition=facts.number,
+            how=judgement.how,
+            evidence=judgement.evidence,
+        )

@@ -1,0 +1,104 @@
+"""What is told of an analysis: its summary in the ledger, and the line that tells the study's story in the log."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from her2node.delivery.outbox import remedy_for
+from her2node.ledger.records import Claim, NewDelivery, NewResult
+from her2node.log import Event, emit
+from her2node.models.prediction import NotPredicted, Prediction
+from her2node.reading import Reading
+
+
+class Seconds:
+    """How long each step took, in the order of the steps."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
+
+    @contextmanager
+    def of(self, step: str) -> Iterator[None]:
+        """Measure the block, whether it ends well or not."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent[step] = round(time.perf_counter() - began, 3)
+
+
+def summary_of(reading: Reading, objects: int, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """What ``status`` shows of a reading: ``reason`` is a sentence, the rest is for programs. No patient attributes."""
+    return {
+        "reason": _reason(reading),
+        "seconds": dict(seconds),
+        "objects": objects,
+        "series": len(reading.study.series),
+        "roles": {a.series_instance_uid: a.role.value for a in reading.assignments if a.role is not None},
+        "rois": len(reading.rois),
+        "quantities": len(reading.quantities),
+        "not_measured": dict(Counter(item.refused.reason for item in reading.not_measured)),
+        "estimates": [_estimate(prediction) for prediction in reading.predictions],
+        "not_predicted": [_refusal(refusal) for refusal in reading.not_predicted],
+    }
+
+
+def tell_outcome(
+    claim: Claim,
+    how: str,
+    summary: Mapping[str, Any],
+    results: Sequence[NewResult],
+    deliveries: Sequence[NewDelivery],
+) -> None:
+    """One line for the edition, and one for each AE title that results are held for."""
+    emit(
+        Event.EDITION_READ,
+        study=claim.study_instance_uid,
+        outcome=how,
+        attempts=claim.attempts,
+        objects=summary.get("objects"),
+        series=summary.get("series"),
+        rois=summary.get("rois"),
+        quantities=summary.get("quantities"),
+        estimates=len(summary.get("estimates", ())),
+        results=len(results),
+        reason=summary["reason"],
+        **{f"{step}_s": spent for step, spent in summary["seconds"].items()},
+    )
+    for ae_title in sorted({delivery.ae_title for delivery in deliveries if delivery.destination is None}):
+        emit(Event.RESULT_HELD, study=claim.study_instance_uid, ae_title=ae_title, remedy=remedy_for(ae_title))
+
+
+def _reason(reading: Reading) -> str:
+    """Why the edition is read or refused, in a sentence."""
+    if reading.predictions:
+        return f"{len(reading.predictions)} estimates, {len(reading.quantities)} quantities"
+    refusals = [item.refused for item in reading.not_predicted] + [item.refused for item in reading.not_measured]
+    why = f": {refusals[0]}" if refusals else ""
+    if reading.quantities:
+        return f"{len(reading.quantities)} quantities, no estimate{why}"
+    return f"nothing could run{why}"
+
+
+def _estimate(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "package": f"{prediction.package.name}@{prediction.package.version}",
+        "open_inputs": list(prediction.open_inputs),
+        "answers": [
+            {
+                "assumed": {i.name: i.value for i in answer.inputs if i.source == "assumed"},
+                "probability": answer.probability,
+                "category": answer.category.value,
+            }
+            for answer in prediction.answers
+        ],
+    }
+
+
+def _refusal(refusal: NotPredicted) -> dict[str, str]:
+    package = f"{refusal.package.name}@{refusal.package.version}"
+    return {"package": package, "refused": refusal.refused.reason, "detail": str(refusal.refused)}
