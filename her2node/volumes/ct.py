@@ -126,7 +126,9 @@ def _decoded(found: Stack) -> Iterator[tuple[int, Frame, Stored]]:
 def _calibrate(stored: Stored, frame: Frame, voxels: Floats, valid: Bools) -> None:
     """Fill one slice of ``voxels`` and ``valid``, both of the shape of ``stored``."""
     rescale = rescale_of(frame)
-    voxels[...] = stored * np.float64(rescale.slope) + rescale.intercept
+    scaled = np.multiply(stored, rescale.slope, dtype=np.float64)
+    scaled += rescale.intercept
+    voxels[...] = scaled
     np.greater_equal(voxels, LOWEST_HU, out=valid)
     padding = _padding(frame)
     if padding is not None:
