@@ -1,1 +1,33 @@
 """`phantom`: a digital study with known truth, written to a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from her2node import phantoms
+from her2node.errors import Refused
+from her2node.phantoms.options import Form, PhantomOptions, RoiForm
+
+
+def write(out: Path, *, seed: int, matrix: int, slices: int, enhanced: bool, roi: bool) -> str:
+    """Write the study and ``truth.json``; a sentence on what was written. Raises Refused for a folder in use."""
+    if out.exists() and any(out.iterdir()):
+        raise Refused(f"{out} is not empty", remedy="name a new folder")
+    options = PhantomOptions(
+        seed=seed,
+        rows=matrix,
+        columns=matrix,
+        slices=slices,
+        slice_spacing_mm=160 / slices,
+        form=Form.ENHANCED if enhanced else Form.CLASSIC,
+        rois=(RoiForm.BINARY, RoiForm.CONTOURS) if roi else (),
+    )
+    study = phantoms.make(options)
+    paths = phantoms.write(study, out)
+    tumour = study.truth.tumour
+    attenuation = ", ".join(f"{phase} {hu:.1f}" for phase, hu in tumour.hu.items())
+    return (
+        f"{len(paths)} objects of study {study.study_instance_uid} in {out}\n"
+        f"tumour: {tumour.volume_mm3:.0f} mm3, {tumour.diameter_mm:.1f} mm, HU {attenuation}\n"
+        f"all of the truth: {out / 'truth.json'}"
+    )

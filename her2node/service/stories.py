@@ -11,12 +11,12 @@ from typing import Any
 from rich.console import Console
 
 from her2node.delivery.outbox import remedy_for
-from her2node.intake.completion import judge
 from her2node.ledger import Ledger
 from her2node.ledger.records import EditionStory, SetAsideStory, StudyLine, StudyStory
 from her2node.service.clock import now
+from her2node.service.completing import judge_of
 from her2node.service.parts import open_ledger_of
-from her2node.service.shelf import needs_of
+from her2node.service.shelf import check_entries, loaded_of
 from her2node.settings import Settings
 
 
@@ -93,8 +93,6 @@ def resend(settings: Settings, study: str) -> str:
 
 def enter(settings: Settings, study: str, entries: Mapping[str, str]) -> str:
     """Note what a reader knows. Raises NotFound, and Refused for a name or value that no package knows."""
-    from her2node.service.shelf import check_entries
-
     check_entries(settings, entries)
     with open_ledger_of(settings) as ledger:
         for name, value in entries.items():
@@ -103,11 +101,11 @@ def enter(settings: Settings, study: str, entries: Mapping[str, str]) -> str:
 
 
 def _waits(settings: Settings, ledger: Ledger) -> dict[str, str]:
-    needs, moment = needs_of(settings), now()
-    return {
-        facts.study_instance_uid: judge(facts, needs, settings.completion, moment).waits_for
-        for facts in ledger.gathering()
-    }
+    gathering = ledger.gathering()
+    if not gathering:
+        return {}
+    judge, moment = judge_of(settings, loaded_of(settings).packages), now()
+    return {facts.study_instance_uid: judge(facts, moment).sentence for facts in gathering}
 
 
 def _homeless(ledger: Ledger) -> tuple[SetAsideStory, ...]:

@@ -1,0 +1,164 @@
+"""The packages on the shelf: which there are, which are enabled, whether they can be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from her2node.errors import NotFound, PackageRefused, Refused, WorkedCaseFailed
+from her2node.log import Event, emit
+from her2node.models import manifest as manifests
+from her2node.models import trust
+from her2node.models.manifest import ReaderInput
+from her2node.models.package import (
+    CARD,
+    MANIFEST,
+    SIGNATURE,
+    Loaded,
+    Package,
+    load,
+    load_packages,
+    package_folders,
+    shipped_trust,
+)
+from her2node.models.prediction import Level
+from her2node.selection.roles import Role
+from her2node.settings import Settings
+
+DEMONSTRATION_PACKAGE = "synthetic-demo-ct"
+
+
+def enabled_of(settings: Settings) -> tuple[str, ...]:
+    """The packages that shall run: those enabled, and in demonstration mode the synthetic one too."""
+    demo = (DEMONSTRATION_PACKAGE,) if settings.demonstration else ()
+    return tuple(dict.fromkeys((*settings.packages.enabled, *demo)))
+
+
+def loaded_of(settings: Settings) -> Loaded:
+    """Load the enabled packages; each that is refused is logged, and the others run."""
+    loaded = load_packages(enabled_of(settings), settings.packages.folders, settings.packages.trusted_keys)
+    for name, error in loaded.refused:
+        emit(Event.PACKAGE_REFUSED, package=name, reason=error.reason, detail=str(error))
+    return loaded
+
+
+def runnable(packages: Sequence[Package], demonstration: bool) -> tuple[Package, ...]:
+    """Those that may run in this mode."""
+    return tuple(p for p in packages if demonstration or p.manifest.level is not Level.SYNTHETIC_DEMO)
+
+
+def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
+    """Refuse a name that no enabled package asks a reader for, and a value that cannot be it."""
+    asked = {
+        given.name: given
+        for package in loaded_of(settings).packages
+        for given in package.manifest.inputs
+        if isinstance(given, ReaderInput)
+    }
+    for name, value in entries.items():
+        if name.startswith("role:"):
+            _check_role(name, value)
+        elif name not in asked:
+            known = ", ".join(sorted(asked)) or "none"
+            raise Refused(f"no enabled package asks for {name}", remedy=f"inputs: {known}; or role:SERIES_UID=ROLE")
+        else:
+            _check_value(asked[name], value)
+
+
+def _check_role(name: str, value: str) -> None:
+    roles = [role.value for role in Role if role is not Role.ROI]
+    if value not in roles:
+        raise Refused(f"{name}={value}: there is no role {value}", remedy=f"one of {', '.join(roles)}")
+
+
+def _check_value(given: ReaderInput, value: str) -> None:
+    try:
+        number = float(value)
+    except ValueError as error:
+        raise Refused(f"{given.name}={value}: a number is expected ({given.meaning})") from error
+    low, high = given.limits.hard or (float("-inf"), float("inf"))
+    if (given.values and number not in given.values) or not low <= number <= high:
+        allowed = ", ".join(f"{item:g}" for item in given.values) or f"{low:g} to {high:g}"
+        raise Refused(f"{given.name}={value}: not possible ({given.meaning})", remedy=f"one of: {allowed}")
+
+
+def listing(settings: Settings) -> list[dict[str, Any]]:
+    """Every package there is: what it says of itself, whether it is enabled, and whether it can be used."""
+    enabled = enabled_of(settings)
+    rows = []
+    for folder in package_folders(settings.packages.folders):
+        said = manifests.parse((folder / MANIFEST).read_bytes())
+        on = said.name in enabled or f"{said.name}@{said.version}" in enabled
+        rows.append(
+            {
+                "name": said.name,
+                "version": said.version,
+                "level": said.level.value,
+                "enabled": on,
+                "usable": _usable(settings, folder),
+                "title": said.title,
+                "folder": str(folder),
+            }
+        )
+    return rows
+
+
+def _usable(settings: Settings, folder: Path) -> str:
+    try:
+        package = load(folder, shipped_trust(settings.packages.trusted_keys))
+    except (PackageRefused, WorkedCaseFailed) as error:
+        return f"no: {error}"
+    demo_only = package.manifest.level is Level.SYNTHETIC_DEMO and not settings.demonstration
+    return "in demonstration mode only" if demo_only else "yes"
+
+
+def card(settings: Settings, name: str) -> str:
+    """The card of a package, by NAME or NAME@VERSION. Raises NotFound."""
+    wanted, _, version = name.partition("@")
+    for folder in package_folders(settings.packages.folders):
+        said = manifests.parse((folder / MANIFEST).read_bytes())
+        if said.name == wanted and version in ("", said.version):
+            return (folder / CARD).read_text(encoding="utf-8")
+    raise NotFound(f"package {name}", remedy="`her2node packages list` names those there are")
+
+
+def verify(settings: Settings, folder: Path | None, *, enabled_only: bool = False) -> Iterator[tuple[str, bool]]:
+    """A line and whether it is good news, for one package folder or for all."""
+    if enabled_only:
+        loaded = load_packages(enabled_of(settings), settings.packages.folders, settings.packages.trusted_keys)
+        yield from ((f"packages.enabled {name}: {error}", False) for name, error in loaded.refused)
+        return
+    judge = shipped_trust(settings.packages.trusted_keys)
+    for one in (folder,) if folder is not None else package_folders(settings.packages.folders):
+        try:
+            package = load(one, judge)
+        except (PackageRefused, WorkedCaseFailed) as error:
+            yield f"{one.name}: {error}", False
+        else:
+            said = package.manifest
+            yield f"{said.name} {said.version} ({said.level}): trusted by {package.trusted_by}, worked cases hold", True
+
+
+def keygen(private: Path, public: Path) -> None:
+    """Write a new key pair; the private key is readable by its owner alone. Raises Refused where a file is."""
+    for file in (private, public):
+        if file.exists():
+            raise Refused(f"{file} is there already", remedy="name new files")
+    pair = trust.keygen()
+    descriptor = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file_:
+        file_.write(pair.private_pem)
+    public.write_bytes(pair.public_pem)
+
+
+def sign(folder: Path, key: Path) -> Path:
+    """Sign package.toml of a folder; the signature's path. Raises PackageRefused for a package that is not whole."""
+    content = (folder / MANIFEST).read_bytes() if (folder / MANIFEST).is_file() else b""
+    if not content:
+        raise PackageRefused(f"{folder} has no {MANIFEST}")
+    manifests.parse(content)
+    signature = folder / SIGNATURE
+    signature.write_bytes(trust.sign(content, key.read_bytes()))
+    return signature
