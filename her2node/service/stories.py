@@ -12,11 +12,10 @@ from rich.console import Console
 
 from her2node.delivery.outbox import remedy_for
 from her2node.ledger import Ledger
-from her2node.ledger.records import EditionStory, SetAsideStory, StudyLine, StudyStory
+from her2node.ledger.story_records import EditionStory, SetAsideStory, StudyLine, StudyStory
 from her2node.service.clock import now
-from her2node.service.completing import judge_of
 from her2node.service.parts import open_ledger_of
-from her2node.service.shelf import check_entries, loaded_of
+from her2node.service.shelf import check_entries
 from her2node.settings import Settings
 
 
@@ -28,20 +27,19 @@ class Listing:
     homeless: tuple[SetAsideStory, ...]
     held: Mapping[str, str]
     """AE title that results are held for, to the lines to add."""
-    waits: Mapping[str, str]
-    """Study to what it waits for, and until when."""
 
     def as_json(self) -> dict[str, Any]:
-        studies = [
-            {**asdict(line), "reason": self.waits.get(line.study_instance_uid) or line.reason} for line in self.lines
-        ]
-        return {"studies": studies, "set_aside": [asdict(item) for item in self.homeless], "held": dict(self.held)}
+        return {
+            "studies": [asdict(line) for line in self.lines],
+            "set_aside": [asdict(item) for item in self.homeless],
+            "held": dict(self.held),
+        }
 
     def print(self, console: Console) -> None:
         if not self.lines:
             console.print("no study yet")
         for line in self.lines:
-            console.print(_line(line, self.waits.get(line.study_instance_uid) or line.reason))
+            console.print(_line(line))
         for item in self.homeless:
             place = f"{item.place.association_id}/{item.place.number}"
             console.print(f"set aside: {place} from {item.calling_ae}: {item.reason} {item.detail}".rstrip())
@@ -54,27 +52,25 @@ class Story:
     """Everything about one study."""
 
     study: StudyStory
-    waits: str
 
     def as_json(self) -> dict[str, Any]:
         shown = asdict(self.study)
         for edition, source in zip(shown["editions"], self.study.editions, strict=True):
             edition["steps"] = [{"step": step, "seconds": seconds} for step, seconds in _steps(source)]
             edition["summary"] = json.loads(source.summary) if source.summary else None
-        return {**shown, "waits": self.waits}
+        return shown
 
     def print(self, console: Console) -> None:
-        for line in _tell(self.study, self.waits):
+        for line in _tell(self.study):
             console.print(line)
 
 
 def tell(settings: Settings, study: str | None) -> Listing | Story:
     """What the ledger knows: of one study everything, of all a line each. Raises NotFound."""
     with open_ledger_of(settings) as ledger:
-        waits = _waits(settings, ledger)
         if study is not None:
-            return Story(ledger.study(study), waits.get(study, ""))
-        return Listing(ledger.studies(), _homeless(ledger), _held(ledger), waits)
+            return Story(ledger.study(study))
+        return Listing(ledger.studies(), _homeless(ledger), _held(ledger))
 
 
 def rerun(settings: Settings, study: str) -> str:
@@ -100,14 +96,6 @@ def enter(settings: Settings, study: str, entries: Mapping[str, str]) -> str:
     return f"{', '.join(f'{name} = {value}' for name, value in entries.items())}: edition {edition.number} of {study}"
 
 
-def _waits(settings: Settings, ledger: Ledger) -> dict[str, str]:
-    gathering = ledger.gathering()
-    if not gathering:
-        return {}
-    judge, moment = judge_of(settings, loaded_of(settings).packages), now()
-    return {facts.study_instance_uid: judge(facts, moment).sentence for facts in gathering}
-
-
 def _homeless(ledger: Ledger) -> tuple[SetAsideStory, ...]:
     return tuple(item for item in ledger.set_aside() if item.study_instance_uid is None)
 
@@ -117,12 +105,12 @@ def _held(ledger: Ledger) -> dict[str, str]:
     return {ae: remedy_for(ae) for ae in sorted(senders)}
 
 
-def _line(line: StudyLine, reason: str) -> str:
+def _line(line: StudyLine) -> str:
     deliveries = ", ".join(f"{count} {state}" for state, count in sorted(line.deliveries.items()))
     parts = (
         line.study_instance_uid,
         f"edition {line.number} {line.state}",
-        reason,
+        line.reason,
         f"{line.instances} objects from {line.sender_ae}",
         f"{line.set_aside} set aside" if line.set_aside else "",
         deliveries,
@@ -130,7 +118,7 @@ def _line(line: StudyLine, reason: str) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _tell(study: StudyStory, waits: str) -> Iterator[str]:
+def _tell(study: StudyStory) -> Iterator[str]:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(study.instances.items()))
     yield f"study {study.study_instance_uid} from {study.sender_ae}: {counts}"
     for series in study.series:
@@ -143,13 +131,13 @@ def _tell(study: StudyStory, waits: str) -> Iterator[str]:
     for item in study.set_aside:
         yield f"  set aside: {item.sop_instance_uid} {item.reason} {item.detail}".rstrip()
     for edition in study.editions:
-        yield from _edition(edition, waits if edition is study.editions[-1] else "")
+        yield from _edition(edition)
     for event in study.events:
         yield f"  {event.at:%Y-%m-%d %H:%M:%S.%f} {event.kind} {event.detail}".rstrip()
 
 
-def _edition(edition: EditionStory, waits: str) -> Iterator[str]:
-    yield f"  edition {edition.number} {edition.state}: {waits or edition.reason}"
+def _edition(edition: EditionStory) -> Iterator[str]:
+    yield f"  edition {edition.number} {edition.state}: {edition.reason}"
     for step, seconds in _steps(edition):
         yield f"    {step}: {seconds:.2f} s"
     for result in edition.results:
