@@ -237,13 +237,22 @@ class Ledger:
 
     # --- courier -------------------------------------------------------------------------------------------
 
-    def claim_deliveries(self, worker: str, lease: timedelta, now: datetime, limit: int) -> tuple[DeliveryClaim, ...]:
+    def claim_deliveries(
+        self,
+        worker: str,
+        lease: timedelta,
+        now: datetime,
+        limit: int,
+        to: Collection[str] | None = None,
+        not_to: Collection[str] = (),
+    ) -> tuple[DeliveryClaim, ...]:
         """Make due deliveries ours: at most ``limit`` claims, each all that is due of one edition to one destination.
 
-        Deliveries whose lease ended are due again first.
+        ``to`` and ``not_to`` name the destinations that are meant; all without them. Deliveries whose lease ended are
+        due again first.
         """
         with writing(self._engine) as connection:
-            return sending.claim(connection, worker, lease, now, limit)
+            return sending.claim(connection, worker, lease, now, limit, to, not_to)
 
     def extend_deliveries(self, token: str, lease: timedelta, now: datetime) -> bool:
         """Extend the lease of what is left of a claim. False: nothing of it is ours any more."""

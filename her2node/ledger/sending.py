@@ -6,12 +6,12 @@ same delivery, and the token fences whoever slept through the lease.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Update, and_, func, select, tuple_, update
+from sqlalchemy import Connection, Update, and_, func, select, true, tuple_, update
 
 from her2node.errors import LeaseLost
 from her2node.ledger.database import in_state, moving
@@ -25,7 +25,13 @@ _LET_GO = {"token": None, "worker": None, "lease_until": None}
 
 
 def claim(
-    connection: Connection, worker: str, lease: timedelta, now: datetime, limit: int
+    connection: Connection,
+    worker: str,
+    lease: timedelta,
+    now: datetime,
+    limit: int,
+    to: Collection[str] | None,
+    not_to: Collection[str],
 ) -> tuple[DeliveryClaim, ...]:
     """Claim at most ``limit`` groups, the longest due first."""
     expired = moving(delivery, DELIVERY, DeliveryEvent.EXPIRE_LEASE).where(delivery.c.lease_until < now)
@@ -33,6 +39,8 @@ def claim(
     groups = connection.execute(
         select(delivery.c.edition_id, delivery.c.destination)
         .where(in_state(delivery, DeliveryState.DUE), delivery.c.due_at <= now)
+        .where(delivery.c.destination.not_in(sorted(not_to)))
+        .where(true() if to is None else delivery.c.destination.in_(sorted(to)))
         .group_by(delivery.c.edition_id, delivery.c.destination)
         .order_by(func.min(delivery.c.due_at), delivery.c.edition_id, delivery.c.destination)
         .limit(limit)
