@@ -95,10 +95,8 @@ def _need_alike(planes: Sequence[Plane]) -> None:
         raise MixedOrientations("sizes " + ", ".join(f"{rows} x {columns}" for rows, columns in sizes[:4]))
     directions = np.array([(*plane.along_row, *plane.along_column) for plane in planes])
     if np.abs(directions - directions[0]).max() > SAME_DIRECTION:
-        other = int(np.abs(directions - directions[0]).max(axis=1).argmax())
-        raise MixedOrientations(
-            f"orientations {directions[0].round(4).tolist()} and {directions[other].round(4).tolist()}"
-        )
+        other = directions[np.abs(directions - directions[0]).max(axis=1).argmax()]
+        raise MixedOrientations(f"orientations {directions[0].round(4).tolist()} and {other.round(4).tolist()}")
     spacings = np.array([plane.spacing_mm for plane in planes])
     if np.abs(spacings / spacings[0] - 1).max() > SAME_SPACING:
         raise MixedOrientations(f"pixel spacings from {spacings.min(axis=0)} to {spacings.max(axis=0)} mm")
@@ -137,13 +135,13 @@ def _even(along: Vectors, gaps: Vectors) -> float:
     tolerance = PLACE_TOLERANCE_MM + PLACE_TOLERANCE * fitted
     if np.abs(along - along[0] - steps * fitted).max() > tolerance or np.diff(steps).min() < 1:
         raise UnevenSpacing(f"gaps from {smallest:.3f} to {gaps.max():.3f} mm")
-    missing = int(steps[-1]) + 1 - len(along)
-    if missing:
+    expected = int(steps[-1]) + 1
+    if expected != len(along):
         where = along[int(np.diff(steps).argmax())]
         raise MissingSlices(
-            f"{missing} of {int(steps[-1]) + 1} at {fitted:.3f} mm apart, the first gap at {where:.2f} mm"
+            f"{expected - len(along)} of {expected}, {fitted:.3f} mm apart, one gap above {where:.2f} mm"
         )
-    return fitted
+    return round(fitted, 6)
 
 
 def _extent(frame: Frame) -> float:
