@@ -33,6 +33,8 @@ class Event(StrEnum):
     """A C-STORE was answered with a failure."""
     SPOOL_RECOVERED = "spool-recovered"
     """Objects from before a restart were taken in."""
+    LEDGER_AWAY = "ledger-away"
+    """The receiver cannot tell the ledger what it stored; it keeps storing and tells it later."""
     INSTANCE_SET_ASIDE = "instance-set-aside"
     """A stored object cannot be used and is kept aside, with the reason."""
     EDITION_OPENED = "edition-opened"
