@@ -16,10 +16,14 @@ from her2node.selection.assignment import assign
 from her2node.selection.extent import extent_of
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
-from her2node.selection.study import Instance, group
+from her2node.selection.study import Series, group
 from her2node.spool import Spool
+from her2node.volumes import stack_of
 
 AT_ONCE = 4
+"""Series classified at a tick ..."""
+LOOKED_AT = 16
+"""... of so many that wait: one whose files cannot be read for the moment holds up no other."""
 IGNORE = "ignore"
 """What a reader enters to keep a series out."""
 
@@ -37,39 +41,45 @@ class Classified:
 def classify_changed(
     ledger: Ledger, spool: Spool, rules: Sequence[SiteRule], still_for: timedelta, door: Door, now: datetime
 ) -> bool:
-    """Classify a few series that did not change for ``still_for``. True when more may wait.
+    """Classify a few series that did not change for ``still_for``. True when more wait.
 
-    A series whose headers cannot be judged for an error of ours is noted with that error, so that it holds up only
-    itself.
+    A series that cannot be judged for an error of ours is noted with that error: it holds up only itself.
     """
-    changed = ledger.unclassified(AT_ONCE, now - still_for)
+    changed = ledger.unclassified(LOOKED_AT, now - still_for)
     done = 0
     for series in changed:
-        what = f"classifying {series.series_instance_uid}"
-        found = door.attempt(what, partial(classified, spool, rules, series))
+        if done == AT_ONCE:
+            return True
+        found = door.attempt(f"classifying {series.series_instance_uid}", partial(classified, spool, rules, series))
         if isinstance(found, Failed):
             if found.passing:
                 continue
             found = Classified(None, (), None, f"unexpected-error: {type(found.error).__name__}")
         ledger.classify(series.series_id, found.role, found.evidence, found.extent, found.refused, series.revision)
         done += 1
-    return len(changed) == AT_ONCE and done > 0
+    return False
 
 
 def classified(spool: Spool, rules: Sequence[SiteRule], changed: UnclassifiedSeries) -> Classified:
     """Judge a series by its headers. Raises SpoolAway."""
-    instances: list[Instance] = []
-    refused: Refused | None = None
-    for place in changed.places:
-        try:
-            instances.append(open_stored(spool.path_of(place.association_id, place.number)))
-        except Refused as error:
-            refused = error
-    if not instances:
-        return Classified(None, (), None, refused.reason if refused else "no objects")
-    series = group(instances).series[0]
+    try:
+        paths = [spool.path_of(place.association_id, place.number) for place in changed.places]
+        series = group([open_stored(path) for path in paths]).series[0]
+    except Refused as error:  # its files could be read when they were filed
+        return Classified(None, (), None, str(error))
     assignment = assign(series, rules, entered_roles(changed.entered_roles))
-    return Classified(assignment.role, assignment.evidence, extent_of(series), refused.reason if refused else None)
+    return Classified(assignment.role, assignment.evidence, extent_of(series), _refusal(series, assignment.role))
+
+
+def _refusal(series: Series, role: Role | None) -> str | None:
+    """Why a series with a role that wants a volume cannot be one (yet), or None."""
+    if role is None or role is Role.ROI:
+        return None
+    try:
+        stack_of(series)
+    except Refused as error:
+        return str(error)
+    return None
 
 
 def entered_roles(words: Mapping[str, str]) -> dict[str, Role | None]:

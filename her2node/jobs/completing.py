@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from her2node.intake.completion import Judgement
+from her2node.intake.completion import Verdict
 from her2node.jobs.door import Door
 from her2node.ledger import Ledger
 from her2node.ledger.records import Gathering
 from her2node.log import Event, emit
 
-Judge = Callable[[Gathering, datetime], Judgement]
+Judge = Callable[[Gathering, datetime], Verdict]
 """``intake.completion.judge`` with the packages' needs and the site's times."""
 
 
@@ -26,14 +26,13 @@ def complete_ready(ledger: Ledger, judge: Judge, door: Door, now: datetime) -> b
 
 
 def _close_if_complete(ledger: Ledger, judge: Judge, facts: Gathering, now: datetime) -> None:
-    judgement = judge(facts, now)
-    if judgement.how is None:
+    verdict = judge(facts, now)
+    if verdict.by is None or not ledger.complete(facts.edition_id, verdict.by, verdict.sentence, now):
         return
-    if ledger.complete(facts.edition_id, judgement.how, judgement.evidence, now):
-        emit(
-            Event.EDITION_COMPLETE,
-            study=facts.study_instance_uid,
-            edition=facts.number,
-            how=judgement.how,
-            evidence=judgement.evidence,
-        )
+    emit(
+        Event.EDITION_COMPLETE,
+        study=facts.study_instance_uid,
+        edition=facts.number,
+        by=verdict.by,
+        evidence=verdict.sentence,
+    )

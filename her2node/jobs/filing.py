@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from her2node.spool import Spool
 
 BATCH = 100
 _LONGEST_DETAIL = 200
+_DISK_PATIENCE = timedelta(minutes=10)
+"""An arrival that the disk refuses for so long, while it gives others, is set aside: what is not filed stops the clock
+of every study."""
 _BEFORE_LENGTH = b"DICM\x02\x00\x00\x00UL\x04\x00"
 """Prefix and head of (0002,0000) FileMetaInformationGroupLength (PS3.10 7.1), which counts the bytes after it."""
 
@@ -26,10 +29,15 @@ _BEFORE_LENGTH = b"DICM\x02\x00\x00\x00UL\x04\x00"
 def file_arrivals(ledger: Ledger, spool: Spool, door: Door, now: datetime) -> bool:
     """File a batch of arrivals. True when more may wait."""
     waiting = ledger.unfiled(BATCH)
-    filings = [filing for one in waiting if (filing := _read_guarded(spool, door, one)) is not None]
-    if filings:
-        _tell(_file(ledger, door, filings, now), waiting)
-    return len(waiting) == BATCH and bool(filings)
+    found = {one: _read_guarded(spool, door, one) for one in waiting}
+    filings = [filing for filing in found.values() if filing is not None]
+    if not filings:
+        return False
+    filings += [
+        _lost(one) for one, filing in found.items() if filing is None and now - one.received_at > _DISK_PATIENCE
+    ]
+    _tell(_file(ledger, door, filings, now), waiting)
+    return len(waiting) == BATCH
 
 
 def read_arrival(spool: Spool, arrival: Unfiled) -> Filing | SetAside:
@@ -107,6 +115,10 @@ def _file_alone(ledger: Ledger, door: Door, filing: Filing | SetAside, now: date
     if isinstance(effect, Failed) and not effect.passing:
         effect = door.attempt(what, partial(ledger.file, [_unexpected(filing.instance_id, effect)], now))
     return None if isinstance(effect, Failed) else effect
+
+
+def _lost(arrival: Unfiled) -> SetAside:
+    return SetAside(arrival.instance_id, "spool-away", "the disk gives other objects, but not this one")
 
 
 def _unexpected(instance_id: int, failed: Failed) -> SetAside:
