@@ -203,6 +203,10 @@ class InstanceRejected(Refused):
     """The peer permanently rejected the object."""
 
 
+class KindNotWanted(Refused):
+    """The peer is not configured to receive this kind of object."""
+
+
 class NotFound(Refused):
     """There is no such thing."""
 

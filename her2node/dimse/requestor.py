@@ -39,6 +39,7 @@ from her2node.errors import (
     PeerAway,
     PeerBusy,
     SopClassRefused,
+    SpoolAway,
 )
 from her2node.settings import Peer
 
@@ -81,7 +82,7 @@ class Outgoing:
 
     @classmethod
     def of(cls, path: Path) -> Outgoing:
-        """Read the file meta information alone. Raises InstanceUnreadable."""
+        """Read the file meta information alone. Raises InstanceUnreadable, and SpoolAway when the disk is at fault."""
         try:
             meta = read_file_meta_info(path)
             return cls(
@@ -91,7 +92,9 @@ class Outgoing:
                 str(meta.TransferSyntaxUID),
                 path.stat().st_size,
             )
-        except (OSError, AttributeError, ValueError, EOFError, InvalidDicomError) as error:
+        except OSError as error:
+            raise SpoolAway(str(error)) from error
+        except (AttributeError, ValueError, EOFError, InvalidDicomError) as error:
             raise InstanceUnreadable(f"{path.name}: {error}") from error
 
     @property

@@ -69,7 +69,7 @@ def resend(connection: Connection, study_instance_uid: str, now: datetime) -> in
         delivery.c.edition_id == latest, delivery.c.destination.is_not(None)
     )
     count = connection.execute(
-        again.values(due_at=now, wanted_at=now, attempts=0, sent_at=None, confirmed_at=None)
+        again.values(due_at=now, wanted_at=now, attempts=0, asked=0, sent_at=None, confirmed_at=None)
     ).rowcount
     note(connection, "resend", now, study_uid=study_instance_uid, detail=f"{count} deliveries")
     return count

@@ -62,7 +62,11 @@ def ask_again(connection: Connection, delivery_ids: Sequence[int], ask_at: datet
 def missing(connection: Connection, delivery_ids: Sequence[int], reason: str, due_at: datetime, now: datetime) -> int:
     """The peer has lost them: send again."""
     lost = moving(delivery, DELIVERY, DeliveryEvent.MISS).where(delivery.c.id.in_(delivery_ids))
-    moved = connection.execute(lost.values(due_at=due_at, sent_at=None, error=reason).returning(delivery.c.edition_id))
+    moved = connection.execute(
+        lost.values(due_at=due_at, sent_at=None, asked=delivery.c.asked + 1, error=reason).returning(
+            delivery.c.edition_id
+        )
+    )
     editions = [row.edition_id for row in moved]
     for edition_id in sorted(set(editions)):
         note(connection, Event.DELIVERY_POSTPONED, now, edition_id=edition_id, detail=reason)

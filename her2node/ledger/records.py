@@ -332,7 +332,10 @@ class DeliveryClaim:
 
 @dataclass(frozen=True)
 class ToConfirm:
-    """An object that was sent and that the peer shall be asked for. ``asked`` counts the questions so far."""
+    """An object that was sent and that the peer shall be asked for. ``asked`` counts the questions in vain so far.
+
+    Sending it again because the peer has lost it does not begin a new count: that is what bounds it.
+    """
 
     delivery_id: int
     destination: str

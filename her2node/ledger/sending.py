@@ -117,7 +117,7 @@ def extend(connection: Connection, token: str, lease: timedelta, now: datetime) 
 def delivered(connection: Connection, token: str, delivery_ids: Sequence[int], now: datetime) -> None:
     """Accepted by the peer; to be asked for from now on."""
     sent = moving(delivery, DELIVERY, DeliveryEvent.DELIVER)
-    _move_ours(connection, sent, token, delivery_ids, sent_at=now, ask_at=now, asked=0, error=None)
+    _move_ours(connection, sent, token, delivery_ids, sent_at=now, ask_at=now, error=None)
     _note(connection, Event.DELIVERED, delivery_ids, now)
 
 

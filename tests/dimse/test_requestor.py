@@ -29,6 +29,7 @@ from her2node.errors import (
     PeerAway,
     PeerBusy,
     SopClassRefused,
+    SpoolAway,
 )
 from her2node.settings import Peer
 from tests.delivery.objects import CT, SEG, SR, write_object
@@ -93,8 +94,8 @@ def test_what_needs_more_contexts_than_an_association_takes_is_split(tmp_path: P
     assert [file for batch in split for file in batch] == files
 
 
-def test_a_file_that_is_gone_or_no_dicom_is_unreadable(tmp_path: Path) -> None:
-    with pytest.raises(InstanceUnreadable):
+def test_a_file_that_is_no_dicom_is_unreadable_and_one_that_is_gone_may_come_back(tmp_path: Path) -> None:
+    with pytest.raises(SpoolAway):
         Outgoing.of(tmp_path / "gone.dcm")
     junk = tmp_path / "junk.dcm"
     junk.write_bytes(b"junk" * 100)
