@@ -5,7 +5,7 @@ many with a planted effect. Imports numpy, pydicom and ``her2node.dicom`` only; 
 reads, measures or reports, so that what it says can be held against them.
 """
 
-from her2node.phantoms import ct
+from her2node.phantoms import cohort, ct, mishaps
 from her2node.phantoms.anatomy import Anatomy, Phase, varied
 from her2node.phantoms.options import (
     Border,
@@ -21,6 +21,8 @@ from her2node.phantoms.truth import Truth, TumourTruth
 
 __all__ = [
     "ct",
+    "cohort",
+    "mishaps",
     "write",
     "PhantomOptions",
     "PhantomStudy",

@@ -223,9 +223,9 @@ def _on_wall(rng: np.random.Generator, mid_wall: Ellipsoid) -> Ellipsoid:
     centre = np.asarray(mid_wall.centre_mm) + np.asarray(mid_wall.semi_axes_mm) * direction
     normal = _unit(direction / np.asarray(mid_wall.semi_axes_mm))
     tangent = _unit(np.cross(normal, rng.normal(size=3)))
-    long_mm = float(rng.uniform(11, 28))
-    middle_mm = long_mm * float(rng.uniform(0.6, 0.95))
-    short_mm = max(5.0, long_mm * float(rng.uniform(0.4, 0.58)))
+    long_mm = float(rng.uniform(18, 32))
+    middle_mm = long_mm * float(rng.uniform(0.7, 0.95))
+    short_mm = max(11.0, long_mm * float(rng.uniform(0.42, 0.58)))
     axes = (point(tangent), point(np.cross(normal, tangent)), point(normal))
     return Ellipsoid(point(centre), (long_mm, middle_mm, short_mm), axes)
 

@@ -89,7 +89,7 @@ def _contrast(ds: Dataset, study: PhantomStudy) -> None:
 
 def _image(study: PhantomStudy, series: PlannedSeries, planned: PlannedSlice, template: Dataset) -> Dataset:
     plane = planned.plane
-    ds = copy.deepcopy(template)
+    ds = _copied(template)
     ds.file_meta = file_meta(CTImageStorage, planned.sop_instance_uid)
     fill(
         ds,
@@ -104,6 +104,14 @@ def _image(study: PhantomStudy, series: PlannedSeries, planned: PlannedSlice, te
         Columns=plane.size[1],
     )
     ds.PixelData = stored_values(study.anatomy, plane, series.phase, planned.key, sampling(study)).tobytes()
+    return ds
+
+
+def _copied(template: Dataset) -> Dataset:
+    """A data set whose elements can be changed without changing the template's (which has no sequences)."""
+    ds = Dataset()
+    for element in template:
+        ds.add(copy.copy(element))
     return ds
 
 

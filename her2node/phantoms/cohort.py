@@ -1,0 +1,86 @@
+"""Many phantoms with a planted effect: studies to train and test on, and their table of measurements.
+
+The label of each case is drawn from ``planted.PLANTED``, a declared logistic relation to portal and arterial
+attenuation. What a fit finds here is that relation, and nothing about patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from her2node.errors import PhantomRefused
+from her2node.phantoms import ct
+from her2node.phantoms.anatomy import Phase, varied
+from her2node.phantoms.classic import sampling
+from her2node.phantoms.options import PhantomOptions
+from her2node.phantoms.rendering import RESCALE_INTERCEPT, mask, stored_values
+from her2node.phantoms.study import PhantomStudy
+from her2node.phantoms.truth import truth_of
+
+COLUMNS = ("portal_hu", "arterial_hu", "plain_hu", "equilibrium_hu", "volume_mm3", "her2_positive")
+"""The columns of ``table``."""
+
+_HU_COLUMNS = (Phase.PORTAL, Phase.ARTERIAL, Phase.PLAIN, Phase.EQUILIBRIUM)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One phantom of a cohort: how to make it, its label, and the probability with which the label was drawn."""
+
+    options: PhantomOptions
+    her2_positive: bool
+    her2_probability: float
+
+
+def cohort(n: int, seed: int, template: PhantomOptions | None = None) -> Iterator[Case]:
+    """``n`` different patients; the same ``seed`` gives the same ones. ``template`` sets everything but the seed.
+
+    The patients' seeds are drawn without repetition from 32 bits, so that cohorts of different seeds hardly share any.
+    Raises PhantomRefused for a negative ``n`` or ``seed``.
+    """
+    if n < 0 or seed < 0:
+        raise PhantomRefused(f"a cohort of {n} with seed {seed}")
+    options = template or PhantomOptions(rois=())
+    for case_seed in _seeds(n, seed):
+        truth = truth_of(varied(case_seed), case_seed)
+        yield Case(replace(options, seed=case_seed, anatomy=None), truth.her2_positive, truth.her2_probability)
+
+
+def table(n: int, seed: int, template: PhantomOptions | None = None) -> npt.NDArray[np.float64]:
+    """What a reader with a perfect outline measures in each case, shape (n, 6), columns as ``COLUMNS``.
+
+    Attenuations are means in HU over the voxels whose centres lie in the tumour, in the very pixels that the study's
+    images hold; the volume is their number times the voxel volume in mm³; the label is 0 or 1. About 0.2 s a case.
+    Raises PhantomRefused as ``cohort`` does and when a case's slices hold no voxel of tumour.
+    """
+    rows = [(*_measured(ct.make(case.options)), float(case.her2_positive)) for case in cohort(n, seed, template)]
+    return np.array(rows, dtype=np.float64).reshape(n, len(COLUMNS))
+
+
+def _seeds(n: int, seed: int) -> list[int]:
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 5]))
+    found: dict[int, None] = {}
+    while len(found) < n:
+        found[int(rng.integers(0, 2**32))] = None
+    return list(found)
+
+
+def _measured(study: PhantomStudy) -> tuple[float, ...]:
+    options, anatomy, how = study.options, study.anatomy, sampling(study)
+    sums, voxels = dict.fromkeys(_HU_COLUMNS, 0.0), 0
+    for planned in study.roi_series.slices:
+        inside = mask(anatomy.tumour.shape, planned.plane)
+        if not inside.any():
+            continue
+        voxels += int(inside.sum())
+        for phase in _HU_COLUMNS:
+            values = stored_values(anatomy, planned.plane, phase, planned.key, how)
+            sums[phase] += float(values[inside].sum(dtype=np.int64))
+    if not voxels:
+        raise PhantomRefused(f"no voxel of tumour in the slices of seed {options.seed}")
+    volume = voxels * options.slice_spacing_mm * options.spacing_mm[0] * options.spacing_mm[1]
+    return (*(sums[phase] / voxels + RESCALE_INTERCEPT for phase in _HU_COLUMNS), volume)
