@@ -38,6 +38,7 @@ from her2node.log import Event, emit, emit_exception
 from her2node.quantities.quantity import NotMeasured
 from her2node.reading import Reading
 from her2node.reports.report import ObjectKind, Predecessor, Report, Stamp
+from her2node.reports.wording import ran
 from her2node.selection.roles import Role
 from her2node.selection.study import Study, open_study
 from her2node.spool import Spool
@@ -164,7 +165,7 @@ class Workshop:
         with seconds.of("store"):
             results = tuple(self._store(edition, report) for report in reports)
         heartbeat.check()
-        how: Outcome = "read" if reading.quantities or reading.predictions else "refused"
+        how: Outcome = "read" if ran(reading) else "refused"
         deliveries = self.address(results, edition.sender_ae)
         return Done(how, summary_of(reading, len(edition.instances), seconds.spent), results, deliveries)
 

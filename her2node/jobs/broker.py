@@ -33,6 +33,7 @@ _Transport: Any = virtual.Transport
 FILE_NAME = "broker.sqlite"
 POLLING_SECONDS = 0.2
 BUSY_SECONDS = 30.0
+OPENING_SECONDS = 2.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS message (
@@ -137,7 +138,8 @@ class Store:
         if held is not None:
             if held.inode == _inode(self.path):
                 return held.connection
-            held.connection.close()  # the file was deleted or replaced: whoever still used it would talk to nobody
+            del self._held[key]  # the file was deleted or replaced: whoever still used it would talk to nobody
+            held.connection.close()
         fresh = self._open()
         with self._guard:
             self._disown()
@@ -146,19 +148,25 @@ class Store:
 
     def _disown(self) -> None:
         """Put the parent's connections out of reach after a fork."""
-        for key in [key for key in self._held if key[0] != os.getpid()]:
+        for key in [key for key in list(self._held) if key[0] != os.getpid()]:
             self._inherited.append(self._held.pop(key))
 
     def _open(self) -> _Held:
-        """Open, making the file where there is none. SQLite does not wait for a lock when it switches to WAL: we do."""
+        """Open, making the file where there is none.
+
+        SQLite does not wait for a lock when it switches to WAL: we do. A file that stays locked is a ruin, too: one
+        that was emptied under others who go on in their WAL. They find the new one at their next step.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        deadline = time.monotonic() + BUSY_SECONDS
+        deadline = time.monotonic() + OPENING_SECONDS
         while True:
             try:
                 held = self._try_open()
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                     raise
+                if time.monotonic() > deadline:
+                    discard(self.path)
                 time.sleep(0.01)
             else:
                 if held is not None:
@@ -168,12 +176,13 @@ class Store:
         """One try; None when somebody replaced the file in between."""
         self.path.touch(mode=0o600)
         before = _inode(self.path)
-        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=0.1, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode=WAL").fetchall()
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.executescript(_SCHEMA)
             _insert_bindings(connection, tuple(self._bound))
+            connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
         except sqlite3.DatabaseError:
             connection.close()
             raise
@@ -252,7 +261,9 @@ class Channel(_Channel):  # type: ignore[misc]
     def _queue_bind(self, exchange: str, routing_key: str | None, pattern: str | None, queue: str) -> None:
         self.store.bind(Binding(exchange, queue, routing_key or "", pattern or ""))
 
-    def _delete(self, queue: str, exchange: str, routing_key: str | None, pattern: str | None, *_: Any) -> None:
+    def _delete(
+        self, queue: str, exchange: str, routing_key: str | None, pattern: str | None, *_: Any, **__: Any
+    ) -> None:
         self.store.unbind(Binding(exchange, queue, routing_key or "", pattern or ""))
         self.store.purge(queue)
 
