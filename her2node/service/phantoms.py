@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from her2node import phantoms
 from her2node.errors import Refused
+from her2node.phantoms import ct
 from her2node.phantoms.options import Form, PhantomOptions, RoiForm
+from her2node.phantoms.study import write as write_study
 
 
 def write(out: Path, *, seed: int, matrix: int, slices: int, enhanced: bool, roi: bool) -> str:
@@ -22,8 +23,8 @@ def write(out: Path, *, seed: int, matrix: int, slices: int, enhanced: bool, roi
         form=Form.ENHANCED if enhanced else Form.CLASSIC,
         rois=(RoiForm.BINARY, RoiForm.CONTOURS) if roi else (),
     )
-    study = phantoms.make(options)
-    paths = phantoms.write(study, out)
+    study = ct.make(options)
+    paths = write_study(study, out)
     tumour = study.truth.tumour
     attenuation = ", ".join(f"{phase} {hu:.1f}" for phase, hu in tumour.hu.items())
     return (
