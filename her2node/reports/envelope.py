@@ -18,7 +18,7 @@ from pydicom.valuerep import validate_value
 
 from her2node.dicom.attributes import integer, items, text, texts
 from her2node.dicom.codes import Code, Document
-from her2node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, derived_uid
+from her2node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from her2node.models.prediction import PackageRef
 from her2node.reading import Reading
 from her2node.reports.charset import settle
@@ -118,7 +118,12 @@ def envelope(reading: Reading, stamp: Stamp, kind: ObjectKind) -> Dataset:
     _copy_patient_and_study(ds, header)
     ds.StudyInstanceUID = reading.study.study_instance_uid
     _put_series(ds, reading, stamp, kind)
-    _put_equipment(ds, reading, stamp)
+    _put_equipment(ds, stamp)
+    equipment = _scanner(header)
+    if kind is not ObjectKind.SEGMENTATION:  # no package had a hand in the regions
+        equipment += [_package_equipment(prediction.package) for prediction in reading.predictions]
+    if equipment:
+        ds.ContributingEquipmentSequence = equipment
     _put_times(ds, stamp.moment)
     return ds
 
@@ -197,7 +202,7 @@ def _first_free_number(reading: Reading) -> int:
     return first
 
 
-def _put_equipment(ds: Dataset, reading: Reading, stamp: Stamp) -> None:
+def _put_equipment(ds: Dataset, stamp: Stamp) -> None:
     ds.Manufacturer = MANUFACTURER
     ds.ManufacturerModelName = MANUFACTURER
     ds.SoftwareVersions = stamp.version
@@ -206,10 +211,6 @@ def _put_equipment(ds: Dataset, reading: Reading, stamp: Stamp) -> None:
     ds.StationName = stamp.ae_title
     if stamp.site:
         ds.InstitutionName = stamp.site[:64]
-    packages = (prediction.package for prediction in reading.predictions)
-    ds.ContributingEquipmentSequence = [*_scanner(base_header(reading)), *map(_package_equipment, packages)]
-    if not ds.ContributingEquipmentSequence:
-        del ds.ContributingEquipmentSequence
 
 
 def _scanner(header: Dataset) -> list[Dataset]:
@@ -226,13 +227,13 @@ def _scanner(header: Dataset) -> list[Dataset]:
 
 
 def _package_equipment(package: PackageRef) -> Dataset:
-    """A model package is equipment of its own; its device UID changes with every change of the package."""
+    """A model package is equipment of its own; its serial number, a hash, changes with every change of the package."""
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = [code_item(Document.PROCESSING_EQUIPMENT)]
     item.Manufacturer = MANUFACTURER
     item.ManufacturerModelName = package.name[:64]
     item.SoftwareVersions = package.version[:64]
-    item.DeviceUID = derived_uid("package", package.sha256)
+    item.DeviceSerialNumber = package.sha256[:64]
     item.ContributionDescription = f"Model package, {package.level.value}: imaging estimate for research"
     return item
 

@@ -1,0 +1,243 @@
+"""The given regions as a binary SEG on the most important series.
+
+The regions are others' work laid on this series: each segment keeps who drew it (MANUAL, SEMIAUTOMATIC, AUTOMATIC as
+the source says) and its tracking identifiers, and nothing of it is claimed as the node's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from highdicom.color import CIELabColor
+from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
+from highdicom.sr import CodedConcept
+from pydicom.dataset import Dataset
+from pydicom.valuerep import DSfloat
+
+from her2node.dicom.attributes import integer, items, number, numbers, text
+from her2node.dicom.codes import Anatomy, Code, Finding
+from her2node.reading import LaidRoi, Measured, Reading
+from her2node.reports.envelope import MANUFACTURER, envelope, sealed
+from her2node.reports.regions import measured_series, most_important, shown
+from her2node.reports.report import ObjectKind, Report, Stamp
+from her2node.rois.roi import Roi, RoiOrigin
+from her2node.volumes.volume import SliceSource
+
+_CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+_BLANK = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "StudyID",
+    "PositionReferenceIndicator",
+)
+TUMOUR_COLOUR = (255, 92, 64)
+_COLOURS = ((64, 160, 255), (80, 200, 120), (240, 200, 60), (190, 110, 240), (60, 210, 210))
+
+
+@dataclass(frozen=True)
+class Segments:
+    """What a report must know of the SEG to refer to it. ``rois`` in the order of their segment numbers, from 1."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    """Of the images that the segments lie on."""
+    rois: tuple[Roi, ...]
+    tumour: str | None
+
+    def number(self, tracking_id: str | None) -> int | None:
+        """The segment of the region with this tracking id, or None."""
+        found = [n for n, roi in enumerate(self.rois, start=1) if roi.tracking_id == tracking_id]
+        return found[0] if found else None
+
+    def finding(self, tracking_id: str) -> Code:
+        """What the region is: as given, else the tumour, else tissue."""
+        roi = next((roi for roi in self.rois if roi.tracking_id == tracking_id), None)
+        return kind_of(roi.type if roi else None, tracking_id == self.tumour)
+
+
+def segments_of(reading: Reading, segmentation: Report | None) -> Segments:
+    """The segments of the SEG that ``segmentation`` is; none at all without it."""
+    return Segments(
+        sop_class_uid=segmentation.sop_class_uid if segmentation else "",
+        sop_instance_uid=segmentation.sop_instance_uid if segmentation else "",
+        series_instance_uid=most_important(reading) or "",
+        rois=tuple(laid.roi for laid in shown(reading)) if segmentation else (),
+        tumour=reading.tumour,
+    )
+
+
+def kind_of(given: Code | None, tumour: bool) -> Code:
+    """The segmented property type: as given, else the tumour, else tissue."""
+    return given or (Finding.PRIMARY_NEOPLASM if tumour else Finding.TISSUE)
+
+
+def segmentation(reading: Reading, stamp: Stamp) -> Report | None:
+    """The SEG, or None when no region lies on the most important series."""
+    laid = shown(reading)
+    measured = measured_series(reading, most_important(reading) or "")
+    if not laid or measured is None:
+        return None
+    slices = np.flatnonzero(np.any([one.roi.mask.any(axis=(1, 2)) for one in laid], axis=0)).tolist()
+    label = envelope(reading, stamp, ObjectKind.SEGMENTATION)
+    headers = {i.identity.sop_instance_uid: i.header for i in reading.study.instances}
+    seg = Segmentation(
+        source_images=[_stand_in(measured, index, _single_frame(headers, measured.sources[index])) for index in slices],
+        pixel_array=_stacked(laid, slices),
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            _described(one.roi, n, headers, one.roi.tracking_id == reading.tumour)
+            for n, one in enumerate(laid, start=1)
+        ],
+        series_instance_uid=label.SeriesInstanceUID,
+        series_number=label.SeriesNumber,
+        sop_instance_uid=label.SOPInstanceUID,
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MANUFACTURER,
+        software_versions=stamp.version,
+        device_serial_number=stamp.device_uid,
+        content_label="HER2NODE_REGIONS",
+        content_description="Given regions of interest, laid on this series. Research use",
+    )
+    ds = _finished(seg, label, measured)
+    dimensions = stamp.uid(reading.study.study_instance_uid, ObjectKind.SEGMENTATION, "dimensions")
+    for item in (*ds.DimensionOrganizationSequence, *ds.DimensionIndexSequence):
+        item.DimensionOrganizationUID = dimensions
+    return sealed(ds, reading, ObjectKind.SEGMENTATION)
+
+
+def _stacked(laid: tuple[LaidRoi, ...], slices: list[int]) -> npt.NDArray[np.uint8]:
+    """Masks of shape (slices with any region, rows, columns, segments)."""
+    return np.stack([one.roi.mask[slices] for one in laid], axis=-1).astype(np.uint8)
+
+
+def _stand_in(measured: Measured, index: int, header: Dataset) -> Dataset:
+    """What highdicom must know of one slice, as a single-frame image without patient and study.
+
+    Frames of multi-frame objects and objects that lack type 2 attributes thus take one and the same way; the UID is
+    the slice's index and is replaced by the object and frame that the slice was read from.
+    """
+    geometry = measured.geometry
+    ds = Dataset()
+    ds.SOPClassUID = _CT_IMAGE
+    ds.SOPInstanceUID = _index_uid(index)
+    ds.StudyInstanceUID = _index_uid(0)
+    ds.SeriesInstanceUID = measured.series_instance_uid
+    for keyword in _BLANK:
+        setattr(ds, keyword, "")
+    ds.Modality = "CT"
+    ds.FrameOfReferenceUID = geometry.frame_of_reference_uid
+    ds.Rows, ds.Columns = geometry.shape[1:]
+    position = geometry.to_patient((index, 0, 0)).tolist()
+    ds.ImagePositionPatient = _plane(header, "ImagePositionPatient", position)
+    ds.ImageOrientationPatient = _plane(
+        header, "ImageOrientationPatient", [*geometry.directions[2], *geometry.directions[1]]
+    )
+    ds.PixelSpacing = _plane(header, "PixelSpacing", list(geometry.spacing_mm[1:]))
+    thickness = number(header, "SliceThickness")
+    ds.SliceThickness = _ds(thickness if thickness else geometry.spacing_mm[0])
+    ds.SpacingBetweenSlices = _ds(geometry.spacing_mm[0])
+    return ds
+
+
+def _single_frame(headers: Mapping[str, Dataset], source: SliceSource) -> Dataset:
+    """The header of the object that a slice is, empty for a frame of a multi-frame object."""
+    return Dataset() if source.frame is not None else headers.get(source.sop_instance_uid, Dataset())
+
+
+def _plane(header: Dataset, keyword: str, computed: list[float]) -> list[DSfloat]:
+    """The object's own figures, digit by digit, where it has them, so that viewers match planes exactly."""
+    given = numbers(header, keyword)
+    return [_ds(value) for value in (given if len(given) == len(computed) else computed)]
+
+
+def _ds(value: float) -> DSfloat:
+    return DSfloat(value, auto_format=True)
+
+
+def _index_uid(index: int) -> str:
+    return f"2.25.{index}"
+
+
+def _finished(seg: Dataset, label: Dataset, measured: Measured) -> Dataset:
+    """A plain data set: highdicom's, under the node's envelope, referring to the objects themselves."""
+    ds = Dataset()
+    ds.update({element.tag: element for element in seg})
+    ds.update({element.tag: element for element in label})
+    used: list[SliceSource] = []
+    for frame in ds.PerFrameFunctionalGroupsSequence:
+        for item in frame.DerivationImageSequence[0].SourceImageSequence:
+            source = measured.sources[int(item.ReferencedSOPInstanceUID.rpartition(".")[2])]
+            item.update(_referred(source.sop_class_uid, source.sop_instance_uid))
+            if source.frame is not None:
+                item.ReferencedFrameNumber = source.frame
+            used.append(source)
+    objects = dict.fromkeys((source.sop_class_uid, source.sop_instance_uid) for source in used)
+    ds.SourceImageSequence = [_referred(*one) for one in objects]
+    series = Dataset()
+    series.SeriesInstanceUID = measured.series_instance_uid
+    series.ReferencedInstanceSequence = [_referred(*one) for one in objects]
+    ds.ReferencedSeriesSequence = [series]
+    if "ContributingEquipmentSequence" not in label:
+        del ds.ContributingEquipmentSequence
+    return ds
+
+
+def _referred(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    """SOP Instance Reference macro (PS3.3 10.8)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class_uid, sop_instance_uid
+    return item
+
+
+def _described(roi: Roi, segment: int, headers: Mapping[str, Dataset], tumour: bool) -> SegmentDescription:
+    colour = TUMOUR_COLOUR if tumour else _COLOURS[(segment - 1) % len(_COLOURS)]
+    description = SegmentDescription(
+        segment_number=segment,
+        segment_label=(roi.label or roi.tracking_id)[:64],
+        segmented_property_category=_concept(roi.category or _category(tumour)),
+        segmented_property_type=_concept(kind_of(roi.type, tumour)),
+        algorithm_type="MANUAL",
+        tracking_uid=roi.tracking_uid,
+        tracking_id=roi.tracking_id,
+        anatomic_regions=[_concept(Anatomy.STOMACH)] if tumour else None,
+        display_color=CIELabColor.from_rgb(*colour),
+    )
+    made_by, algorithm = _made_by(roi, headers)
+    description.SegmentAlgorithmType = made_by
+    if made_by != "MANUAL":
+        description.SegmentAlgorithmName = algorithm
+    return description
+
+
+def _category(tumour: bool) -> Code:
+    return Finding.ABNORMAL_STRUCTURE if tumour else Finding.TISSUE
+
+
+def _made_by(roi: Roi, headers: Mapping[str, Dataset]) -> tuple[str, str]:
+    """SegmentAlgorithmType and SegmentAlgorithmName as the source says; MANUAL where it says nothing."""
+    header = headers.get(roi.source_sop_instance_uid, Dataset())
+    if roi.origin is RoiOrigin.SEGMENTATION:
+        found = [s for s in items(header, "SegmentSequence") if integer(s, "SegmentNumber") == roi.source_number]
+        keywords = ("SegmentAlgorithmType", "SegmentAlgorithmName")
+    else:
+        found = [s for s in items(header, "StructureSetROISequence") if integer(s, "ROINumber") == roi.source_number]
+        keywords = ("ROIGenerationAlgorithm", "ROIGenerationDescription")
+    said = found[0] if found else Dataset()
+    kind = text(said, keywords[0])
+    if kind not in ("AUTOMATIC", "SEMIAUTOMATIC"):
+        return "MANUAL", ""
+    return kind, text(said, keywords[1])[:64] or "not named by the source"
+
+
+def _concept(code: Code) -> CodedConcept:
+    return CodedConcept(code.value, code.scheme, code.meaning)

@@ -1,0 +1,160 @@
+"""Every sentence that a report prints. Estimates are worded as estimates; a HER-2 status is never stated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from her2node.dicom.codes import Code, Estimate, Phase, Statement
+from her2node.models.prediction import Answer, Category, InputUsed, NotPredicted, PackageRef, Prediction
+from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.reading import Reading
+from her2node.selection.assignment import Assignment
+from her2node.selection.roles import Role
+
+NOTICE = (
+    "Research use only. Not a medical device and not for diagnosis or treatment decisions. The values are made by "
+    "software without review by a physician."
+)
+REFERENCE_TEST = (
+    "HER-2 status is established on tissue only: immunohistochemistry (IHC), with in-situ hybridisation (FISH/ISH) "
+    "where IHC is equivocal. What is estimated here from images is no HER-2 status and does not replace that test."
+)
+NOTHING_RAN = "No estimate and no measurement could be made from this study. The reasons are listed."
+
+CATEGORIES = {
+    Category.LIKELY: Estimate.LIKELY,
+    Category.INDETERMINATE: Estimate.INDETERMINATE,
+    Category.UNLIKELY: Estimate.UNLIKELY,
+}
+PHASES = {
+    Role.PLAIN: Phase.PLAIN,
+    Role.ARTERIAL: Phase.ARTERIAL,
+    Role.PORTAL: Phase.PORTAL,
+    Role.EQUILIBRIUM: Phase.EQUILIBRIUM,
+    Role.CONTRAST_UNSPECIFIED: Phase.UNSPECIFIED,
+}
+_SOURCES = {"measured": "measured", "entered": "entered by a reader", "assumed": "assumed, nobody entered it"}
+
+
+@dataclass(frozen=True)
+class Said:
+    """One sentence and what it is about."""
+
+    concept: Code
+    text: str
+
+
+def statements(reading: Reading) -> tuple[Said, ...]:
+    """Everything that a report says in words, in the order in which it is read."""
+    said = list(notices())
+    if not ran(reading):
+        said.append(Said(Statement.CONCLUSION, NOTHING_RAN))
+    for prediction in reading.predictions:
+        said += _about(prediction)
+    said += [Said(Statement.REFUSAL, text) for text in refusals(reading)]
+    said += [Said(Statement.SERIES, _series(reading, assignment)) for assignment in reading.assignments]
+    return tuple(said)
+
+
+def notices() -> tuple[Said, ...]:
+    """What every report says before all else."""
+    return Said(Statement.NOTICE, NOTICE), Said(Statement.REFERENCE_TEST, REFERENCE_TEST)
+
+
+def ran(reading: Reading) -> bool:
+    """Whether anything was measured or estimated."""
+    return bool(reading.quantities or reading.predictions)
+
+
+def package_name(package: PackageRef) -> str:
+    return f"{package.name} {package.version}"
+
+
+def percent(probability: float) -> str:
+    """A probability for people: '19 %', never '0 %' or '100 %' for what is not exactly so."""
+    if 0 < probability < 0.01:
+        return "< 1 %"
+    if 0.99 < probability < 1:
+        return "> 99 %"
+    return f"{100 * probability:.0f} %"
+
+
+def conclusion(prediction: Prediction) -> str:
+    """The estimate in words, with every alternative where inputs are open."""
+    name = package_name(prediction.package)
+    if len(prediction.answers) == 1:
+        return f"{name}: {_answer(prediction.answers[0])}"
+    asked = ", ".join(prediction.open_inputs)
+    rows = "; ".join(f"if {assumed(answer)}: {_answer(answer)}" for answer in prediction.answers)
+    return f"{name}: the answer depends on what nobody has entered ({asked}). {rows}"
+
+
+def assumed(answer: Answer) -> str:
+    """The inputs that were assumed in this answer, e.g. 'liver_metastasis = 1'."""
+    return ", ".join(f"{used.name} = {used.value:g}" for used in answer.inputs if used.source == "assumed")
+
+
+def input_used(used: InputUsed) -> str:
+    unit = "" if used.unit in ("", "1") else f" {used.unit}"
+    return f"{used.name} = {used.value:.6g}{unit} ({_SOURCES.get(used.source, used.source)})"
+
+
+def refusals(reading: Reading) -> tuple[str, ...]:
+    """What was not done and why, one sentence each; the same sentence is said once."""
+    said = [_not_predicted(refused) for refused in reading.not_predicted]
+    said += [_not_measured(reading, refused) for refused in reading.not_measured]
+    said += [f"an object was set aside: {refused}" for _, refused in reading.study.set_aside]
+    return tuple(dict.fromkeys(said))
+
+
+def quantity_name(quantity: Quantity) -> str:
+    """The quantity with its derivation, e.g. 'Attenuation Coefficient, Mean'."""
+    modifier = f", {quantity.modifier.meaning}" if quantity.modifier else ""
+    return f"{quantity.code.meaning}{modifier}"
+
+
+def series_name(reading: Reading, uid: str) -> str:
+    """A series as a reader knows it: number and description; its UID where the study does not hold it."""
+    series = reading.study.series_of(uid)
+    if series is None:
+        return f"series {uid}"
+    number = "" if series.number is None else f" {series.number}"
+    description = f" '{series.description}'" if series.description else ""
+    return f"series{number}{description}"
+
+
+def _about(prediction: Prediction) -> list[Said]:
+    package = prediction.package
+    name = package_name(package)
+    rows = [
+        (Statement.CONCLUSION, conclusion(prediction)),
+        (Statement.PRIOR, f"{name}: prior probability {prediction.prior:.4g} ({prediction.prior_source})"),
+        (Statement.LEVEL, f"{name}: {package.level.value}"),
+        (Statement.SOURCE, f"{name}: {package.title}. {package.citation}"),
+        (Statement.INTENDED_USE, f"{name}: {package.intended_use}"),
+        (Statement.REFERENCE_TEST, f"{name}: {package.reference_test}"),
+        *((Statement.FLAG, f"{name}: {flag}") for flag in prediction.flags),
+        *((Statement.CONFLICT, f"{name}: {conflict}") for conflict in prediction.conflicts),
+    ]
+    return [Said(concept, text) for concept, text in rows]
+
+
+def _answer(answer: Answer) -> str:
+    return f"{CATEGORIES[answer.category].meaning}, probability {answer.probability:.4f}"
+
+
+def _not_predicted(refused: NotPredicted) -> str:
+    return f"{package_name(refused.package)} did not run: {refused.refused}"
+
+
+def _not_measured(reading: Reading, refused: NotMeasured) -> str:
+    what = f"{refused.code.meaning}: " if refused.code else ""
+    where = ", ".join(series_name(reading, uid) for uid in refused.series_uids)
+    place = f" ({where})" if where else ""
+    return f"{what}not measured{place}: {refused.refused}"
+
+
+def _series(reading: Reading, assignment: Assignment) -> str:
+    role = "not used" if assignment.ignored else (assignment.role.value if assignment.role else "no role")
+    why = "; ".join(assignment.evidence)
+    return f"{series_name(reading, assignment.series_instance_uid)}: {role}" + (f" ({why})" if why else "")
