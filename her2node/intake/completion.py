@@ -16,7 +16,7 @@ from her2node.ledger.records import Extent, Gathering, OpenAssociation, SeriesFa
 By = Literal["content", "quiet", "patience"]
 
 EXTENT_TOLERANCE_MM = 10.0
-"""Phases cover the same extent when neither end differs by more: two slices of 5 mm, as scan ranges are planned anew."""
+"""Phases cover the same extent when neither end differs by more: two slices of 5 mm, for each is planned anew."""
 
 ROI_ROLE = "roi"
 
@@ -75,8 +75,10 @@ def judge(facts: Gathering, needs: Sequence[Need], clock: CompletionTimes, now: 
         return Verdict("quiet", f"nothing came for {_seconds(clock.quiet)}{_also(lacking)}")
     if known_until >= patience_at:
         return Verdict("patience", f"{_seconds(clock.patience)} since the first object{_also(lacking)}")
-    until = min(quiet_at, patience_at) if lacking else min(settled_at, patience_at)
+    until = min(quiet_at, patience_at, *([] if lacking else [settled_at]))
     waits = "; ".join(lacking) if lacking else "everything is here, waits whether more comes"
+    if until <= now:
+        return Verdict(None, f"{waits}; until what arrived before is filed", until)
     return Verdict(None, f"{waits}; until {until:%Y-%m-%d %H:%M:%S} UTC", until)
 
 
