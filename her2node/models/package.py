@@ -22,7 +22,7 @@ from her2node.models import manifest as manifests
 from her2node.models import onnx_file
 from her2node.models.manifest import Manifest
 from her2node.models.prediction import PackageRef
-from her2node.models.session import Doubles, Port, Session
+from her2node.models.session import Port, Session
 from her2node.models.trust import Trust, read_keys
 
 SHIPPED = Path(__file__).parent.parent / "packages"
@@ -79,16 +79,17 @@ class Package:
     def probabilities(self, cases: Sequence[Mapping[str, float]]) -> tuple[float, ...]:
         """The probability for each case (inputs by name, in the package's units) at the package's own prior.
 
+        Cases run one by one: in a batch, onnxruntime's vectorised kernels make the last digit depend on the place.
         Raises PackageRefused when the graph fails or answers what is no probability.
         """
-        columns: dict[str, Doubles] = {
-            given.name: np.array([case[given.name] for case in cases], dtype=np.float64)
-            for given in self.manifest.inputs
-        }
-        answer = np.asarray(self.session.run(columns)[OUTPUT], dtype=np.float64)
-        if answer.shape != (len(cases),) or not np.all((answer >= 0) & (answer <= 1)):
-            raise PackageRefused(f"{self.manifest.name} answers {answer.tolist()}: {len(cases)} probabilities expected")
-        return tuple(map(float, answer))
+        return tuple(map(self._probability, cases))
+
+    def _probability(self, case: Mapping[str, float]) -> float:
+        inputs = {given.name: np.array([case[given.name]], dtype=np.float64) for given in self.manifest.inputs}
+        answer = np.asarray(self.session.run(inputs)[OUTPUT], dtype=np.float64)
+        if answer.shape != (1,) or not 0 <= answer[0] <= 1:
+            raise PackageRefused(f"{self.manifest.name} answers {answer.tolist()}, which is no probability")
+        return float(answer[0])
 
 
 def load(folder: Path, trust: Trust) -> Package:

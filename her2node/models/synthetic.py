@@ -16,14 +16,15 @@ import numpy.typing as npt
 from her2node.models.building import logistic_graph, pin, write_package
 from her2node.models.manifest import Logistic
 from her2node.models.package import SHIPPED
-from her2node.phantoms import Phase, Truth, varied
-from her2node.phantoms.truth import truth_of
+from her2node.phantoms import PhantomOptions, cohort
 
 NAME = "synthetic-demo-ct"
 FEATURES = ("portal_mean", "arterial_mean", "volume")
 UNITS = ("[hnsf'U]", "[hnsf'U]", "ml")
-FIRST_SEED, COUNT = 20_000, 600
-"""The demonstration's own phantoms have small seeds: the model has not seen them."""
+COUNT, SEED = 300, 2
+"""Of the cohort. Its patients' seeds are drawn from 32 bits: the demonstration's phantom is not among them."""
+MATRIX = 128
+"""Rows and columns of the cohort's images."""
 
 Doubles = npt.NDArray[np.float64]
 
@@ -38,17 +39,12 @@ class Fit:
     auc: float
 
 
-def features_of(truth: Truth) -> tuple[float, float, float]:
-    """What the package eats, from a phantom's analytic truth: attenuation in HU, volume in ml."""
-    hu = truth.tumour.hu
-    return hu[Phase.PORTAL], hu[Phase.ARTERIAL], truth.tumour.volume_mm3 / 1000
-
-
-def fit() -> Fit:
-    """Fit on the analytic truth of ``COUNT`` phantoms (no image is made); coefficients to six significant digits."""
-    truths = [truth_of(varied(seed), seed) for seed in range(FIRST_SEED, FIRST_SEED + COUNT)]
-    features = np.array([features_of(truth) for truth in truths], dtype=np.float64)
-    labels = np.array([truth.her2_positive for truth in truths])
+def fit(count: int = COUNT) -> Fit:
+    """Fit on what a perfect outline measures in ``count`` phantoms; coefficients to six significant digits."""
+    template = PhantomOptions(rois=(), rows=MATRIX, columns=MATRIX)
+    columns = dict(zip(cohort.COLUMNS, cohort.table(count, SEED, template).T, strict=True))
+    features = np.column_stack([columns["portal_hu"], columns["arterial_hu"], columns["volume_mm3"] / 1000])
+    labels = columns["her2_positive"] == 1
     intercept, *slopes = (float(f"{value:.6g}") for value in maximum_likelihood(features, labels))
     model = Logistic(intercept, dict(zip(FEATURES, slopes, strict=True)))
     return Fit(model, features, labels, area_under_curve(features @ np.array(slopes), labels))
@@ -114,8 +110,8 @@ def _manifest(fitted: Fit) -> str:
     ]
     slopes = ", ".join(f"{name} = {value!r}" for name, value in fitted.model.coefficients.items())
     return _MANIFEST.format(
-        first=FIRST_SEED,
-        last=FIRST_SEED + COUNT - 1,
+        count=COUNT,
+        seed=SEED,
         spans=spans,
         positives=positives,
         negatives=COUNT - positives,
@@ -132,9 +128,9 @@ def _card(fitted: Fit) -> str:
         )
     )
     return _CARD.format(
-        first=FIRST_SEED,
-        last=FIRST_SEED + COUNT - 1,
         count=COUNT,
+        seed=SEED,
+        matrix=MATRIX,
         positives=int(fitted.labels.sum()),
         intercept=repr(fitted.model.intercept),
         rows=rows,
@@ -150,7 +146,7 @@ name = "synthetic-demo-ct"
 version = "1.0.0"
 level = "synthetic-demo"
 title = "Demonstration on digital phantoms: portal and arterial attenuation, volume"
-citation = "None: fitted on digital phantoms (seeds {first} to {last}) with an invented relation."
+citation = "None: fitted on digital phantoms (a cohort of {count}, seed {seed}) with an invented relation."
 intended_use = "Demonstration of the software on digital phantoms. Its numbers say nothing about patients."
 reference_test = "HER2 immunohistochemistry of tissue (0 and 1+ negative, 2+ needs in situ hybridisation, 3+ positive)"
 roi = "needed"
@@ -205,7 +201,7 @@ explanation = "Chosen for the demonstration, so that all three categories occur 
 [prior]
 positives = {positives}
 negatives = {negatives}
-source = "digital phantoms, seeds {first} to {last}"
+source = "digital phantoms, a cohort of {count}, seed {seed}"
 
 [logistic]
 intercept = {intercept}
@@ -221,11 +217,11 @@ the node refuses it.
 
 **Level.** `synthetic-demo`.
 
-**Made by** `python -m her2node.models.synthetic`: phantoms of seeds {first} to {last} ({count}, of which
-{positives} bear the label 'positive'), features from their analytic truth (no image is made), maximum likelihood by
-Newton's method, coefficients rounded to six significant digits. The label is drawn from an invented relation
-between portal and arterial attenuation (`her2node/phantoms/planted.py`); volume plays no part in it and is an input
-so that the conversion of units is exercised.
+**Made by** `python -m her2node.models.synthetic`: {count} phantoms (`her2node.phantoms.cohort`, seed {seed}, images
+of {matrix} x {matrix}), of which {positives} bear the label 'positive'; features as a perfect outline measures them in
+the images; maximum likelihood by Newton's method, coefficients rounded to six significant digits. The label is drawn
+from an invented relation between portal and arterial attenuation (`her2node.phantoms.planted`); volume plays no part in
+it and is an input so that the conversion of units is exercised.
 
 | input | unit | coefficient | range in the cohort |
 |---|---|---|---|

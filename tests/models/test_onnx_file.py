@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import AttributeProto, TensorProto, checker, helper, numpy_helper
+
+from her2node.errors import PackageRefused
+from her2node.models.building import logistic_graph
+from her2node.models.onnx_file import check, contents
+from tests.models.making import MODEL
+
+GRAPH = logistic_graph(MODEL, ("metastasis", "portal_mean"))
+
+
+def model(*nodes: object, initializers: tuple[TensorProto, ...] = (), opsets: tuple[str, ...] = ("",)) -> bytes:
+    value = helper.make_tensor_value_info("x", TensorProto.DOUBLE, ["n"])
+    out = helper.make_tensor_value_info("y", TensorProto.DOUBLE, ["n"])
+    graph = helper.make_graph(list(nodes), "g", [value], [out], list(initializers))
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid(name, 17) for name in opsets])
+    return bytes(proto.SerializeToString())
+
+
+def test_a_plain_graph_holds_only_its_own_numbers() -> None:
+    found = contents(GRAPH)
+    assert (found.domains <= {"", "ai.onnx"}, found.external, found.elements) == (True, False, 3)
+
+
+def test_external_data_is_refused() -> None:
+    tensor = numpy_helper.from_array(np.zeros(3), "w")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.ClearField("raw_data")
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "../../etc/passwd"
+    with pytest.raises(PackageRefused, match="external data"):
+        check(model(helper.make_node("Add", ["x", "w"], ["y"]), initializers=(tensor,)), 100)
+
+
+def test_external_data_inside_an_attribute_of_a_subgraph_is_refused() -> None:
+    tensor = TensorProto(name="w", data_type=TensorProto.DOUBLE, dims=[1], data_location=TensorProto.EXTERNAL)
+    constant = helper.make_node("Constant", [], ["c"])
+    constant.attribute.append(AttributeProto(name="value", type=AttributeProto.TENSOR, t=tensor))
+    branch = helper.make_graph([constant], "b", [], [helper.make_tensor_value_info("c", TensorProto.DOUBLE, [1])])
+    with pytest.raises(PackageRefused, match="external data"):
+        check(model(helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)), 100)
+
+
+@pytest.mark.parametrize("opsets", [("",), ("", "com.example")])
+def test_a_custom_operator_domain_is_refused(opsets: tuple[str, ...]) -> None:
+    with pytest.raises(PackageRefused, match=r"com\.example"):
+        check(model(helper.make_node("Evil", ["x"], ["y"], domain="com.example"), opsets=opsets), 100)
+
+
+def test_an_operator_set_that_is_only_imported_is_refused_too() -> None:
+    with pytest.raises(PackageRefused, match=r"com\.microsoft"):
+        check(model(helper.make_node("Identity", ["x"], ["y"]), opsets=("", "com.microsoft")), 100)
+
+
+def test_the_operators_of_classical_machine_learning_may_be_used() -> None:
+    check(model(helper.make_node("Normalizer", ["x"], ["y"], domain="ai.onnx.ml"), opsets=("", "ai.onnx.ml")), 100)
+
+
+def test_a_huge_initializer_is_refused_by_what_its_dimensions_claim() -> None:
+    tensor = TensorProto(name="w", data_type=TensorProto.DOUBLE, dims=[1 << 20, 1 << 20])
+    with pytest.raises(PackageRefused, match="1099511627776 stored numbers"):
+        check(model(helper.make_node("Identity", ["x"], ["y"]), initializers=(tensor,)), 1 << 23)
+
+
+def test_a_negative_dimension_is_refused() -> None:
+    tensor = TensorProto(name="w", data_type=TensorProto.DOUBLE, dims=[-1])
+    with pytest.raises(PackageRefused, match="negative"):
+        contents(model(helper.make_node("Identity", ["x"], ["y"]), initializers=(tensor,)))
+
+
+@pytest.mark.parametrize("junk", [b"", b"\x00", b"not a protobuf at all", b"\x3a\xff\xff\xff\xff\x0f", b"\x80" * 20])
+def test_what_is_no_onnx_file_is_refused(junk: bytes) -> None:
+    with pytest.raises(PackageRefused, match="no ONNX file"):
+        contents(junk)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_at_all_break_the_walk(junk: bytes) -> None:
+    try:
+        contents(junk)
+    except PackageRefused:
+        return
+
+
+@given(st.integers(0, len(GRAPH) - 1), st.integers(0, 255))
+def test_a_changed_byte_breaks_nothing_but_the_file(at: int, value: int) -> None:
+    changed = GRAPH[:at] + bytes([value]) + GRAPH[at + 1 :]
+    try:
+        contents(changed)
+    except PackageRefused:
+        return
+
+
+def test_a_bomb_of_nested_graphs_is_refused() -> None:
+    bomb = b""
+    for _ in range(200):  # graph -> node -> attribute -> graph
+        for key in (b"\x32", b"\x2a", b"\x0a"):  # attribute.g = 6, node.attribute = 5, graph.node = 1
+            length = len(bomb)
+            size = bytearray()
+            while length >= 0x80:
+                size.append(length & 0x7F | 0x80)
+                length >>= 7
+            size.append(length)
+            bomb = key + bytes(size) + bomb
+    head = bytearray()
+    length = len(bomb)
+    while length >= 0x80:
+        head.append(length & 0x7F | 0x80)
+        length >>= 7
+    head.append(length)
+    with pytest.raises(PackageRefused, match="nested too deeply"):
+        contents(b"\x3a" + bytes(head) + bomb)
+
+
+@given(
+    st.lists(st.integers(0, 50), max_size=3),
+    st.sampled_from(["", "ai.onnx.ml", "com.example", "org.pytorch.aten"]),
+    st.booleans(),
+)
+def test_the_walk_sees_what_the_onnx_package_sees(dims: list[int], domain: str, external: bool) -> None:
+    location = TensorProto.EXTERNAL if external else TensorProto.DEFAULT
+    tensor = TensorProto(name="w", data_type=TensorProto.DOUBLE, dims=dims, data_location=location)
+    found = contents(model(helper.make_node("Op", ["x"], ["y"], domain=domain), initializers=(tensor,)))
+    assert found.elements == np.prod(dims, dtype=int)
+    assert found.external is external
+    assert found.domains == {domain} - ({""} if domain == "" else set()) or found.domains == {"", domain}
+
+
+def test_the_graph_that_is_built_passes_onnxs_own_checker() -> None:
+    from onnx import load_from_string
+
+    checker.check_model(load_from_string(GRAPH), full_check=True)

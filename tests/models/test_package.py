@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from her2node.errors import PackageRefused, WorkedCaseFailed
+from her2node.models.building import logistic_graph, seal, sign_package
+from her2node.models.manifest import Logistic
+from her2node.models.package import PINNED, SHIPPED, load, load_packages, shipped_trust
+from her2node.models.prediction import Level
+from her2node.models.trust import Trust, keygen, read_keys, sign
+from tests.models.making import CASES, MANIFEST, MODEL, Keys, case_json, make_keys, rewritten, small, write
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return make_keys(tmp_path)
+
+
+def refuses(path: Path, trust: Trust, match: str) -> None:
+    with pytest.raises(PackageRefused, match=match):
+        load(path, trust)
+
+
+# --- what ships ------------------------------------------------------------------------------------------------
+
+
+def test_every_package_that_ships_loads_by_its_pinned_hash() -> None:
+    names = json.loads(PINNED.read_text())
+    loaded = load_packages(list(names))
+    assert not loaded.refused
+    assert [package.manifest.name for package in loaded.packages] == list(names)
+    assert {package.trusted_by for package in loaded.packages} == {"shipped"}
+    assert set(names) == {path.name for path in SHIPPED.iterdir() if path.is_dir()}
+
+
+def test_a_shipped_package_changed_by_one_byte_is_refused(tmp_path: Path) -> None:
+    for name in ("package.toml", "model.onnx", "cases.json", "CARD.md"):
+        copy = shutil.copytree(SHIPPED / "lee2017-portal-liver", tmp_path / name / "lee2017-portal-liver")
+        content = bytearray((copy / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (copy / name).write_bytes(bytes(content))
+        refuses(copy, shipped_trust(), "neither shipped nor signed" if name == "package.toml" else "was changed")
+
+
+def test_a_package_that_does_not_exist_is_refused_and_the_others_run() -> None:
+    loaded = load_packages(["nowhere", "lee2017-portal-liver", "lee2017-portal-liver@9.9.9"])
+    assert [package.manifest.name for package in loaded.packages] == ["lee2017-portal-liver"]
+    assert [name for name, _ in loaded.refused] == ["nowhere", "lee2017-portal-liver@9.9.9"]
+    assert "there is no package nowhere" in str(loaded.refused[0][1])
+
+
+def test_a_reference_names_the_doi_and_the_hash() -> None:
+    package = load_packages(["lee2017-portal-liver@1.0.0"]).packages[0]
+    assert package.ref.citation.endswith("doi:10.3348/kjr.2017.18.5.809")
+    assert package.ref.level is Level.PUBLISHED_RECONSTRUCTED
+    assert len(package.ref.sha256) == 64
+
+
+# --- trust -----------------------------------------------------------------------------------------------------
+
+
+def test_a_signed_package_loads_for_who_trusts_the_key(tmp_path: Path, keys: Keys) -> None:
+    path = write(tmp_path, keys)
+    package = load(path, keys.trust)
+    assert package.probabilities([CASES[0]["inputs"]]) == pytest.approx([0.8175744761936437])
+    assert len(package.trusted_by) == 16
+
+
+def test_without_a_signature_it_is_refused(tmp_path: Path, keys: Keys) -> None:
+    refuses(write(tmp_path, None), keys.trust, "neither shipped nor signed")
+
+
+def test_trusted_keys_are_empty_by_default(tmp_path: Path, keys: Keys) -> None:
+    refuses(write(tmp_path, keys), shipped_trust(), "none of the 0 trusted keys")
+    assert load_packages(["small"], [tmp_path]).refused
+
+
+def test_a_signature_by_another_key_is_refused(tmp_path: Path, keys: Keys) -> None:
+    path = write(tmp_path, keys)
+    (path / "package.toml.sig").write_bytes(sign((path / "package.toml").read_bytes(), keygen().private_pem))
+    refuses(path, keys.trust, "none of the 1 trusted keys")
+
+
+@pytest.mark.parametrize("signature", [b"", b"!!!!", b"AAAA", b"\xff\xfe"])
+def test_a_mangled_signature_is_refused(tmp_path: Path, keys: Keys, signature: bytes) -> None:
+    path = write(tmp_path, keys)
+    (path / "package.toml.sig").write_bytes(signature)
+    refuses(path, keys.trust, "signature of small")
+
+
+def test_a_manifest_changed_after_signing_is_refused(tmp_path: Path, keys: Keys) -> None:
+    path = write(tmp_path, keys)
+    changed = (path / "package.toml").read_text().replace("likely = 0.5", "likely = 0.1")
+    (path / "package.toml").write_text(changed)
+    refuses(path, keys.trust, "package.toml was changed")
+
+
+def test_what_is_no_key_is_refused_by_name(tmp_path: Path, keys: Keys) -> None:
+    bad = tmp_path / "bad.pem"
+    bad.write_text("no key")
+    with pytest.raises(PackageRefused, match=r"bad\.pem"):
+        read_keys([bad])
+    with pytest.raises(PackageRefused, match=r"missing\.pem"):
+        read_keys([tmp_path / "missing.pem"])
+    with pytest.raises(PackageRefused, match="private key"):
+        sign(b"x", b"no key")
+    with pytest.raises(PackageRefused, match="private key"):
+        sign(b"x", keys.pair.public_pem)
+
+
+def test_signing_refuses_a_package_that_is_not_whole(tmp_path: Path, keys: Keys) -> None:
+    path = write(tmp_path, None)
+    (path / "CARD.md").write_text("changed")
+    with pytest.raises(PackageRefused, match=r"CARD\.md was changed"):
+        sign_package(path, keys.pair.private_pem)
+
+
+def test_sealing_anew_removes_a_signature_that_no_longer_holds(tmp_path: Path, keys: Keys) -> None:
+    path = write(tmp_path, keys)
+    seal(path)
+    assert not (path / "package.toml.sig").exists()
+
+
+# --- files -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "cases.json", "CARD.md"])
+def test_a_tampered_file_is_refused(tmp_path: Path, keys: Keys, name: str) -> None:
+    path = write(tmp_path, keys)
+    (path / name).write_bytes((path / name).read_bytes() + b" ")
+    refuses(path, keys.trust, f"{name} was changed")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "cases.json", "CARD.md"])
+def test_a_missing_file_is_refused(tmp_path: Path, keys: Keys, name: str) -> None:
+    path = write(tmp_path, keys)
+    (path / name).unlink()
+    refuses(path, keys.trust, f"lacks {name}")
+
+
+def test_an_extra_file_is_refused(tmp_path: Path, keys: Keys) -> None:
+    path = write(tmp_path, keys)
+    (path / "weights.bin").write_bytes(b"x")
+    refuses(path, keys.trust, r"weights\.bin")
+
+
+def test_a_subfolder_or_a_link_is_refused(tmp_path: Path, keys: Keys) -> None:
+    path = write(tmp_path, keys)
+    (path / "more").mkdir()
+    refuses(path, keys.trust, "no ordinary file")
+    (path / "more").rmdir()
+    content = (path / "CARD.md").read_bytes()
+    (tmp_path / "outside.md").write_bytes(content)
+    (path / "CARD.md").unlink()
+    (path / "CARD.md").symlink_to(tmp_path / "outside.md")
+    refuses(path, keys.trust, "no ordinary file")
+
+
+@pytest.mark.parametrize("name", ["../CARD.md", "/etc/passwd", "sub/x.md", "..", "a\\\\b.md"])
+def test_a_file_name_that_leaves_the_folder_is_refused(tmp_path: Path, keys: Keys, name: str) -> None:
+    path = write(tmp_path, keys)
+    manifest = (path / "package.toml").read_text() + f'"{name}" = "{"0" * 64}"\n'
+    (path / "package.toml").write_text(manifest)
+    (path / "package.toml.sig").write_bytes(sign(manifest.encode(), keys.pair.private_pem))
+    refuses(path, keys.trust, "package.toml: files")
+
+
+def test_an_empty_or_absent_folder_is_refused(tmp_path: Path, keys: Keys) -> None:
+    (tmp_path / "small").mkdir()
+    refuses(tmp_path / "small", keys.trust, r"has no package\.toml")
+    refuses(tmp_path / "nothing", keys.trust, "cannot be read")
+
+
+def test_a_folder_of_another_name_is_refused(tmp_path: Path, keys: Keys) -> None:
+    path = write(tmp_path, keys)
+    refuses(path.rename(tmp_path / "large"), keys.trust, r"the folder large holds small@1\.0\.0")
+    refuses((tmp_path / "large").rename(tmp_path / "small@2.0.0"), keys.trust, "holds small")
+
+
+def test_versions_live_side_by_side_and_are_enabled_by_number(tmp_path: Path, keys: Keys) -> None:
+    old = write(tmp_path, keys).rename(tmp_path / "small@1.0.0")
+    new = write(tmp_path, keys, manifest=MANIFEST.replace("1.0.0", "2.0.0")).rename(tmp_path / "small@2.0.0")
+    chosen = load_packages(["small@2.0.0"], [tmp_path], [keys.public])
+    assert [package.manifest.version for package in chosen.packages] == ["2.0.0"]
+    both = load_packages(["small"], [old, new], [keys.public])
+    assert "2 packages fit small" in str(both.refused[0][1])
+
+
+# --- the manifest ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda m: m + "surprise = 1\n", "surprise"),
+        (lambda m: m.replace("format = 1", "format = 2"), "format"),
+        (lambda m: m.replace('kind = "scalar"', 'kind = "image"'), "kind"),
+        (lambda m: m.replace('level = "site-trained"', 'level = "excellent"'), "level"),
+        (lambda m: m.replace('name = "small"', 'name = "../small"'), "name"),
+        (lambda m: m.replace('unit = "[hnsf\'U]"', 'unit = "furlong"'), "furlong"),
+        (lambda m: m.replace('name = "portal_mean"', 'name = "metastasis"'), "twice"),
+        (lambda m: m.replace("unlikely = 0.2", "unlikely = 0.9"), "unlikely"),
+        (lambda m: m.replace('roi = "needed"', 'roi = "none"'), "does not need an ROI"),
+        (lambda m: m.replace('role = "portal"\ncode', 'role = "arterial"\ncode'), "does not require"),
+        (lambda m: m.replace("positives = 20", "positives = 0"), "positives"),
+        (lambda m: m.replace("likely = 0.5", "likely = nan"), "likely"),
+        (lambda m: m.replace("[output]", "[output"), "cannot be read"),
+        (lambda m: m + "[logistic]\nintercept = 1.0\ncoefficients = { other = 1.0 }\n", "differ"),
+    ],
+)
+def test_a_manifest_that_cannot_be_meant_is_refused(
+    tmp_path: Path, keys: Keys, change: Callable[[str], str], match: str
+) -> None:
+    path = write(tmp_path, keys)
+    manifest, files = (path / "package.toml").read_text().split("[files]")
+    content = (change(manifest) + "[files]" + files).encode()
+    (path / "package.toml").write_bytes(content)
+    (path / "package.toml.sig").write_bytes(sign(content, keys.pair.private_pem))
+    refuses(path, keys.trust, match)
+
+
+# --- the model -------------------------------------------------------------------------------------------------
+
+
+def graph(
+    inputs: dict[str, tuple[int, list[object]]], output: tuple[str, int] = ("probability", TensorProto.DOUBLE)
+) -> bytes:
+    """A graph with these inputs that casts the first to the output."""
+    first = next(iter(inputs))
+    node = helper.make_node("Cast", [first], [output[0]], to=output[1])
+    made = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()],
+        [helper.make_tensor_value_info(output[0], output[1], next(iter(inputs.values()))[1])],
+    )
+    return bytes(helper.make_model(made, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+
+
+VECTOR = (TensorProto.DOUBLE, ["n"])
+
+
+@pytest.mark.parametrize(
+    ("model", "match"),
+    [
+        (graph({"metastasis": VECTOR}), "takes metastasis"),
+        (graph({"metastasis": VECTOR, "portal_hu": VECTOR}), "portal_hu"),
+        (graph({"metastasis": VECTOR, "portal_mean": VECTOR, "more": VECTOR}), "more"),
+        (graph({"metastasis": VECTOR, "portal_mean": (TensorProto.FLOAT, ["n"])}), r"tensor\(float\)"),
+        (graph({"metastasis": VECTOR, "portal_mean": (TensorProto.DOUBLE, ["n", 2])}), r"\[None, 2\]"),
+        (graph({"metastasis": VECTOR, "portal_mean": (TensorProto.DOUBLE, [])}), r"tensor\(double\)\[\]"),
+        (graph({"metastasis": VECTOR, "portal_mean": VECTOR}, ("answer", TensorProto.DOUBLE)), "gives answer"),
+        (graph({"metastasis": VECTOR, "portal_mean": VECTOR}, ("probability", TensorProto.FLOAT)), "gives probability"),
+        (b"no model", "no ONNX file"),
+    ],
+)
+def test_a_model_with_other_inputs_or_outputs_is_refused(tmp_path: Path, keys: Keys, model: bytes, match: str) -> None:
+    refuses(write(tmp_path, keys, model=model), keys.trust, match)
+
+
+def test_a_model_that_onnxruntime_refuses_is_refused(tmp_path: Path, keys: Keys) -> None:
+    node = helper.make_node("NoSuchOperator", ["metastasis", "portal_mean"], ["probability"])
+    vectors = [helper.make_tensor_value_info(n, *VECTOR) for n in ("metastasis", "portal_mean", "probability")]
+    made = helper.make_graph([node], "g", vectors[:2], vectors[2:])
+    model = helper.make_model(made, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+    refuses(write(tmp_path, keys, model=model), keys.trust, "onnxruntime refuses")
+
+
+def test_an_answer_that_is_no_probability_is_refused(tmp_path: Path, keys: Keys) -> None:
+    model = graph({"portal_mean": VECTOR, "metastasis": VECTOR})
+    refuses(write(tmp_path, keys, model=model), keys.trust, "no probability")
+
+
+# --- worked cases ----------------------------------------------------------------------------------------------
+
+
+def test_a_package_that_misses_its_worked_case_is_not_loaded(tmp_path: Path, keys: Keys) -> None:
+    path = rewritten(write(tmp_path, keys), "cases.json", case_json(probability=0.8175), keys)
+    with pytest.raises(WorkedCaseFailed, match=r"0\.817574"):
+        load(path, keys.trust)
+    assert isinstance(load_packages(["small"], [tmp_path], [keys.public]).refused[0][1], WorkedCaseFailed)
+
+
+@pytest.mark.parametrize(
+    "cases",
+    [b"[]", b"{}", b"not json", case_json(inputs={"metastasis": 1.0}), case_json(tolerance=0.5), case_json(note="x")],
+)
+def test_worked_cases_that_prove_nothing_are_refused(tmp_path: Path, keys: Keys, cases: bytes) -> None:
+    refuses(rewritten(write(tmp_path, keys), "cases.json", cases, keys), keys.trust, r"cases\.json")
+
+
+# --- the graph is the formula ----------------------------------------------------------------------------------
+
+NAMES = ("a", "b", "c")
+MODELS = {name: load_packages([name]).packages[0] for name in ("lee2017-portal-liver", "synthetic-demo-ct")}
+
+
+@pytest.mark.parametrize("name", MODELS)
+@given(data=st.data())
+def test_a_shipped_graph_equals_the_formula_that_its_manifest_states(name: str, data: st.DataObject) -> None:
+    package = MODELS[name]
+    logistic = package.manifest.logistic
+    assert logistic is not None
+    row = {n: data.draw(st.floats(-1e4, 1e4) | st.sampled_from([0.0, 1.0])) for n in logistic.coefficients}
+    linear = logistic.intercept + sum(b * row[n] for n, b in logistic.coefficients.items())
+    with np.errstate(over="ignore"):
+        expected = 1 / (1 + np.exp(-np.float64(linear)))
+    assert package.probabilities([row])[0] == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_an_answer_does_not_depend_on_what_else_is_asked(tmp_path: Path) -> None:
+    package = small(tmp_path)
+    cases = [{"metastasis": float(m), "portal_mean": float(p)} for m in (0, 1) for p in (-5, 0, 70)]
+    assert package.probabilities(cases) == tuple(package.probabilities([case])[0] for case in cases)
+
+
+def test_the_same_coefficients_give_the_same_bytes() -> None:
+    names = ("metastasis", "portal_mean")
+    assert logistic_graph(MODEL, names) == logistic_graph(Logistic(-1.0, dict(MODEL.coefficients)), names)
+
+
+@pytest.mark.truth
+def test_the_published_vectors_come_out_to_four_digits(shared: Path) -> None:
+    published = json.loads((shared / "reference/published-models.json").read_text())["models"]
+    lee = next(model for model in published if model["id"] == "lee2017-portal-liver")
+    package = MODELS["lee2017-portal-liver"]
+    names = [given["name"] for given in lee["inputs"]]
+    for *values, probability in lee["test_vectors"]:
+        (answer,) = package.probabilities([dict(zip(names, map(float, values), strict=True))])
+        assert answer == pytest.approx(probability, abs=1e-4)
+    assert package.manifest.prior.positives == lee["cohort"]["pos"]
+    assert package.manifest.prior.negatives == lee["cohort"]["neg"]
+    logistic = package.manifest.logistic
+    assert logistic is not None
+    assert list(logistic.coefficients.values()) == lee["coefficients"]
+    assert logistic.coefficients["portal_hyperattenuation"] == pytest.approx(np.log(lee["odds_ratios"][0]), abs=1e-4)
