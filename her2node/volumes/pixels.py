@@ -36,7 +36,8 @@ def stored_frames(path: Path, header: Dataset, indices: Sequence[int]) -> Iterat
     """The frames of one object at 0-based ``indices``, in that order, one at a time.
 
     ``header`` is the object's header as ``selection`` read it. Raises PixelsUnreadable: no or too little pixel data,
-    no decoder for the transfer syntax, a code stream that is damaged or of another size than the header says.
+    no decoder for the transfer syntax, a code stream that is damaged or of another size than the header says. A file
+    that is gone is an OSError: the disk's fault and not the object's, so no refusal.
     """
     _need_pixels(path, header)
     plain = _at_end(path, header) if list(indices) == [0] else None
