@@ -61,7 +61,7 @@ class Wire(DULServiceProvider):
     def stop_dul(self) -> bool:
         """Close the connection. After our last PDU the peer gets a moment to close first."""
         if self.state_machine.current_state == _CLOSING:
-            self._reader.drain(_LAST_WORDS)
+            self._reader.drain(_LAST_WORDS, say_so=not self.assoc.is_released)
         if self.socket is not None:
             self.socket.close()
         self._kill_thread = True

@@ -16,7 +16,7 @@ from typing import Protocol
 from her2node.dimse.reception import Answer, StoreRequest
 from her2node.dimse.status import Status
 
-_UID = re.compile(r"[0-9.]{1,64}")
+_UID = re.compile(r"(?=.{1,64}$)\d+(\.\d+)*", re.ASCII)
 """More tolerant than PS3.5 chapter 9: components with leading zeros occur; filing judges them."""
 _CHECK_SPACE_EVERY = 67_108_864
 
