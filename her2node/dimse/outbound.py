@@ -86,8 +86,15 @@ class OutboundEntity(AE):
 
     wire: OutboundSocket
 
-    def __init__(self, ae_title: str, connect_seconds: float, answer_seconds: float) -> None:
+    def __init__(
+        self,
+        ae_title: str,
+        connect_seconds: float,
+        answer_seconds: float,
+        on_wire: Callable[[OutboundSocket], None] = lambda wire: None,
+    ) -> None:
         super().__init__(ae_title)
+        self._on_wire = on_wire
         self.connection_timeout = connect_seconds
         self.acse_timeout = self.network_timeout = answer_seconds
 
@@ -102,6 +109,7 @@ class OutboundEntity(AE):
     ) -> AssociationSocket:
         self.wire = OutboundSocket(assoc, address=address)
         self.wire.tls_args = tls_args
+        self._on_wire(self.wire)
         return self.wire
 
 

@@ -262,9 +262,7 @@ class Requestor:
             with wire.rope(self._limits.connect.total_seconds()):
                 if assoc.is_established:
                     assoc.abort()
-            wire.discard()
-            with self._lock:
-                self._open.discard(wire)
+            self._discard(wire)
 
     def cut_all(self) -> None:
         """Break off every association that is open, from any thread: its user gets PeerAway."""
@@ -275,7 +273,7 @@ class Requestor:
 
     def _associate(self, peer: Peer, needs: Sequence[Need], where: str) -> tuple[Association, OutboundSocket]:
         connect, answer = self._limits.connect.total_seconds(), self._limits.answer.total_seconds()
-        ae = OutboundEntity(self.ae_title, connect, answer)
+        ae = OutboundEntity(self.ae_title, connect, answer, self._keep)
         ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
         ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         if peer.tls and self._tls is None:
@@ -288,11 +286,18 @@ class Requestor:
         except socket.gaierror as error:
             raise PeerAway(f"{where}: {error.strerror}", remedy="correct `host` of the peer in the settings") from error
         if (reason := self._why_not(assoc, ae.wire, peer, where)) is not None:
-            ae.wire.discard()
+            self._discard(ae.wire)
             raise reason
-        with self._lock:
-            self._open.add(ae.wire)
         return assoc, ae.wire
+
+    def _keep(self, wire: OutboundSocket) -> None:
+        with self._lock:
+            self._open.add(wire)
+
+    def _discard(self, wire: OutboundSocket) -> None:
+        wire.discard()
+        with self._lock:
+            self._open.discard(wire)
 
     def _why_not(self, assoc: Association, wire: OutboundSocket, peer: Peer, where: str) -> Her2nodeError | None:
         """What stands against using the association. None: nothing, or nothing but refused contexts."""

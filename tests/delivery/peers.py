@@ -68,7 +68,10 @@ class FakePacs:
             (evt.EVT_C_ECHO, self._echo),
             (evt.EVT_REQUESTED, self._requested),
         ]
-        self._server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers, ssl_context=tls)
+        self._server = ae.make_server(("127.0.0.1", port), evt_handlers=handlers, ssl_context=tls)
+        ae._servers.append(self._server)  # as start_server does, which polls every 0.5 s
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
         self.port = int(self._server.server_address[1])
         self.peer = peer_at(self.port, ae_title)
 

@@ -212,9 +212,11 @@ def test_a_peer_that_does_not_answer_an_object_is_away_in_time(tmp_path: Path) -
 
     began = time.monotonic()
     with FakePacs(on_store=ponder) as pacs:
-        with pytest.raises(PeerAway, match="did not answer within"):
-            with sending(pacs.peer, write_object(tmp_path), limits=QUICK) as (link, (file,)):
-                link.store(file)
+        with (
+            pytest.raises(PeerAway, match="did not answer within"),
+            sending(pacs.peer, write_object(tmp_path), limits=QUICK) as (link, (file,)),
+        ):
+            link.store(file)
         assert time.monotonic() - began < 5
         done.set()
 
@@ -231,7 +233,7 @@ def test_a_peer_that_stops_reading_is_away_in_time(tmp_path: Path) -> None:
     path = write_object(tmp_path, padding=40_000_000)
     began = time.monotonic()
     with FakePacs() as pacs:
-        pacs._server.bind(evt.EVT_PDU_RECV, lambda event: plug(event) if len(seen) else seen.append(event))
+        pacs._server.bind(evt.EVT_PDU_RECV, lambda event: plug(event) if seen else seen.append(event))
         with pytest.raises(PeerAway), sending(pacs.peer, path, limits=QUICK) as (link, (file,)):
             link.store(file)
         assert time.monotonic() - began < 10
@@ -239,16 +241,22 @@ def test_a_peer_that_stops_reading_is_away_in_time(tmp_path: Path) -> None:
 
 
 def test_an_unknown_calling_ae_title_is_rejected_with_a_remedy(tmp_path: Path) -> None:
-    with FakePacs(require_calling=["OTHER"]) as pacs, pytest.raises(AssociationRejected) as caught:
-        with sending(pacs.peer, write_object(tmp_path)):
-            pass
+    with (
+        FakePacs(require_calling=["OTHER"]) as pacs,
+        pytest.raises(AssociationRejected) as caught,
+        sending(pacs.peer, write_object(tmp_path)),
+    ):
+        pass
     assert "HER2NODE" in caught.value.remedy
 
 
 def test_a_wrong_called_ae_title_is_rejected_with_a_remedy(tmp_path: Path) -> None:
-    with FakePacs() as pacs, pytest.raises(AssociationRejected) as caught:
-        with sending(peer_at(pacs.port, "WRONG"), write_object(tmp_path)):
-            pass
+    with (
+        FakePacs() as pacs,
+        pytest.raises(AssociationRejected) as caught,
+        sending(peer_at(pacs.port, "WRONG"), write_object(tmp_path)),
+    ):
+        pass
     assert "`ae`" in caught.value.remedy
 
 
@@ -265,15 +273,21 @@ def test_a_peer_at_its_limit_of_associations_is_away_not_lost(tmp_path: Path) ->
 
 
 def test_storescp_that_refuses_associations_is_rejected(tmp_path: Path) -> None:
-    with storescp(tmp_path, "--refuse") as port, pytest.raises(AssociationRejected):
-        with sending(peer_at(port), write_object(tmp_path)):
-            pass
+    with (
+        storescp(tmp_path, "--refuse") as port,
+        pytest.raises(AssociationRejected),
+        sending(peer_at(port), write_object(tmp_path)),
+    ):
+        pass
 
 
 def test_storescp_that_aborts_is_away(tmp_path: Path) -> None:
-    with storescp(tmp_path, "--abort-during") as port, pytest.raises(PeerAway):
-        with sending(peer_at(port), write_object(tmp_path, padding=500_000)) as (link, (file,)):
-            link.store(file)
+    with (
+        storescp(tmp_path, "--abort-during") as port,
+        pytest.raises(PeerAway),
+        sending(peer_at(port), write_object(tmp_path, padding=500_000)) as (link, (file,)),
+    ):
+        link.store(file)
 
 
 def test_echo_is_answered() -> None:
@@ -293,12 +307,12 @@ def test_a_query_tells_what_the_peer_has_of_a_series(tmp_path: Path) -> None:
 
 
 def test_a_peer_without_queries_says_so(tmp_path: Path) -> None:
-    with FakePacs(finds=False) as pacs:
-        with (
-            Requestor("HER2NODE", limits=PATIENT).open(pacs.peer, [Need(STUDY_ROOT_FIND)]) as link,
-            pytest.raises(SopClassRefused),
-        ):
-            link.find("2.25.100", "2.25.100.1", ["2.25.100.1"])
+    with (
+        FakePacs(finds=False) as pacs,
+        Requestor("HER2NODE", limits=PATIENT).open(pacs.peer, [Need(STUDY_ROOT_FIND)]) as link,
+        pytest.raises(SopClassRefused),
+    ):
+        link.find("2.25.100", "2.25.100.1", ["2.25.100.1"])
 
 
 def test_everything_open_can_be_cut_from_another_thread(tmp_path: Path) -> None:
@@ -317,6 +331,18 @@ def test_everything_open_can_be_cut_from_another_thread(tmp_path: Path) -> None:
         with pytest.raises(PeerAway, match="the node stops"), requestor.open(pacs.peer, needs_of([file])) as link:
             link.store(file)
         done.set()
+        cutter.join()
+
+
+def test_an_association_that_is_being_opened_can_be_cut_too() -> None:
+    requestor = Requestor("HER2NODE", limits=PATIENT)
+    with deaf_peer() as port:
+        cutter = threading.Timer(0.3, requestor.cut_all)
+        cutter.start()
+        began = time.monotonic()
+        with pytest.raises(PeerAway), requestor.open(peer_at(port), [Need(VERIFICATION)]):
+            pass
+        assert time.monotonic() - began < 5
         cutter.join()
 
 
