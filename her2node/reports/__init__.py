@@ -5,5 +5,6 @@ bytes. An estimate is never worded as a HER-2 status, and every object says that
 """
 
 from her2node.reports.report import ObjectKind, Predecessor, Report, Stamp
+from her2node.reports.writing import write
 
-__all__ = ["ObjectKind", "Predecessor", "Report", "Stamp"]
+__all__ = ["ObjectKind", "Predecessor", "Report", "Stamp", "write"]

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -18,13 +16,11 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.ft2font import FT2Font
 from matplotlib.patches import FancyBboxPatch, Rectangle
-from matplotlib.textpath import text_to_path
 
 from her2node.models.prediction import Category
-from her2node.reports.page import Answered, Estimated, Page, Picture, Table
+from her2node.reports.lettering import drawable, fitted, font, text_width, wrapped
+from her2node.reports.page import Answered, Estimated, Page, Picture, Row, Table
 
 WIDTH, HEIGHT = 595.0, 842.0
 _LEFT, _RIGHT = 36.0, 559.0
@@ -33,7 +29,11 @@ _INK, _GREY, _FAINT, _ALARM, _ZEBRA = "#111827", "#4b5563", "#d1d5db", "#b91c1c"
 _COLOURS = {Category.LIKELY: "#b45309", Category.INDETERMINATE: "#6b7280", Category.UNLIKELY: "#1d4ed8"}
 _OUTLINE = "#ff5c40"
 _MOST_ANSWERS = 8
-_FONTS = Path(mpl.get_data_path()) / "fonts" / "ttf"
+_NAMES = 190.0
+"""Width of the names in the table; figures stand beside them."""
+_ROW = 11.5
+_LAST_ESTIMATE = 300.0
+"""No package's estimate begins below this height."""
 
 
 def as_pixels(page: Page) -> npt.NDArray[np.uint8]:
@@ -58,6 +58,7 @@ def as_pdf(page: Page, title: str) -> bytes:
 def _own_settings() -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()
+        mpl.rcParams["text.hinting"] = "none"  # hinted text is wider than it is measured
         yield
 
 
@@ -70,11 +71,12 @@ def _drawn(page: Page) -> Figure:
     sheet = _Sheet(axes)
     top = sheet.header(page)
     left = sheet.picture(page.picture, top) if page.picture else top
+    end = sheet.footer(page)
     right = sheet.estimates(page, top, 310.0 if page.picture else _LEFT)
     y = max(left, right) + 14
     if page.table:
-        y = sheet.table(page.table, y) + 14
-    sheet.remarks(page.remarks, y, sheet.footer(page))
+        y = sheet.table(page.table, y, end) + 14
+    sheet.remarks(page.remarks, y, end)
     return figure
 
 
@@ -127,9 +129,9 @@ class _Sheet:
         self.text(_LEFT, 28, "HER2 AI", 17, bold=True)
         self.text(_LEFT + 84, 33, "imaging estimate, gastric cancer", 10, colour=_GREY)
         self.axes.add_patch(
-            FancyBboxPatch((381, 29), 176, 17, boxstyle="round,pad=0,rounding_size=3", facecolor=_ALARM, linewidth=0)
+            FancyBboxPatch((364, 29), 195, 17, boxstyle="round,pad=0,rounding_size=3", facecolor=_ALARM, linewidth=0)
         )
-        self.text(469, 32.5, "NOT FOR DIAGNOSIS  \u2013  RESEARCH USE", 8, colour="white", bold=True, at="center")
+        self.text(461.5, 33, "NOT FOR DIAGNOSIS  \u2013  RESEARCH USE", 7.5, colour="white", bold=True, at="center")
         y = self.paragraph(_LEFT, 54, _RIGHT - _LEFT, "   \u00b7   ".join(page.identity), 8, colour=_GREY)
         self.line(_LEFT, y + 3, _RIGHT)
         return y + 12
@@ -145,7 +147,10 @@ class _Sheet:
         if not page.estimates:
             return self.paragraph(x, y, _RIGHT - x, page.no_estimate, 10, bold=True)
         room = _MOST_ANSWERS
-        for estimated in page.estimates:
+        for number, estimated in enumerate(page.estimates):
+            if y > _LAST_ESTIMATE:
+                said = f"{len(page.estimates) - number} more packages: see the structured report"
+                return self.paragraph(x, y, _RIGHT - x, said, 7, colour=_GREY)
             y = self.estimate(estimated, x, y, max(2, room)) + 9
             room -= len(estimated.answers)
         return y
@@ -191,44 +196,47 @@ class _Sheet:
         self.box(x, y, width, height, _FAINT)
         self.box(x, y, width * answer.probability, height, _COLOURS[answer.category])
 
-    def table(self, table: Table, y: float) -> float:
-        y = self.heading(_LEFT, y, table.title)
-        step = min(96.0, 300.0 / max(1, len(table.columns)))
-        ends = [_RIGHT - 4 - step * (len(table.columns) - 1 - number) for number in range(len(table.columns))]
-        for end, column in zip(ends, table.columns, strict=True):
+    def table(self, table: Table, y: float, end: float) -> float:
+        """As many rows as the page holds above ``end``."""
+        self.heading(_LEFT, y, fitted(table.title, _NAMES - 4, 7.5))
+        step = min(82.0, (_RIGHT - 4 - _LEFT - _NAMES) / len(table.columns))
+        places = [_LEFT + _NAMES + step * number for number in range(1, len(table.columns) + 1)]
+        for place, column in zip(places, table.columns, strict=True):
             for number, line in enumerate(column.split("\n")):
-                self.text(end, y - 11 + number * 9, fitted(line, step - 6, 7.5), 7.5, bold=number == 0, at="right")
-        y += 9
-        for number, row in enumerate(table.rows):
+                self.text(place, y + 2 + number * 9, fitted(line, step - 6, 7.5), 7.5, bold=number == 0, at="right")
+        y += 22
+        fit = max(0, int((end - y) // _ROW) - 1)
+        for number, row in enumerate(table.rows[:fit]):
             if number % 2 == 0:
-                self.box(_LEFT, y, _RIGHT - _LEFT, 11.5, _ZEBRA)
-            room = ends[0] - step - _LEFT
-            unit = f"  {row.unit}" if row.unit else ""
-            name = fitted(row.name, room - text_width(unit, 7.5), 7.5)
-            self.text(_LEFT + 4, y + 1.2, name, 7.5)
-            self.text(_LEFT + 4 + text_width(name, 7.5), y + 1.2, unit, 7.5, colour=_GREY)
-            for end, cell in zip(ends, row.cells, strict=True):
-                self.text(end, y + 1.2, cell, 7.5, at="right")
-            y += 11.5
+                self.box(_LEFT, y, places[-1] + 4 - _LEFT, _ROW, _ZEBRA)
+            self.row(row, places, y + 1.2)
+            y += _ROW
+        if len(table.rows) > fit:
+            rest = f"{len(table.rows) - fit} more rows: see the structured report"
+            self.text(_LEFT + 4, y + 1.2, rest, 7, colour=_GREY)
+            y += _ROW
         return y
 
+    def row(self, row: Row, places: list[float], y: float) -> None:
+        name = fitted(row.name, _NAMES - 12 - text_width(row.unit, 7.5), 7.5)
+        self.text(_LEFT + 4, y, name, 7.5)
+        self.text(_LEFT + 8 + text_width(name, 7.5), y, row.unit, 7.5, colour=_GREY)
+        for place, cell in zip(places, row.cells, strict=True):
+            self.text(place, y, cell, 7.5, at="right")
+
     def remarks(self, remarks: tuple[tuple[str, tuple[str, ...]], ...], y: float, end: float) -> None:
-        """As many sentences as the page holds; what is left out is said to be."""
-        left = sum(len(said) for _, said in remarks)
-        for heading, sentences in remarks:
-            if y + 34 > end:
-                break
-            y = self.heading(_LEFT, y, heading)
-            for said in sentences:
-                lines = wrapped(said, _RIGHT - _LEFT - 10, 7.5)
-                if y + 10 * (len(lines) + 1) > end:
-                    break
-                self.text(_LEFT + 1, y, "\u2022", 7.5, colour=_GREY)
-                y = self.paragraph(_LEFT + 10, y, _RIGHT - _LEFT - 10, said, 7.5) + 1.5
-                left -= 1
-            y += 5
-        if left:
-            self.text(_LEFT, end - 9, f"{left} more remarks: see the structured report", 7, colour=_GREY)
+        """As many sentences as the page holds above ``end``; what is left out is said to be."""
+        rows = [(heading if n == 0 else "", said) for heading, sentences in remarks for n, said in enumerate(sentences)]
+        for number, (heading, said) in enumerate(rows):
+            height = 10.0 * len(wrapped(said, _RIGHT - _LEFT - 10, 7.5)) + (18.0 if heading else 0.0)
+            if y + height + 12 > end:
+                rest = f"{len(rows) - number} more remarks: see the structured report"
+                self.text(_LEFT, min(y + 2, end - 9), rest, 7, colour=_GREY)
+                return
+            if heading:
+                y = self.heading(_LEFT, y + 5, heading)
+            self.text(_LEFT + 1, y, "\u2022", 7.5, colour=_GREY)
+            y = self.paragraph(_LEFT + 10, y, _RIGHT - _LEFT - 10, said, 7.5) + 1
 
     def footer(self, page: Page) -> float:
         """Drawn from the bottom up, for it must be there whole; says where it begins."""
@@ -267,7 +275,7 @@ def _show(axes: Axes, picture: Picture) -> None:
     if length < columns / 2:
         x, y = 0.04 * columns, 0.955 * rows
         axes.plot((x, x + length), (y, y), color="#e5e7eb", linewidth=1.6, solid_capstyle="butt")
-        axes.text(x + length + 4, y, "5 cm", fontproperties=font(6.5), color="#e5e7eb", ha="left", va="center")
+        axes.text(x + length + 3 / across, y, "5 cm", fontproperties=font(6.5), color="#e5e7eb", ha="left", va="center")
 
 
 def _zoom(axes: Axes, picture: Picture) -> None:
@@ -293,52 +301,3 @@ def _bare(axes: Axes, edge: str) -> None:
     for spine in axes.spines.values():
         spine.set_color(edge)
         spine.set_linewidth(0.8)
-
-
-@lru_cache(maxsize=64)
-def font(size: float, bold: bool = False) -> FontProperties:
-    """DejaVu Sans from matplotlib's own folder, whatever the machine has installed."""
-    return FontProperties(fname=str(_FONTS / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")), size=size)
-
-
-@lru_cache(maxsize=1)
-def _signs() -> frozenset[int]:
-    return frozenset(FT2Font(str(_FONTS / "DejaVuSans.ttf")).get_charmap())
-
-
-def drawable(said: str) -> str:
-    """``said`` with an empty box for each sign that the font lacks, and spaces for control characters."""
-    return "".join(" " if not sign.isprintable() else sign if ord(sign) in _signs() else "\u25a1" for sign in said)
-
-
-@lru_cache(maxsize=4096)
-def text_width(said: str, size: float, bold: bool = False) -> float:
-    """In points."""
-    return float(text_to_path.get_text_width_height_descent(drawable(said), font(size, bold), ismath=False)[0])
-
-
-def wrapped(said: str, width: float, size: float, bold: bool = False) -> list[str]:
-    """Lines no wider than ``width`` points; a word that is wider is broken."""
-    lines: list[str] = []
-    line = ""
-    for word in said.split():
-        joined = f"{line} {word}".strip()
-        if text_width(joined, size, bold) <= width:
-            line = joined
-            continue
-        if line:
-            lines.append(line)
-        line = word
-        while text_width(line, size, bold) > width and len(line) > 1:
-            fits = next(n for n in range(len(line), 0, -1) if n == 1 or text_width(line[:n], size, bold) <= width)
-            lines.append(line[:fits])
-            line = line[fits:]
-    return [*lines, line] if line else lines or [""]
-
-
-def fitted(said: str, width: float, size: float) -> str:
-    """One line no wider than ``width`` points, cut short with an ellipsis."""
-    if text_width(said, size) <= width:
-        return said
-    fits = next((n for n in range(len(said), 0, -1) if text_width(said[:n] + "\u2026", size) <= width), 0)
-    return said[:fits].rstrip() + "\u2026"

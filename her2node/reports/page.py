@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,11 +28,13 @@ from her2node.reports.wording import (
     ran,
     refusals,
     series_name,
+    series_said,
+    unit_name,
 )
 
 SOFT_TISSUE = (40.0, 400.0)
 """Centre and width of the window in HU."""
-_UNITS = {Unit.HU.value: "HU", Unit.MM3.value: "mm\u00b3", Unit.MM2.value: "mm\u00b2", Unit.ONE.value: ""}
+_DECIMALS = {Unit.HU.value: 1, Unit.MM.value: 1, Unit.MM2.value: 0, Unit.MM3.value: 0}
 
 
 @dataclass(frozen=True)
@@ -198,8 +199,8 @@ def _table(reading: Reading, laid: LaidRoi) -> Table | None:
     columns = list(dict.fromkeys(q.series_uids for q in here))
     rows: dict[tuple[str, str], dict[tuple[str, ...], str]] = {}
     for quantity in here:
-        name = (_name(quantity), _UNITS.get(quantity.unit.value, quantity.unit.value))
-        rows.setdefault(name, {})[quantity.series_uids] = _figure(quantity.value)
+        name = (_name(quantity), unit_name(quantity.unit.value))
+        rows.setdefault(name, {})[quantity.series_uids] = _figure(quantity)
     if not rows:
         return None
     return Table(
@@ -225,12 +226,10 @@ def _column(reading: Reading, here: list[Quantity], uids: tuple[str, ...]) -> st
     return "\n".join(part for part in (role.value if role else "phase unknown", where) if part)
 
 
-def _figure(value: float) -> str:
-    """Four significant digits, thousands whole."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    digits = max(0, min(3, 3 - math.floor(math.log10(abs(value)))))
-    return f"{value:.{digits}f}"
+def _figure(quantity: Quantity) -> str:
+    """As many decimals as the unit bears, four significant digits where nothing is known of it."""
+    decimals = _DECIMALS.get(quantity.unit.value)
+    return f"{quantity.value:.4g}" if decimals is None else f"{quantity.value:.{decimals}f}"
 
 
 def _remarks(reading: Reading) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -240,6 +239,7 @@ def _remarks(reading: Reading) -> tuple[tuple[str, tuple[str, ...]], ...]:
         ("Flags", tuple(f"{p.package.name}: {said}" for p, said in flags)),
         ("Not done, and why", refusals(reading)),
         ("Contradicting literature", tuple(f"{p.package.name}: {said}" for p, said in conflicts)),
+        ("Series", tuple(series_said(reading, assignment) for assignment in reading.assignments)),
     )
     return tuple((heading, tuple(map(unescaped, said))) for heading, said in found if said)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from her2node.dicom.codes import Code, Estimate, Phase, Statement
+from her2node.dicom.codes import Code, Estimate, Phase, Statement, Unit
 from her2node.models.prediction import Answer, Category, InputUsed, NotPredicted, PackageRef, Prediction
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading import Reading
@@ -33,6 +33,7 @@ PHASES = {
     Role.EQUILIBRIUM: Phase.EQUILIBRIUM,
     Role.CONTRAST_UNSPECIFIED: Phase.UNSPECIFIED,
 }
+_UNITS = {Unit.HU.value: "HU", Unit.MM3.value: "mm\u00b3", Unit.MM2.value: "mm\u00b2", Unit.ONE.value: ""}
 _SOURCES = {"measured": "measured", "entered": "entered by a reader", "assumed": "assumed, nobody entered it"}
 
 
@@ -52,7 +53,7 @@ def statements(reading: Reading) -> tuple[Said, ...]:
     for prediction in reading.predictions:
         said += _about(prediction)
     said += [Said(Statement.REFUSAL, text) for text in refusals(reading)]
-    said += [Said(Statement.SERIES, _series(reading, assignment)) for assignment in reading.assignments]
+    said += [Said(Statement.SERIES, series_said(reading, assignment)) for assignment in reading.assignments]
     return tuple(said)
 
 
@@ -95,8 +96,13 @@ def assumed(answer: Answer) -> str:
 
 
 def input_used(used: InputUsed) -> str:
-    unit = "" if used.unit in ("", "1") else f" {used.unit}"
-    return f"{used.name} = {used.value:.6g}{unit} ({_SOURCES.get(used.source, used.source)})"
+    unit = unit_name(used.unit)
+    return f"{used.name} = {used.value:.6g}{' ' if unit else ''}{unit} ({_SOURCES.get(used.source, used.source)})"
+
+
+def unit_name(ucum: str) -> str:
+    """A UCUM unit as people write it; '' for none."""
+    return _UNITS.get(ucum, ucum)
 
 
 def refusals(reading: Reading) -> tuple[str, ...]:
@@ -121,6 +127,13 @@ def series_name(reading: Reading, uid: str) -> str:
     number = "" if series.number is None else f" {series.number}"
     description = f" '{series.description}'" if series.description else ""
     return f"series{number}{description}"
+
+
+def series_said(reading: Reading, assignment: Assignment) -> str:
+    """Which role a series plays, and why."""
+    role = "not used" if assignment.ignored else (assignment.role.value if assignment.role else "no role")
+    why = "; ".join(assignment.evidence)
+    return f"{series_name(reading, assignment.series_instance_uid)}: {role}" + (f" ({why})" if why else "")
 
 
 def _about(prediction: Prediction) -> list[Said]:
@@ -152,9 +165,3 @@ def _not_measured(reading: Reading, refused: NotMeasured) -> str:
     where = ", ".join(series_name(reading, uid) for uid in refused.series_uids)
     place = f" ({where})" if where else ""
     return f"{what}not measured{place}: {refused.refused}"
-
-
-def _series(reading: Reading, assignment: Assignment) -> str:
-    role = "not used" if assignment.ignored else (assignment.role.value if assignment.role else "no role")
-    why = "; ".join(assignment.evidence)
-    return f"{series_name(reading, assignment.series_instance_uid)}: {role}" + (f" ({why})" if why else "")

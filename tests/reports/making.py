@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -123,14 +123,14 @@ def reading_of(folder: Path) -> Reading:
 
 def real_reading(shared: Path) -> Reading:
     """The real portal-phase CT (Colorectal-Liver-Metastases, TCIA, CC BY 4.0) with a region drawn by this test: two
-    ellipses that touch nothing, about where the stomach's wall is."""
+    ellipses that do not touch, about in the stomach's wall."""
     study = open_study(sorted((shared / "data" / "ct-abdomen-portal-crlm1004").glob("*.dcm")))
     series = study.series[0]
     volume = build(series)
     slices, rows, columns = np.ogrid[: volume.geometry.shape[0], :512, :512]
-    depth = ((slices - 32) / 5.0) ** 2
-    mask = (depth + ((rows - 215) / 16.0) ** 2 + ((columns - 330) / 28.0) ** 2 < 1) | (
-        depth + ((rows - 255) / 7.0) ** 2 + ((columns - 360) / 9.0) ** 2 < 1
+    depth = ((slices - 14) / 2.5) ** 2
+    mask = (depth + ((rows - 202) / 7.0) ** 2 + ((columns - 300) / 28.0) ** 2 < 1) | (
+        depth + ((rows - 183) / 6.0) ** 2 + ((columns - 345) / 5.0) ** 2 < 1
     )
     roi = Roi(
         mask=mask,
@@ -149,9 +149,7 @@ def real_reading(shared: Path) -> Reading:
     return Reading(
         study=study,
         assignments=(Assignment(series.series_instance_uid, Role.PORTAL, ("site rule: SeriesNumber is 2",)),),
-        measured=(
-            Measured(series.series_instance_uid, Role.PORTAL, volume.geometry, volume.unit, volume.sources),
-        ),
+        measured=(Measured(series.series_instance_uid, Role.PORTAL, volume.geometry, volume.unit, volume.sources),),
         rois=(LaidRoi(series.series_instance_uid, roi, key, image),),
         tumour="tumour 1",
         quantities=tuple(q for q in found if hasattr(q, "value")),
@@ -163,7 +161,9 @@ def real_reading(shared: Path) -> Reading:
 
 def nothing_read(reading: Reading) -> Reading:
     """The same study when nothing could run."""
-    return replace(reading, measured=(), rois=(), tumour=None, quantities=(), predictions=(), not_predicted=(not_run(),))
+    return replace(
+        reading, measured=(), rois=(), tumour=None, quantities=(), predictions=(), not_predicted=(not_run(),)
+    )
 
 
 def write_files(reports: tuple[Report, ...], folder: Path) -> dict[ObjectKind, Path]:
@@ -174,6 +174,3 @@ def write_files(reports: tuple[Report, ...], folder: Path) -> dict[ObjectKind, P
         files[report.kind] = folder / f"{report.kind.value}.dcm"
         files[report.kind].write_bytes(report.content())
     return files
-
-
-NOW = datetime(2025, 3, 4, 7, 6, 7, 80910, tzinfo=UTC)
