@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from her2node.dicom.codes import Code
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading import Reading
@@ -55,3 +58,19 @@ def _refusal(refusal: NotMeasured) -> dict[str, Any]:
 
 def anything_measured(rows: Iterable[dict[str, Any]]) -> bool:
     return any("value" in row for row in rows)
+
+
+def print_rows(rows: Iterable[dict[str, Any]], console: Console) -> None:
+    """The quantities as a table, the refusals below it."""
+    table = Table("roi", "role", "quantity", "value", "unit", box=None)
+    refusals = []
+    for row in rows:
+        if "refused" in row:
+            refusals.append(f"{row['roi'] or 'study'} {row['role'] or ''}: {row['detail']}".strip())
+            continue
+        more = [row[key]["meaning"] for key in ("modifier", "method") if key in row]
+        name = ", ".join([row["code"]["meaning"], *more])
+        table.add_row(row["roi"], row["role"] or "-", name, f"{row['value']:.6g}", row["unit"])
+    console.print(table)
+    for line in refusals:
+        console.print(f"not measured: {line}")

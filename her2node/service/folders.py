@@ -1,0 +1,158 @@
+"""`read` and `measure`: one study from a folder, no network, no ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from rich.console import Console
+
+from her2node import reading
+from her2node.dicom.attributes import moment
+from her2node.errors import Refused, SettingsRefused
+from her2node.reading import Reading
+from her2node.reports.report import Report, Stamp
+from her2node.reports.writing import write
+from her2node.selection.roles import Role
+from her2node.selection.study import Study, group, open_study
+from her2node.service import measuring
+from her2node.service.clock import now
+from her2node.service.leading import rules_of
+from her2node.service.shelf import check_entries, loaded_of
+from her2node.service.workshop import kinds_of, maker_of, read_study
+from her2node.settings import Settings
+
+_ROI_MODALITIES = frozenset({"SEG", "RTSTRUCT"})
+
+
+class Features(BaseModel):
+    """`measure --features FILE.toml`: which quantities are wanted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    codes: tuple[str, ...] = ()
+    """Code values of quantities, e.g. 112031 or RNU0; none means all."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """The objects that were written, and what they say."""
+
+    reading: Reading
+    files: tuple[tuple[str, Path], ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "study": self.reading.study.study_instance_uid,
+            "quantities": measuring.as_list(self.reading),
+            "estimates": [
+                {
+                    "package": f"{p.package.name}@{p.package.version}",
+                    "level": p.package.level.value,
+                    "open_inputs": list(p.open_inputs),
+                    "answers": [{"probability": a.probability, "category": a.category.value} for a in p.answers],
+                }
+                for p in self.reading.predictions
+            ],
+            "not_predicted": [
+                {"package": n.package.name, "refused": n.refused.reason, "detail": str(n.refused)}
+                for n in self.reading.not_predicted
+            ],
+            "files": [{"kind": kind, "file": str(path)} for kind, path in self.files],
+        }
+
+    def print(self, console: Console) -> None:
+        measuring.print_rows(measuring.as_list(self.reading), console)
+        for prediction in self.reading.predictions:
+            answers = ", ".join(f"{answer.probability:.3f} ({answer.category})" for answer in prediction.answers)
+            console.print(f"estimate of {prediction.package.name} ({prediction.package.level}): {answers}")
+        for refusal in self.reading.not_predicted:
+            console.print(f"{refusal.package.name} did not run: {refusal.refused}")
+        for kind, path in self.files:
+            console.print(f"{kind}: {path}")
+
+
+def read(settings: Settings, folder: Path, out: Path, roi: Path | None, entries: Mapping[str, str]) -> Written:
+    """Read the study in ``folder`` and write the result objects into ``out``.
+
+    The date and time in the objects are the study's own, so that the same input gives the same files. Raises Refused.
+    """
+    check_entries(settings, entries)
+    study = _open(folder, roi)
+    roles = {name.removeprefix("role:"): Role(value) for name, value in entries.items() if name.startswith("role:")}
+    values = {name: value for name, value in entries.items() if not name.startswith("role:")}
+    packages = loaded_of(settings).packages
+    found = read_study(settings, packages, study, roles, values)
+    maker = maker_of(settings, packages)
+    stamp = Stamp(
+        edition=1,
+        moment=_moment_of(study),
+        version=maker.version,
+        device_uid=maker.device_uid,
+        site=maker.site,
+        ae_title=maker.ae_title,
+        input_hash=_input_hash(study, entries, maker.shaping),
+    )
+    return Written(found, _store(write(found, stamp, kinds_of(settings)), out))
+
+
+def measure(settings: Settings, folder: Path, roi: Path | None, features: Path | None) -> list[dict[str, Any]]:
+    """The quantities of the study in ``folder``, in every region or in those of ``roi``. Raises Refused."""
+    wanted = _features(features)
+    found = reading.read(_open(folder, roi), (), rules=rules_of(settings), every_roi=True)
+    rows = measuring.as_list(found)
+    if not wanted.codes:
+        return rows
+    return [row for row in rows if row["code"] is None or row["code"]["value"] in wanted.codes]
+
+
+def _open(folder: Path, roi: Path | None) -> Study:
+    """The study; with ``roi`` given, its regions take the place of those in the folder."""
+    study = open_study(measuring.files_of(folder), tolerant=True)
+    if roi is None:
+        return study
+    images = [i.path for s in study.series if s.modality not in _ROI_MODALITIES for i in s.instances]
+    regions = open_study([roi])
+    if regions.study_instance_uid == study.study_instance_uid:
+        return open_study([*images, roi])
+    # Regions drawn elsewhere may name another study; geometry alone decides whether they lie on these images.
+    return group([i for path in images for i in open_study([path]).instances] + list(regions.instances))
+
+
+def _features(file: Path | None) -> Features:
+    if file is None:
+        return Features()
+    try:
+        return Features.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsRefused(f"{file}: {error}", remedy='for example: codes = ["112031"]') from error
+
+
+def _moment_of(study: Study) -> datetime:
+    first = study.series[0].first
+    return moment(first, "StudyDate", "StudyTime") or now()
+
+
+def _input_hash(study: Study, entries: Mapping[str, str], shaping: str) -> str:
+    parts = sorted(instance.identity.sop_instance_uid for instance in study.instances)
+    parts += [f"{name}={value}" for name, value in sorted(entries.items())]
+    return hashlib.sha256("\n".join([*parts, shaping]).encode()).hexdigest()
+
+
+def _store(reports: Sequence[Report], out: Path) -> tuple[tuple[str, Path], ...]:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        files = []
+        for report in reports:
+            path = out / f"{report.kind.value}.dcm"
+            path.write_bytes(report.content())
+            files.append((report.kind.value, path))
+    except OSError as error:
+        raise Refused(f"{out} cannot be written: {error.strerror}", remedy="name another folder with --out") from error
+    return tuple(files)
