@@ -1,12 +1,13 @@
 """Digital reference objects: whole studies whose truth is known before a voxel is made.
 
-``ct.make(PhantomOptions(...))`` plans a study, ``write`` stores it, ``mishaps`` spoils it on purpose, ``cohort`` makes
+``make(PhantomOptions(...))`` plans a study, ``write`` stores it, ``mishaps`` spoils it on purpose, ``cohort`` makes
 many with a planted effect. Imports numpy, pydicom and ``her2node.dicom`` only; it may not know how the node selects,
 reads, measures or reports, so that what it says can be held against them.
 """
 
 from her2node.phantoms import cohort, ct, mishaps
 from her2node.phantoms.anatomy import Anatomy, Phase, varied
+from her2node.phantoms.ct import make
 from her2node.phantoms.options import (
     Border,
     CharacterSet,
@@ -20,6 +21,7 @@ from her2node.phantoms.study import PhantomStudy, write
 from her2node.phantoms.truth import Truth, TumourTruth
 
 __all__ = [
+    "make",
     "ct",
     "cohort",
     "mishaps",
