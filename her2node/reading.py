@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from her2node.dicom.codes import Code
-from her2node.errors import AmbiguousRoi, NoRoi, OtherFrameOfReference, Refused
+from her2node.errors import AmbiguousRoi, NoFrameOfReference, NoRoi, OtherFrameOfReference, Refused
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import NotPredicted, Prediction
@@ -111,11 +111,9 @@ def read(
     held at a time.
     """
     selection = select(study, rules, entered_roles or {})
-    regions = current(given(study))
+    regions = [r for r in current(given(study)) if not selection.of(r.source_series_instance_uid).ignored]
     tumour = _tumour(regions)
-    wanted = regions if every_roi or isinstance(tumour, Refused) else (tumour,)
-    if isinstance(tumour, AmbiguousRoi) and not every_roi:
-        wanted = ()
+    wanted = regions if every_roi else [region for region in regions if region is tumour]
     found = [_measure(series, role, wanted) for series, role in _series_to_measure(study, selection)]
     quantities = tuple(quantity for part in found for quantity in part.quantities)
     not_measured = (*_study_refusals(tumour, selection, every_roi), *(r for part in found for r in part.not_measured))
@@ -170,30 +168,37 @@ def _measure(series: Series, role: Role | None, regions: Sequence[GivenRoi]) -> 
     """Every region on one series. Its voxels are made only where a region lies in the same frame of reference."""
     uid = series.series_instance_uid
     try:
-        geometry = stack_of(series).geometry
-        near = [region for region in regions if region.frame_of_reference_uid == geometry.frame_of_reference_uid]
+        frame_of_reference_uid = stack_of(series).geometry.frame_of_reference_uid
+        near = [region for region in regions if region.frame_of_reference_uid == frame_of_reference_uid]
         volume = build(series) if near else None
     except Refused as error:
         return _Found(not_measured=(NotMeasured("", role, error, series_uids=(uid,)),))
+    if volume is None:
+        return _Found(not_measured=tuple(_elsewhere(region, role, uid) for region in regions))
     rois: list[LaidRoi] = []
-    quantities: list[Quantity] = []
-    not_measured: list[NotMeasured] = []
+    values: list[Quantity | NotMeasured] = []
     for region in regions:
         try:
-            if volume is None or region not in near:
-                raise OtherFrameOfReference(f"{region.label!r} and series {uid}")
             roi = lay(region, volume)
         except Refused as error:
-            not_measured.append(NotMeasured(region.tracking_id, role, error, series_uids=(uid,)))
+            values.append(NotMeasured(region.tracking_id, role, error, series_uids=(uid,)))
             continue
         rois.append(_with_key_slice(roi, volume))
-        for value in measure(volume, roi, role):
-            if isinstance(value, Quantity):
-                quantities.append(value)
-            else:
-                not_measured.append(value)
-    kept = () if volume is None else (Measured(uid, role, volume.geometry, volume.unit, volume.sources),)
-    return _Found(kept, tuple(rois), tuple(quantities), tuple(not_measured))
+        values += measure(volume, roi, role)
+    return _Found(
+        (Measured(uid, role, volume.geometry, volume.unit, volume.sources),),
+        tuple(rois),
+        tuple(value for value in values if isinstance(value, Quantity)),
+        tuple(value for value in values if isinstance(value, NotMeasured)),
+    )
+
+
+def _elsewhere(region: GivenRoi, role: Role | None, series_uid: str) -> NotMeasured:
+    """A region that cannot be laid on a series, as ``lay`` would say it, without that series' voxels."""
+    reason: Refused = OtherFrameOfReference(f"{region.label!r} and series {series_uid}")
+    if not region.frame_of_reference_uid:
+        reason = NoFrameOfReference(f"region {region.label!r}")
+    return NotMeasured(region.tracking_id, role, region.flaw or reason, series_uids=(series_uid,))
 
 
 def _with_key_slice(roi: Roi, volume: Volume) -> LaidRoi:
