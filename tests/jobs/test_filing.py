@@ -77,7 +77,7 @@ def _without(keyword: str) -> Dataset:
 
 BAD: dict[str, tuple[Dataset | bytes, str]] = {
     "no DICOM": (b"\xff" * 400, "missing-attribute"),
-    "cut short": (encoded(ct(2))[:200], "missing-attribute"),
+    "cut short": (encoded(ct(2))[:170], "missing-attribute"),
     "nothing": (b"", "missing-attribute"),
     "no study": (_without("StudyInstanceUID"), "missing-attribute"),
     "no series": (_without("SeriesInstanceUID"), "missing-attribute"),
