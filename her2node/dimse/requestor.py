@@ -126,7 +126,7 @@ class Link:
     """An open association, made by ``Requestor.open``. Every method raises PeerAway when the peer breaks off."""
 
     def __init__(self, assoc: Association, wire: OutboundSocket, where: str, limits: TimeLimits) -> None:
-        self._assoc, self._wire, self._where, self._limits = assoc, wire, where, limits
+        self._assoc, self._wire, self._where, self._patience = assoc, wire, where, limits
         self._messages = 0
         self._broken = False
         self._contexts = [_need_of(context) for context in assoc.accepted_contexts]
@@ -139,7 +139,7 @@ class Link:
     def echo(self) -> None:
         """C-ECHO. Raises SopClassRefused, PeerBusy."""
         self._must_accept(Need(VERIFICATION), "Verification")
-        with self._within(self._limits.answer.total_seconds()):
+        with self._within(self._patience.answer.total_seconds()):
             status = self._status_of(self._assoc.send_c_echo(self._next_message()))
         if status != _SUCCESS:
             raise PeerBusy(f"{self._where} answered C-ECHO with 0x{status:04X}")
@@ -151,7 +151,7 @@ class Link:
         SopClassRefused and InstanceRejected (for good), PeerBusy (try again), InstanceUnreadable.
         """
         content = self._encoding_of(file)
-        with self._within(self._limits.transfer(file.size)):
+        with self._within(self._patience.transfer(file.size)):
             status = self._status_of(self._assoc.send_c_store(content, self._next_message()))
         said = f"{self._where} answered C-STORE with 0x{status:04X}"
         match outcome(status):
@@ -172,7 +172,7 @@ class Link:
         identifier.StudyInstanceUID = study_uid
         identifier.SeriesInstanceUID = series_uid
         identifier.SOPInstanceUID = sorted(instance_uids)
-        with self._within(self._limits.answer.total_seconds()):
+        with self._within(self._patience.answer.total_seconds()):
             found, status = self._matches(identifier)
         if status == _SOP_CLASS_NOT_SUPPORTED:
             raise SopClassRefused(f"{self._where} offers no C-FIND")
@@ -238,8 +238,8 @@ class Requestor:
 
     def __init__(self, ae_title: str, tls: SSLContext | None = None, limits: TimeLimits | None = None) -> None:
         self.ae_title = ae_title
-        self._tls = tls
-        self._limits = limits or TimeLimits()
+        self.tls = tls
+        self.limits = limits or TimeLimits()
         self._open: set[OutboundSocket] = set()
         self._lock = threading.Lock()
 
@@ -255,11 +255,11 @@ class Requestor:
         where = f"{peer.ae} at {peer.host}:{peer.port}"
         assoc, wire = self._associate(peer, needs, where)
         try:
-            yield Link(assoc, wire, where, self._limits)
-            with wire.rope(self._limits.answer.total_seconds()):
+            yield Link(assoc, wire, where, self.limits)
+            with wire.rope(self.limits.answer.total_seconds()):
                 assoc.release()
         finally:
-            with wire.rope(self._limits.connect.total_seconds()):
+            with wire.rope(self.limits.connect.total_seconds()):
                 if assoc.is_established:
                     assoc.abort()
             self._discard(wire)
@@ -272,13 +272,13 @@ class Requestor:
             wire.cut("the node stops")
 
     def _associate(self, peer: Peer, needs: Sequence[Need], where: str) -> tuple[Association, OutboundSocket]:
-        connect, answer = self._limits.connect.total_seconds(), self._limits.answer.total_seconds()
+        connect, answer = self.limits.connect.total_seconds(), self.limits.answer.total_seconds()
         ae = OutboundEntity(self.ae_title, connect, answer, self._keep)
         ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
         ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-        if peer.tls and self._tls is None:
+        if peer.tls and self.tls is None:
             raise PeerAway(f"{where} wants TLS", remedy="set certificate, key and ca in [delivery.tls]")
-        tls = (self._tls, peer.host) if peer.tls and self._tls else None
+        tls = (self.tls, peer.host) if peer.tls and self.tls else None
         contexts = [build_context(need.sop_class_uid, need.transfer_syntax_uid) for need in needs]
         try:
             with ae.within(2 * connect + answer):

@@ -22,6 +22,7 @@ from her2node.dimse.requestor import (
     batches,
     needs_of,
 )
+from her2node.dimse.tls import client_context
 from her2node.errors import (
     AssociationRejected,
     InstanceRejected,
@@ -31,10 +32,12 @@ from her2node.errors import (
     SopClassRefused,
     SpoolAway,
 )
-from her2node.settings import Peer
+from her2node.settings import Peer, TlsFiles
 from tests.delivery.objects import CT, SEG, SR, write_object
 from tests.delivery.peers import VERIFICATION, FakePacs, deaf_peer, peer_at, storescp
+from tests.dimse.test_probe import authority_server
 from tests.orthanc import Orthanc, free_port, wait_for
+from tests.wire.certificates import Authority
 
 QUICK = TimeLimits(connect=timedelta(seconds=1), answer=timedelta(seconds=0.5), slowest_bytes_per_second=50_000_000)
 PATIENT = TimeLimits(connect=timedelta(seconds=5), answer=timedelta(seconds=20))
@@ -313,6 +316,26 @@ def test_a_peer_without_queries_says_so(tmp_path: Path) -> None:
         pytest.raises(SopClassRefused),
     ):
         link.find("2.25.100", "2.25.100.1", ["2.25.100.1"])
+
+
+def test_objects_go_over_tls_with_the_certificate_of_the_node(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("node")
+    tls = client_context(TlsFiles(certificate=certificate, key=key, ca=authority.file))
+    file = Outgoing.of(write_object(tmp_path, SEG, padding=300_000))
+    with FakePacs(tls=authority_server(authority)) as pacs:
+        peer = peer_at(pacs.port, host="localhost", tls=True)
+        with Requestor("HER2NODE", tls, PATIENT).open(peer, file.needs) as link:
+            assert link.store(file) == ""
+        assert pacs.stored == ["2.25.100.1"]
+        with pytest.raises(PeerAway, match="wants TLS"), Requestor("HER2NODE").open(peer, file.needs):
+            pass
+        stranger = peer_at(pacs.port, host="127.0.0.1", tls=True)  # a name that its certificate does not bear
+        with (
+            pytest.raises(PeerAway, match="certificate verify failed"),
+            Requestor("HER2NODE", tls, PATIENT).open(stranger, file.needs),
+        ):
+            pass
 
 
 def test_everything_open_can_be_cut_from_another_thread(tmp_path: Path) -> None:
