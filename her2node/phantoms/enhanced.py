@@ -26,7 +26,7 @@ _AGENT_PHASES = {Phase.ARTERIAL: "ARTERIAL", Phase.PORTAL: "PORTAL_VENOUS", Phas
 
 
 def image(study: PhantomStudy, series: PlannedSeries) -> Dataset:
-    """The object of one phase; all its pixels are in memory."""
+    """The object of one phase. All its pixels are in memory, and twice while it is written."""
     ds = common(study, EnhancedCTImageStorage, series.sop_instance_uid)
     _series_and_acquisition(ds, study, series)
     if series.phase is not Phase.PLAIN:

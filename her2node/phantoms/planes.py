@@ -87,7 +87,11 @@ def holds(shape: Shape, at: Axes3, size: tuple[int, int]) -> npt.NDArray[np.bool
 def _window(shape: Shape, at: Axes3, size: tuple[int, int]) -> tuple[slice, slice] | None:
     """The part of the image that the shape's bounding box allows, None where that is empty."""
     rows, columns = slice(0, size[0]), slice(0, size[1])
-    for values, low, high in zip(at, *shape.bounds_mm, strict=True):
+    for values, low, high in reversed(tuple(zip(at, *shape.bounds_mm, strict=True))):  # z misses most often
+        if values.size == 1:
+            if not low <= values[0, 0] <= high:
+                return None
+            continue
         inside = (values >= low) & (values <= high)
         if not inside.any():
             return None

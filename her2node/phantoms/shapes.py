@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -80,13 +81,13 @@ class Ellipsoid:
         """The longest chord: 2·max sᵢ."""
         return 2 * max(self.semi_axes_mm)
 
-    @property
+    @cached_property
     def form(self) -> Floats:
         """The symmetric matrix Q of (p − c)ᵀ Q (p − c) ≤ 1, shape (3, 3), mm⁻²."""
         axes = np.asarray(self.axes)
         return np.asarray(axes.T @ np.diag(1 / np.square(self.semi_axes_mm)) @ axes)
 
-    @property
+    @cached_property
     def bounds_mm(self) -> Box:
         reach = np.sqrt(np.sum(np.square(np.asarray(self.axes) * np.asarray(self.semi_axes_mm)[:, None]), axis=0))
         centre = np.asarray(self.centre_mm)
@@ -142,7 +143,7 @@ class Cap:
         t = min(max(height, -1.0), 1.0)
         return self.whole.volume_mm3 * (1 + t) ** 2 * (2 - t) / 4
 
-    @property
+    @cached_property
     def bounds_mm(self) -> Box:
         return self.whole.bounds_mm
 
@@ -164,7 +165,7 @@ class Column:
         """π·a·b·length."""
         return math.pi * self.semi_axes_mm[0] * self.semi_axes_mm[1] * (self.z_range_mm[1] - self.z_range_mm[0])
 
-    @property
+    @cached_property
     def bounds_mm(self) -> Box:
         (x, y), (a, b), (low, high) = self.centre_mm, self.semi_axes_mm, self.z_range_mm
         return (x - a, y - b, low), (x + a, y + b, high)
@@ -172,7 +173,7 @@ class Column:
     def contains(self, x: Floats, y: Floats, z: Floats) -> Bools:
         across = np.square((x - self.centre_mm[0]) / self.semi_axes_mm[0])
         within = across + np.square((y - self.centre_mm[1]) / self.semi_axes_mm[1]) <= 1.0
-        return np.asarray(within & (z >= self.z_range_mm[0]) & (z <= self.z_range_mm[1]))
+        return np.asarray(within & ((z >= self.z_range_mm[0]) & (z <= self.z_range_mm[1])))
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class Capsule:
         """π·r²·length + 4/3·π·r³."""
         return math.pi * self.radius_mm**2 * (math.dist(self.start_mm, self.end_mm) + 4 / 3 * self.radius_mm)
 
-    @property
+    @cached_property
     def bounds_mm(self) -> Box:
         ends = np.asarray([self.start_mm, self.end_mm])
         return point(ends.min(axis=0) - self.radius_mm), point(ends.max(axis=0) + self.radius_mm)
