@@ -6,6 +6,7 @@ sent again, a bounded number of times, and the log says so. A peer that offers n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -25,10 +26,11 @@ def confirm(desk: Desk, name: str, peer: Peer) -> bool:
     if not items:
         return False
     unasked = {item.delivery_id: item for item in items}
+    seen: Counter[str] = Counter()
     try:
         with desk.requestor.open(peer, [Need(STUDY_ROOT_FIND)]) as link:
             for group in _by_series(items):
-                _ask(desk, link, name, group)
+                seen[group[0].study_instance_uid] += _ask(desk, link, name, group)
                 for item in group:
                     del unasked[item.delivery_id]
     except (PeerAway, PeerBusy):
@@ -36,6 +38,8 @@ def confirm(desk: Desk, name: str, peer: Peer) -> bool:
             desk.ledger.ask_again([item.delivery_id], desk.again_at(item.asked + 1))
     except Refused:
         desk.ledger.ask_again(list(unasked), desk.clock() + desk.timing.unanswerable)
+    for study, objects in (+seen).items():
+        emit(Event.DELIVERY_CONFIRMED, destination=name, study=study, objects=objects)
     return True
 
 
@@ -52,17 +56,17 @@ def _by_series(items: Sequence[ToConfirm]) -> Iterator[tuple[ToConfirm, ...]]:
         yield tuple(group)
 
 
-def _ask(desk: Desk, link: Link, name: str, group: Sequence[ToConfirm]) -> None:
-    """Ask for the objects of one series and record the answer."""
+def _ask(desk: Desk, link: Link, name: str, group: Sequence[ToConfirm]) -> int:
+    """Ask for the objects of one series and record the answer; how many are there."""
     first = group[0]
     found = link.find(first.study_instance_uid, first.series_instance_uid, {item.sop_instance_uid for item in group})
     there = [item for item in group if item.sop_instance_uid in found]
     if there:
         desk.ledger.confirmed([item.delivery_id for item in there], desk.clock())
-        emit(Event.DELIVERY_CONFIRMED, destination=name, study=first.study_instance_uid, objects=len(there))
     for item in group:
         if item.sop_instance_uid not in found:
             _not_there(desk, name, item)
+    return len(there)
 
 
 def _not_there(desk: Desk, name: str, item: ToConfirm) -> None:

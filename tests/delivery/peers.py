@@ -50,6 +50,7 @@ class FakePacs:
         self.proposed: list[list[tuple[str, str]]] = []
         self.lost: set[str] = set()
         self.echoes = 0
+        self.fails_queries = False
         self.queries: list[Dataset] = []
         self._on_store = on_store
         ae = AE(ae_title)
@@ -87,6 +88,9 @@ class FakePacs:
     def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         wanted = event.identifier
         self.queries.append(wanted)
+        if self.fails_queries:
+            yield 0xC001, None
+            return
         uids = wanted.SOPInstanceUID
         for uid in [str(uids)] if isinstance(uids, UID) else [str(uid) for uid in uids]:
             if uid in self.stored and uid not in self.lost:

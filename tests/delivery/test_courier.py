@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pynetdicom import evt
@@ -17,6 +18,7 @@ from pynetdicom import evt
 from her2node import log
 from her2node.delivery import Timing
 from her2node.dimse.requestor import Link, TimeLimits
+from her2node.errors import LedgerAway
 from tests.delivery.objects import PDF, SC, SEG, SR
 from tests.delivery.office import HURRY, Office, now
 from tests.delivery.peers import FakePacs, deaf_peer, peer_at, storescp
@@ -229,6 +231,45 @@ def test_an_object_that_the_pacs_shows_late_is_confirmed_and_not_sent_again(offi
             pacs.lost.clear()
             at.await_states({"confirmed"})
         assert pacs.stored == [uid]
+
+
+def test_a_pacs_that_is_away_or_fails_when_it_is_asked_is_asked_again(office: Open) -> None:
+    port = free_port()
+    with FakePacs(port=port) as pacs:
+        at = office(pacs=pacs.peer)
+        at.read("report")
+        at.courier(confirms=False).run_once()
+        stored = list(pacs.stored)
+    with at.delivering():
+        wait_for(lambda: [item for item in at.ledger.to_confirm(["pacs"], now() + timedelta(days=1), 9) if item.asked])
+        assert set(at.states().values()) == {"sent"}
+        with FakePacs(port=port) as pacs:
+            pacs.fails_queries = True
+            pacs.stored += stored
+            wait_for(lambda: len(pacs.queries) > 1)
+            pacs.fails_queries = False
+            at.await_states({"confirmed"})
+
+
+@pytest.mark.parametrize("trouble", [LedgerAway("the database is down"), RuntimeError("a mistake of ours")])
+def test_trouble_is_told_once_and_ends_no_courier(
+    office: Open, told: Callable[[str], list[dict[str, object]]], trouble: Exception
+) -> None:
+    with FakePacs() as pacs:
+        at = office(pacs=pacs.peer)
+        at.read("report")
+        calls, claim = [0], at.ledger.claim_deliveries
+
+        def troubled(*given: Any, **named: Any) -> Any:
+            calls[0] += 1
+            if calls[0] < 12:
+                raise trouble
+            return claim(*given, **named)
+
+        at.ledger.claim_deliveries = troubled  # type: ignore[method-assign]
+        with at.delivering():
+            at.await_states({"confirmed"})
+        assert len([event for event in told("unexpected") if event["during"] == "delivery: pacs"]) == 1
 
 
 def test_held_results_go_as_soon_as_their_sender_is_configured(office: Open) -> None:
