@@ -6,13 +6,14 @@ ones. A contour reaches half the distance between contour planes to either side.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from her2node.dicom.attributes import integer, items, number, numbers, text
+from her2node.dicom.attributes import integer, items, number, text
 from her2node.errors import Refused, RoiUnreadable
 from her2node.rois.given import GivenRoi, code_of, created_at, derived_tracking_uid
 from her2node.rois.polygons import inside
@@ -117,10 +118,21 @@ def _corners(region: GivenRoi) -> tuple[list[Points], float | None]:
 
 
 def _points(contour: Dataset, region: GivenRoi) -> Points:
-    values = np.array(numbers(contour, "ContourData"), dtype=np.float64)
-    if not len(values) or len(values) % 3 or np.abs(values).max() > 1e6:
+    try:
+        values = np.fromiter(map(float, _coordinates(contour)), dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise RoiUnreadable(f"ContourData of {region.label!r} holds what is no number") from error
+    if not len(values) or len(values) % 3 or not np.abs(values).max() <= 1e6:
         raise RoiUnreadable(f"ContourData of {region.label!r} is no list of points in a patient")
     return values.reshape(-1, 3)
+
+
+def _coordinates(contour: Dataset) -> Iterable[Any]:
+    """The numbers as they stand in the file where nobody decoded them yet: structure sets hold them by the million."""
+    element = contour.get_item("ContourData")
+    if element is None or not element.value:
+        return ()
+    return element.value.split(b"\\") if isinstance(element.value, bytes) else element.value
 
 
 def _need_in_slices(region: GivenRoi, indices: list[Points], geometry: Geometry) -> None:

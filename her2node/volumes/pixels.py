@@ -25,6 +25,7 @@ Stored = npt.NDArray[Any]
 """Integers as stored, shape (rows, columns)."""
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+_NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 _LEADS = {
     "1.2.840.10008.1.2": b"\xe0\x7f\x10\x00",
     "1.2.840.10008.1.2.1": b"\xe0\x7f\x10\x00OW\x00\x00",
@@ -45,14 +46,35 @@ def stored_frames(path: Path, header: Dataset, indices: Sequence[int]) -> Iterat
         yield plain
         return
     try:
-        # A deflated data set has no byte position to read pixels from: it is inflated whole.
-        source = dcmread(path) if _syntax(header) == _DEFLATED else path
-        for values in iter_pixels(source, raw=True, indices=list(indices)):
+        for values in _decoded(path, header, indices):
             yield _as_claimed(values, path, header)
     except Her2nodeError:
         raise
     except Exception as error:
         raise PixelsUnreadable(f"{path.name} ({UID(_syntax(header)).name}): {_one_line(error)}") from error
+
+
+def _decoded(path: Path, header: Dataset, indices: Sequence[int]) -> Iterator[Stored]:
+    if _syntax(header) in _NATIVE and integer(header, "BitsAllocated") == 1:
+        yield from _bits(dcmread(path).PixelData, header, indices)
+        return
+    # A deflated data set has no byte position to read pixels from: it is inflated whole.
+    source = dcmread(path) if _syntax(header) == _DEFLATED else path
+    yield from iter_pixels(source, raw=True, indices=list(indices))
+
+
+def _bits(packed: bytes, header: Dataset, indices: Sequence[int]) -> Iterator[Stored]:
+    """Frames of one bit a pixel, which follow each other without padding (PS3.5 8.1.1).
+
+    pydicom 3.0 reads too few bytes for a frame that neither begins nor ends with a byte.
+    """
+    shape = (integer(header, "Rows") or 0, integer(header, "Columns") or 0)
+    count = shape[0] * shape[1]
+    octets = np.frombuffer(packed, dtype=np.uint8)
+    for index in indices:
+        first = index * count
+        some = np.unpackbits(octets[first // 8 : (first + count + 7) // 8], bitorder="little")
+        yield some[first % 8 : first % 8 + count].reshape(shape)
 
 
 def _at_end(path: Path, header: Dataset) -> Stored | None:
@@ -89,10 +111,7 @@ def _as_claimed(values: Stored, path: Path, header: Dataset) -> Stored:
 
 def _need_pixels(path: Path, header: Dataset) -> None:
     """Uncompressed pixels must all be there before a decoder allocates what the header claims."""
-    syntax = UID(_syntax(header))
-    if not syntax:
-        raise PixelsUnreadable(f"{path.name}: no TransferSyntaxUID")
-    if syntax.is_compressed or syntax == _DEFLATED:
+    if _syntax(header) not in _NATIVE:
         return
     sizes = (integer(header, keyword) for keyword in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated"))
     bits = (integer(header, "NumberOfFrames") or 1) * int(np.prod([size or 1 for size in sizes], dtype=object))
