@@ -1,6 +1,6 @@
 """An abdomen as shapes with attenuations: the truth, written down before any voxel is made.
 
-``typical_stomach`` and the organs are drawn after an adult abdomen; ``varied`` draws sizes, places and attenuations
+The organs are drawn after an adult abdomen; ``varied`` draws sizes, places and attenuations
 of one patient from a seed. Attenuations are whole Hounsfield units, so that rounding to stored values moves no mean.
 The figures are of the usual textbook order (aorta 310 HU in the arterial, 155 HU in the portal phase) and stand for
 no scanner or population.

@@ -17,7 +17,7 @@ from her2node.phantoms import ct
 from her2node.phantoms.anatomy import Phase, varied
 from her2node.phantoms.classic import sampling
 from her2node.phantoms.options import PhantomOptions
-from her2node.phantoms.rendering import RESCALE_INTERCEPT, mask, stored_values
+from her2node.phantoms.rendering import RESCALE_INTERCEPT, mask, stored_phases
 from her2node.phantoms.study import PhantomStudy
 from her2node.phantoms.truth import truth_of
 
@@ -77,8 +77,7 @@ def _measured(study: PhantomStudy) -> tuple[float, ...]:
         if not inside.any():
             continue
         voxels += int(inside.sum())
-        for phase in _HU_COLUMNS:
-            values = stored_values(anatomy, planned.plane, phase, planned.key, how)
+        for phase, values in stored_phases(anatomy, planned.plane, _HU_COLUMNS, planned.key, how).items():
             sums[phase] += float(values[inside].sum(dtype=np.int64))
     if not voxels:
         raise PhantomRefused(f"no voxel of tumour in the slices of seed {options.seed}")

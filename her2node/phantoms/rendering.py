@@ -5,7 +5,7 @@ Every slice is made for itself from (seed, phase, slice key), so slices can be m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,24 +38,42 @@ def stored_values(anatomy: Anatomy, plane: Plane, phase: Phase, key: int, sampli
 
     ``key`` names the slice's noise: the same key gives the same noise.
     """
-    hu = attenuation(anatomy, plane, phase, sampling.supersampling)
+    return stored_phases(anatomy, plane, (phase,), key, sampling)[phase]
+
+
+def stored_phases(
+    anatomy: Anatomy, plane: Plane, phases: Sequence[Phase], key: int, sampling: Sampling
+) -> dict[Phase, Stored]:
+    """``stored_values`` of several phases, which share the work of finding what lies where."""
+    clean = attenuations(anatomy, plane, phases, sampling.supersampling)
+    return {phase: _stored(hu, phase, key, sampling) for phase, hu in clean.items()}
+
+
+def attenuations(
+    anatomy: Anatomy, plane: Plane, phases: Sequence[Phase], supersampling: int = 1
+) -> dict[Phase, Hounsfield]:
+    """Noise-free Hounsfield units in each phase, float32, shape ``plane.size``."""
+    structures = anatomy.structures
+    tables = {
+        phase: np.array([AIR.at(phase), *(structure.hu.at(phase) for structure in structures)], dtype=np.float32)
+        for phase in phases
+    }
+    totals = {phase: np.zeros(plane.size, dtype=np.float32) for phase in phases}
+    for offset in subvoxels(supersampling):
+        found = labels(structures, plane.coordinates(offset), plane.size)
+        for phase, table in tables.items():
+            totals[phase] += table[found]
+    return {phase: total / np.float32(supersampling**3) for phase, total in totals.items()}
+
+
+def _stored(hu: Hounsfield, phase: Phase, key: int, sampling: Sampling) -> Stored:
     if sampling.noise_hu:
         rng = np.random.default_rng(np.random.SeedSequence([sampling.seed, 3, list(Phase).index(phase), key]))
-        hu += np.float32(sampling.noise_hu) * rng.standard_normal(plane.size, dtype=np.float32)
+        hu += np.float32(sampling.noise_hu) * rng.standard_normal(hu.shape, dtype=np.float32)
     np.clip(np.rint(hu, out=hu), LOWEST_HU, HIGHEST_HU, out=hu)
     if sampling.circular:
-        hu[outside(plane.size)] = OUTSIDE_HU
+        hu[outside(hu.shape)] = OUTSIDE_HU
     return np.asarray(hu - RESCALE_INTERCEPT, dtype=np.int16)
-
-
-def attenuation(anatomy: Anatomy, plane: Plane, phase: Phase, supersampling: int = 1) -> Hounsfield:
-    """Noise-free Hounsfield units, float32, shape ``plane.size``."""
-    structures = anatomy.structures
-    values = np.array([AIR.at(phase), *(structure.hu.at(phase) for structure in structures)], dtype=np.float32)
-    total = np.zeros(plane.size, dtype=np.float32)
-    for offset in subvoxels(supersampling):
-        total += values[labels(structures, plane.coordinates(offset), plane.size)]
-    return total / np.float32(supersampling**3)
 
 
 def mask(shape: Ellipsoid, plane: Plane) -> Bools:
