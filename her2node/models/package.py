@@ -23,7 +23,7 @@ from her2node.models import onnx_file
 from her2node.models.manifest import Manifest
 from her2node.models.prediction import PackageRef
 from her2node.models.session import Port, Session
-from her2node.models.trust import Trust, read_keys
+from her2node.models.trust import Trust, read_key
 
 SHIPPED = Path(__file__).parent.parent / "packages"
 PINNED = SHIPPED / "pinned.json"
@@ -178,7 +178,8 @@ def _check_cases(package: Package, content: bytes) -> None:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The packages that may run, in the order in which they were enabled, and those refused: (as enabled, why)."""
+    """The packages that may run, in the order in which they were enabled, and what was refused: (package as enabled or
+    file of a trusted key, why)."""
 
     packages: tuple[Package, ...]
     refused: tuple[tuple[str, PackageRefused | WorkedCaseFailed], ...]
@@ -187,7 +188,7 @@ class Loaded:
 def shipped_trust(keys: Sequence[Path] = ()) -> Trust:
     """Trust in what ships with the node and in the public keys of these files. Raises PackageRefused for a bad key."""
     pinned = json.loads(PINNED.read_bytes())
-    return Trust({name: frozenset(hashes) for name, hashes in pinned.items()}, read_keys(keys))
+    return Trust({name: frozenset(hashes) for name, hashes in pinned.items()}, tuple(map(read_key, keys)))
 
 
 def package_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
@@ -204,13 +205,21 @@ def package_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
 def load_packages(enabled: Sequence[str], folders: Sequence[Path] = (), keys: Sequence[Path] = ()) -> Loaded:
     """Load what is enabled by ``NAME`` or ``NAME@VERSION`` from what ships and from ``folders``.
 
-    Nothing is raised: a package that cannot be used is in ``refused`` with its reason, and the others run.
+    Nothing is raised: a package or a key that cannot be used is in ``refused`` with its reason, and the others run.
     """
     packages: list[Package] = []
+    usable: list[Path] = []
     refused: list[tuple[str, PackageRefused | WorkedCaseFailed]] = []
+    for file in keys:
+        try:
+            read_key(file)
+            usable.append(file)
+        except PackageRefused as error:
+            refused.append((str(file), error))
+    found, trust = package_folders(folders), shipped_trust(usable)
     for wanted in dict.fromkeys(enabled):
         try:
-            packages.append(_load_wanted(wanted, package_folders(folders), shipped_trust(keys)))
+            packages.append(_load_wanted(wanted, found, trust))
         except (PackageRefused, WorkedCaseFailed) as error:
             refused.append((wanted, error))
     return Loaded(tuple(packages), tuple(refused))

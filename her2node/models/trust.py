@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,18 +75,14 @@ class Trust:
         )
 
 
-def read_keys(files: Sequence[Path]) -> tuple[Ed25519PublicKey, ...]:
-    """The trusted public keys. Raises PackageRefused, naming the file, for one that is no Ed25519 public key."""
-    return tuple(map(_read_key, files))
-
-
 def fingerprint(key: Ed25519PublicKey) -> str:
     """The first 16 hex digits of the SHA-256 of the raw key."""
     raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return hashlib.sha256(raw).hexdigest()[:16]
 
 
-def _read_key(file: Path) -> Ed25519PublicKey:
+def read_key(file: Path) -> Ed25519PublicKey:
+    """A public key (PEM). Raises PackageRefused, naming the file, for what is no Ed25519 public key."""
     try:
         key = serialization.load_pem_public_key(file.read_bytes())
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ from her2node.dicom.codes import Quantity as Concept
 from her2node.models.building import logistic_graph, seal, sign_package, write_package
 from her2node.models.manifest import Logistic
 from her2node.models.package import Package, load
-from her2node.models.trust import KeyPair, Trust, keygen, read_keys
+from her2node.models.trust import KeyPair, Trust, keygen, read_key
 from her2node.quantities.quantity import Quantity
 from her2node.selection.roles import Role
 
@@ -84,7 +84,7 @@ class Keys:
 
     @property
     def trust(self) -> Trust:
-        return Trust({}, read_keys([self.public]))
+        return Trust({}, (read_key(self.public),))
 
 
 def make_keys(folder: Path) -> Keys:

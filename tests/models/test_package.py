@@ -16,7 +16,7 @@ from her2node.models.building import logistic_graph, seal, sign_package
 from her2node.models.manifest import Logistic
 from her2node.models.package import PINNED, SHIPPED, load, load_packages, shipped_trust
 from her2node.models.prediction import Level
-from her2node.models.trust import Trust, keygen, read_keys, sign
+from her2node.models.trust import Trust, keygen, read_key, sign
 from tests.models.making import CASES, MANIFEST, MODEL, Keys, case_json, make_keys, rewritten, small, write
 
 
@@ -108,13 +108,19 @@ def test_what_is_no_key_is_refused_by_name(tmp_path: Path, keys: Keys) -> None:
     bad = tmp_path / "bad.pem"
     bad.write_text("no key")
     with pytest.raises(PackageRefused, match=r"bad\.pem"):
-        read_keys([bad])
+        read_key(bad)
     with pytest.raises(PackageRefused, match=r"missing\.pem"):
-        read_keys([tmp_path / "missing.pem"])
+        read_key(tmp_path / "missing.pem")
     with pytest.raises(PackageRefused, match="private key"):
         sign(b"x", b"no key")
     with pytest.raises(PackageRefused, match="private key"):
         sign(b"x", keys.pair.public_pem)
+
+
+def test_a_key_that_cannot_be_read_does_not_keep_what_ships_from_running(tmp_path: Path) -> None:
+    loaded = load_packages(["lee2017-portal-liver"], keys=[tmp_path / "missing.pem"])
+    assert len(loaded.packages) == 1
+    assert loaded.refused[0][0].endswith("missing.pem")
 
 
 def test_signing_refuses_a_package_that_is_not_whole(tmp_path: Path, keys: Keys) -> None:
