@@ -140,6 +140,11 @@ def in_state(table: FromClause, *states: StrEnum) -> ColumnElement[bool]:
     return or_(*(table.c.state == literal(str(state), literal_execute=True) for state in states))
 
 
+def not_in_state(table: FromClause, state: StrEnum) -> ColumnElement[bool]:
+    """``state`` is another, spelt out for the same reason."""
+    return table.c.state != literal(str(state), literal_execute=True)
+
+
 def moving(table: Table, machine: Machine[S, E], what: E) -> Update:
     """An UPDATE of the rows in which ``what`` may happen, to the state that follows."""
     return (

@@ -13,14 +13,14 @@ from her2node.ledger.schema import lease
 def hold(connection: Connection, name: str, holder: str, duration: timedelta, now: datetime) -> bool:
     """Take a lease that is free or over, or extend our own."""
     taking = insert(connection, lease).values(name=name, holder=holder, until=now + duration)
-    taken = connection.execute(
+    taken = connection.scalar(
         taking.on_conflict_do_update(
             index_elements=[lease.c.name],
             set_={"holder": holder, "until": now + duration},
             where=or_(lease.c.until < now, lease.c.holder == holder),
-        )
+        ).returning(lease.c.holder)
     )
-    return taken.rowcount == 1
+    return taken is not None
 
 
 def let_go(connection: Connection, name: str, holder: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -64,7 +65,10 @@ def open_ledger(url: str, backups: Path | None = None) -> Ledger:
     never before. Raises LedgerAway, and LedgerNewer when a newer version of the node wrote it.
     """
     engine = connect(url)
-    upgrade(engine, backups)
+    with ExitStack() as on_failure:
+        on_failure.callback(engine.dispose)
+        upgrade(engine, backups)
+        on_failure.pop_all()
     return Ledger(engine)
 
 

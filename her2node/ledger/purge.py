@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, delete, or_, select, update
 
-from her2node.ledger.database import in_state, moving
+from her2node.ledger.database import in_state, moving, not_in_state
 from her2node.ledger.events import note
 from her2node.ledger.records import Leaving, SpoolPlace
 from her2node.ledger.schema import association, brought, delivery, edition, instance, series, study
@@ -34,7 +34,9 @@ def purge(connection: Connection, before: datetime, set_aside_before: datetime, 
     expire = moving(delivery, DELIVERY, DeliveryEvent.EXPIRE).where(delivery.c.wanted_at < before)
     connection.execute(expire.values(error="not delivered before the end of the retention time"))
     aside = moving(instance, INSTANCE, InstanceEvent.LEAVE).where(
-        in_state(instance, InstanceState.ASIDE), instance.c.received_at < set_aside_before
+        not_in_state(instance, InstanceState.FILED),
+        in_state(instance, InstanceState.ASIDE),
+        instance.c.received_at < set_aside_before,
     )
     connection.execute(aside)
     gone = _leave(connection, before, now, limit)
@@ -44,7 +46,7 @@ def purge(connection: Connection, before: datetime, set_aside_before: datetime, 
     )
     rows = connection.execute(
         select(instance.c.id, instance.c.association_id, instance.c.number)
-        .where(instance.c.state != "filed", going)
+        .where(not_in_state(instance, InstanceState.FILED), going)
         .order_by(instance.c.id)
         .limit(limit)
     )

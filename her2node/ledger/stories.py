@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from her2node.errors import NotFound
-from her2node.ledger.database import AnyRow, in_state
+from her2node.ledger.database import AnyRow, in_state, not_in_state
 from her2node.ledger.editions import ANALYSE, entered_until
 from her2node.ledger.records import (
     SpoolPlace,
@@ -69,7 +69,7 @@ def lines(connection: Connection, limit: int) -> tuple[StudyLine, ...]:
     aside = _count(
         connection,
         select(instance.c.study_id, func.count()).where(
-            instance.c.state != "filed", in_state(instance, InstanceState.ASIDE)
+            not_in_state(instance, InstanceState.FILED), in_state(instance, InstanceState.ASIDE)
         ),
         instance.c.study_id,
         ids,
@@ -259,7 +259,7 @@ def _asides() -> Select[Any]:
         select(instance, study.c.study_instance_uid, association.c.calling_ae)
         .join(association, association.c.id == instance.c.association_id)
         .outerjoin(study, study.c.id == instance.c.study_id)
-        .where(instance.c.state != "filed", in_state(instance, InstanceState.ASIDE))
+        .where(not_in_state(instance, InstanceState.FILED), in_state(instance, InstanceState.ASIDE))
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from her2node.ledger import Ledger, open_ledger
 from her2node.ledger.database import connect
@@ -53,6 +53,15 @@ def _run(command: list[str], folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
+def postgres_ledger(postgres: str) -> Iterator[Engine]:
+    """The same database with the ledger's tables in it."""
+    open_ledger(postgres).close()
+    engine = connect(postgres)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "ledger.sqlite"
     open_ledger(f"sqlite:///{path}").close()
@@ -66,19 +75,24 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         path = tmp_path / "ledger.sqlite"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         return f"sqlite:///{path}"
-    url: str = request.getfixturevalue("postgres")
-    open_ledger(url).close()
-    engine = connect(url)
+    engine: Engine = request.getfixturevalue("postgres_ledger")
     with engine.begin() as connection:
         tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
         connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
-    engine.dispose()
-    return url
+    return engine.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture
 def ledger(url: str) -> Iterator[Ledger]:
     opened = open_ledger(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """For what is a matter of SQLite alone."""
+    opened = open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite")
     yield opened
     opened.close()
 

@@ -109,9 +109,9 @@ class Way:
         return association
 
     def filings(self, limit: int = 10_000) -> list[Filing]:
-        return [self._read(item) for item in self.ledger.unfiled(limit)]
+        return [self.read_header(item) for item in self.ledger.unfiled(limit)]
 
-    def _read(self, item: Unfiled) -> Filing:
+    def read_header(self, item: Unfiled) -> Filing:
         return self.objects[item.association_id, item.number].filing(item.instance_id)
 
     def file(self, limit: int = 10_000) -> FilingEffect:
