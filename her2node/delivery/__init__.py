@@ -3,11 +3,3 @@
 It knows nothing of what it carries: an object is a file, a kind and UIDs. It reads the ledger and the files of the
 results, speaks through ``dimse``, and judges no image.
 """
-
-from __future__ import annotations
-
-from her2node.delivery.courier import Courier
-from her2node.delivery.desk import Timing
-from her2node.delivery.outbox import address, remedy_for
-
-__all__ = ["Courier", "Timing", "address", "remedy_for"]

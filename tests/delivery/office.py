@@ -12,7 +12,9 @@ from typing import Any
 
 from pydicom.uid import UID
 
-from her2node.delivery import Courier, Timing, address
+from her2node.delivery.courier import Courier
+from her2node.delivery.desk import Timing
+from her2node.delivery.outbox import address
 from her2node.dimse.requestor import Requestor, TimeLimits
 from her2node.ledger import open_ledger
 from her2node.ledger.records import NewResult

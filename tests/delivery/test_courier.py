@@ -16,7 +16,7 @@ import pytest
 from pynetdicom import evt
 
 from her2node import log
-from her2node.delivery import Timing
+from her2node.delivery.desk import Timing
 from her2node.dimse.requestor import Link, TimeLimits
 from her2node.errors import LedgerAway
 from tests.delivery.objects import PDF, SC, SEG, SR

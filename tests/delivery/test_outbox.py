@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from her2node.delivery import address, remedy_for
+from her2node.delivery.outbox import address, remedy_for
 from her2node.ledger.records import NewDelivery, NewResult
 from her2node.settings import Peer, Settings
 
