@@ -97,9 +97,9 @@ def _lacking(facts: Gathering, needs: Sequence[Need]) -> list[str]:
         return ["no enabled package accepts what came so far"]
     lacking = _missing(facts, counting)
     if facts.unclassified:
-        lacking.append(f"{facts.unclassified} series are not classified yet")
+        lacking.append(f"series that are not classified yet: {facts.unclassified}")
     if facts.aborted:
-        lacking.append(f"{len(facts.aborted)} associations broke off and nothing was sent again")
+        lacking.append(f"associations that broke off and sent nothing again: {len(facts.aborted)}")
     uneven = _uneven(facts, counting)
     if uneven:
         lacking.append(uneven)
