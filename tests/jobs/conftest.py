@@ -7,17 +7,37 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from her2node import log
 from her2node.jobs.queue import QueueOptions
+from her2node.ledger import open_ledger
 from tests.conftest import system_tool
 from tests.jobs.made import House, new_house, until
 
 
+@pytest.fixture(autouse=True)
+def quiet_log() -> Iterator[StringIO]:
+    """The log goes into a string: lines of JSON."""
+    stream = StringIO()
+    log.configure("json", stream)
+    yield stream
+    log.configure()
+
+
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "ledger.sqlite"
+    open_ledger(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path, empty_ledger: Path) -> Iterator[House]:
+    shutil.copy(empty_ledger, tmp_path / "ledger.sqlite")
     made = new_house(tmp_path)
     yield made
     made.session.close(clean=True)

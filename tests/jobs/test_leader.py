@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from io import StringIO
 
-import pytest
-
-from her2node import log
 from her2node.errors import BrokerAway, LedgerAway
 from her2node.jobs.door import Door, Failed
 from her2node.jobs.leader import Leader, Step
@@ -18,14 +14,6 @@ from her2node.ledger import open_ledger
 from tests.jobs.made import SECOND, START, House, until
 
 LEASE = timedelta(seconds=10)
-
-
-@pytest.fixture
-def lines() -> Iterator[StringIO]:
-    stream = StringIO()
-    log.configure("json", stream)
-    yield stream
-    log.configure()
 
 
 def events(stream: StringIO) -> list[str]:
@@ -77,7 +65,7 @@ def test_a_leader_that_resigns_is_followed_at_once(house: House) -> None:
     assert second.at == [START]
 
 
-def test_a_step_that_fails_stops_no_other_and_is_told_once(house: House, lines: StringIO) -> None:
+def test_a_step_that_fails_stops_no_other_and_is_told_once(house: House, quiet_log: StringIO) -> None:
     def broken(_: datetime) -> bool:
         raise ZeroDivisionError("a bad study")
 
@@ -86,10 +74,10 @@ def test_a_step_that_fails_stops_no_other_and_is_told_once(house: House, lines: 
     for tick in range(5):
         one.tick(START + tick * SECOND)
     assert len(after.at) == 5
-    assert events(lines) == ["leader-elected", "unexpected"]
+    assert events(quiet_log) == ["leader-elected", "unexpected"]
 
 
-def test_an_error_is_told_again_after_it_had_gone(lines: StringIO) -> None:
+def test_an_error_is_told_again_after_it_had_gone(quiet_log: StringIO) -> None:
     door = Door()
 
     def away() -> int:
@@ -97,7 +85,7 @@ def test_an_error_is_told_again_after_it_had_gone(lines: StringIO) -> None:
 
     for attempt in (away, away, lambda: 1, away):
         door.attempt("sending", attempt)
-    assert events(lines) == ["unexpected", "unexpected"]
+    assert events(quiet_log) == ["unexpected", "unexpected"]
 
 
 def test_a_failed_attempt_is_a_value_that_says_whether_it_passes() -> None:
