@@ -83,8 +83,8 @@ def gantry_tilt(study: PhantomStudy, phase: Phase | None = None, degrees: float 
     uids = _series_uids(study, phase)
 
     def declare(ds: Dataset) -> Dataset:
-        if ds.SeriesInstanceUID in uids and "GantryDetectorTilt" in ds:
-            ds.GantryDetectorTilt = degrees
+        if ds.get("SeriesInstanceUID") in uids:
+            _declare_tilt(ds, degrees)
         return ds
 
     return _with_slices(study, phase, tilt).with_edit(declare)
@@ -150,7 +150,7 @@ def other_patient(study: PhantomStudy, phase: Phase) -> PhantomStudy:
     uids = _series_uids(study, phase)
 
     def swap(ds: Dataset) -> Dataset:
-        if ds.SeriesInstanceUID in uids:
+        if ds.get("SeriesInstanceUID") in uids:
             ds.PatientID = "SOMEBODY-ELSE"
             ds.PatientBirthDate = "19700101"
         return ds
@@ -180,6 +180,12 @@ def _localizer(study: PhantomStudy) -> Iterator[Dataset]:
     for ds in classic.images(study, series):
         ds.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
         yield ds
+
+
+def _declare_tilt(ds: Dataset, degrees: float) -> None:
+    if "GantryDetectorTilt" in ds:
+        ds.GantryDetectorTilt = degrees
+    _each_item(ds, lambda item: _declare_tilt(item, degrees))
 
 
 def _turned(plane: Plane, degrees: float) -> Plane:
@@ -216,7 +222,7 @@ def _series_uids(study: PhantomStudy, phase: Phase | None) -> frozenset[str]:
     return frozenset(series.series_instance_uid for series in study.series if phase in (None, series.phase))
 
 
-def _each_item(ds: Dataset, change: Callable[[Dataset], Dataset]) -> None:
+def _each_item(ds: Dataset, change: Callable[[Dataset], object]) -> None:
     for element in ds:
         if element.VR == "SQ":
             for item in element.value:
