@@ -38,8 +38,8 @@ _LAST_ESTIMATE = 300.0
 
 def as_pixels(page: Page) -> npt.NDArray[np.uint8]:
     """The page as RGB, shape (rows, columns, 3), 150 dots per inch."""
-    with _own_settings():
-        figure = _drawn(page)
+    with own_settings():
+        figure = drawn(page)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()  # type: ignore[no-untyped-call]
         return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
@@ -48,21 +48,23 @@ def as_pixels(page: Page) -> npt.NDArray[np.uint8]:
 def as_pdf(page: Page, title: str) -> bytes:
     """The page as a PDF of one page."""
     buffer = BytesIO()
-    with _own_settings():
+    with own_settings():
         about = {"Title": title, "Creator": "her2node", "Producer": "her2node", "CreationDate": None}
-        _drawn(page).savefig(buffer, format="pdf", metadata=about)
+        drawn(page).savefig(buffer, format="pdf", metadata=about)
     return buffer.getvalue()
 
 
 @contextmanager
-def _own_settings() -> Iterator[None]:
+def own_settings() -> Iterator[None]:
+    """Within this, matplotlib's settings are the page's own."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams["text.hinting"] = "none"  # hinted text is wider than it is measured
         yield
 
 
-def _drawn(page: Page) -> Figure:
+def drawn(page: Page) -> Figure:
+    """The page as a figure; to be drawn and saved within ``own_settings``."""
     figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=_DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, WIDTH)

