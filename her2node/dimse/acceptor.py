@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +25,7 @@ from her2node import log
 from her2node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from her2node.dimse.association import Inline
 from her2node.dimse.reader import BufferPool, Reader
-from her2node.dimse.reception import AssociationRequest, Attendant, Intake, Rejection
+from her2node.dimse.reception import AssociationEnd, AssociationRequest, Attendant, Intake, Rejection
 from her2node.dimse.seats import Seats
 from her2node.errors import SettingsRefused
 
@@ -232,7 +232,8 @@ class Acceptor:
         verdict = self._intake.admit(AssociationRequest(calling_ae, called_ae, connection.peer[0], active))
         if isinstance(verdict, Rejection):
             self._stand_up(connection)
-        return verdict
+            return verdict
+        return _Seated(verdict, partial(self._stand_up, connection))
 
     def _stand_up(self, connection: _Connection) -> None:
         if connection.seated:
@@ -245,6 +246,19 @@ class Acceptor:
         with self._changed:
             self._connections.discard(connection)
             self._changed.notify_all()
+
+
+class _Seated:
+    """An attendant whose association gives its seat back when it is over, before the connection is closed."""
+
+    def __init__(self, attendant: Attendant, stand_up: Callable[[], None]) -> None:
+        self.begin = attendant.begin
+        self._attendant = attendant
+        self._stand_up = stand_up
+
+    def ended(self, how: AssociationEnd, detail: str) -> None:
+        self._stand_up()
+        self._attendant.ended(how, detail)
 
 
 def _entity(options: AcceptorOptions) -> ApplicationEntity:

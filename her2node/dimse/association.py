@@ -33,7 +33,6 @@ class Inline(Association):
         self.network_timeout = ae.network_timeout
         self.set_socket(AssociationSocket(self, client_socket=connection))
         self._connection = connection
-        self._dismissed = False
         self._resting_since = 0.0
         self.acceptor.maximum_length = ae.maximum_pdu_size
         self.acceptor.ae_title = ae.ae_title
@@ -58,7 +57,7 @@ class Inline(Association):
 
     def dismiss(self) -> None:
         """End the association from another thread: its wait for the peer ends, and it aborts."""
-        self._dismissed = True
+        self._wire.dismissed = True
         try:
             self._connection.shutdown(socket.SHUT_RD)
         except OSError:  # it has ended meanwhile
@@ -80,6 +79,8 @@ class Inline(Association):
             if self._wire.transfer is not None:
                 self._wire.transfer.drop()
             attendant.ended("released" if self.is_released else "aborted", self._wire.loss)
+        if self.is_released:  # the peer may be back at once: it is told when everything is put away
+            self.acse.send_release(is_response=True)
 
     def _agreed(self) -> Accepted:
         return {
@@ -89,16 +90,14 @@ class Inline(Association):
 
     def _serve_messages(self, idle: float) -> None:
         while self.is_established and self._wire.is_alive():
-            heard = self._hear(idle)
-            if self._dismissed or not heard:
-                self._wire.loss = self._wire.loss or ("dismissed" if self._dismissed else "idle")
+            if not self._hear(idle):
+                self._wire.loss = "dismissed" if self._wire.dismissed else "idle"
                 self.acse.send_abort(0x00)
                 return
             context_id, message = self.dimse.get_msg(block=False)
             if message is not None and context_id is not None:
                 self._serve_request(message, context_id)
             if self.acse.is_release_requested():
-                self.acse.send_release(is_response=True)
                 self.is_released = True
                 return
             if self.acse.is_aborted():

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Final
 
 from pydicom import uid
+from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID
 from pynetdicom import build_context
 from pynetdicom.presentation import PresentationContext
@@ -60,11 +61,15 @@ _PREFERRED = (
     uid.ExplicitVRBigEndian,
 )
 
-TRANSFER_SYNTAXES: Final[tuple[UID, ...]] = (
-    *_PREFERRED,
-    *(syntax for syntax in uid.AllTransferSyntaxes if syntax not in _PREFERRED),
+_NO_DATA_SETS = frozenset({"1.2.840.10008.1.2.6.1", "1.2.840.10008.1.2.6.2", "1.2.840.10008.1.20"})
+"""MIME, XML and Papyrus: retired, and no encodings of a data set by PS3.5."""
+
+_NAMED = (UID(found) for found, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax")
+
+TRANSFER_SYNTAXES: Final[tuple[UID, ...]] = tuple(
+    dict.fromkeys(syntax for syntax in (*_PREFERRED, *uid.AllTransferSyntaxes, *_NAMED) if syntax not in _NO_DATA_SETS)
 )
-"""Every transfer syntax that pydicom knows: uncompressed first, lossless before lossy."""
+"""Every transfer syntax that pydicom knows, retired ones too: uncompressed first, lossless before lossy."""
 
 
 @cache

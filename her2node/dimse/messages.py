@@ -14,7 +14,7 @@ NO_DATA_SET = 0x0101
 
 PDU_HEAD = struct.Struct(">BxI")
 PDV_HEAD = struct.Struct(">IBB")
-P_DATA_TF = 0x04
+A_ASSOCIATE_RQ, P_DATA_TF = 0x01, 0x04
 COMMAND, LAST = 0x01, 0x02
 """Bits of the message control header (PS3.8 E.2)."""
 
@@ -30,6 +30,13 @@ _AFFECTED_CLASS, _COMMAND_FIELD, _MESSAGE_ID, _DATA_SET_TYPE, _AFFECTED_INSTANCE
     0x1000,
 )
 _LONGEST_COMMENT = 64
+
+_ITEM_HEAD = struct.Struct(">BxH")
+_FIXED_FIELDS = 68
+_CONTEXT_ITEM, _CONTEXT_FIELDS = 0x20, 4
+_USER_INFORMATION_ITEM = 0x50
+_MOST_CONTEXTS = 128
+_MOST_ITEMS = 8192
 
 
 @dataclass(frozen=True)
@@ -125,3 +132,32 @@ def data_pdu(context_id: int, control: int, piece: bytes) -> bytes:
     """One P-DATA-TF PDU with one presentation data value item."""
     item = PDV_HEAD.pack(len(piece) + 2, context_id, control) + piece
     return PDU_HEAD.pack(P_DATA_TF, len(item)) + item
+
+
+def check_association_request(body: memoryview) -> None:
+    """Look at the items of A-ASSOCIATE-RQ before pynetdicom takes seconds to decode thousands of them.
+
+    There are 128 context ids (PS3.8 9.3.2.2); every one with every transfer syntax stays below the limit of items.
+    Raises Unfit.
+    """
+    contexts = items = 0
+    for kind, start, end in _items(body, _FIXED_FIELDS, len(body)):
+        contexts += kind == _CONTEXT_ITEM
+        if kind in (_CONTEXT_ITEM, _USER_INFORMATION_ITEM):
+            inside = start + (_CONTEXT_FIELDS if kind == _CONTEXT_ITEM else 0)
+            items += sum(1 for _ in _items(body, inside, end))
+        if contexts > _MOST_CONTEXTS or items > _MOST_ITEMS:
+            raise Unfit("an association request with more items than there can be")
+
+
+def _items(body: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Type, start and end of the items between two offsets."""
+    while start < end:
+        if start + _ITEM_HEAD.size > end:
+            raise Unfit("an association request that is cut short")
+        kind, length = _ITEM_HEAD.unpack_from(body, start)
+        start += _ITEM_HEAD.size
+        if start + length > end:
+            raise Unfit("an association request with an item longer than its place")
+        yield kind, start, start + length
+        start += length

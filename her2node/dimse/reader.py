@@ -7,6 +7,7 @@ anything grow: the large buffer is borrowed from a pool while data flows and giv
 
 from __future__ import annotations
 
+import mmap
 import select
 import socket
 import ssl
@@ -17,7 +18,7 @@ from her2node.dimse.reception import ConnectionLost
 
 LARGE = 262_144
 _SMALL = 2048
-_SPARE = 8
+_SPARE = 4
 _STRETCH = 65_536
 _REST_AFTER = 1.0
 _WHOLE_STEP = 16_384
@@ -32,7 +33,9 @@ class BufferPool:
 
     def take(self) -> memoryview:
         with self._lock:
-            return self._spare.pop() if self._spare else memoryview(bytearray(LARGE))
+            if self._spare:
+                return self._spare.pop()
+        return memoryview(mmap.mmap(-1, LARGE))  # unlike the allocator's memory, it goes back to the system
 
     def give(self, buffer: memoryview) -> None:
         with self._lock:

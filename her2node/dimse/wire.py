@@ -14,13 +14,22 @@ from typing import Any
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ
 
-from her2node.dimse.messages import P_DATA_TF, PDU_HEAD, Command, command_pdus, data_pdu, store_response
+from her2node.dimse.messages import (
+    A_ASSOCIATE_RQ,
+    P_DATA_TF,
+    PDU_HEAD,
+    Command,
+    check_association_request,
+    command_pdus,
+    data_pdu,
+    store_response,
+)
 from her2node.dimse.reader import Reader
 from her2node.dimse.reception import Answer, ConnectionLost, Unfit
 from her2node.dimse.transfer import Transfer
 
 _LONGEST = {
-    0x01: 1_048_576,  # A-ASSOCIATE-RQ: 128 contexts with every transfer syntax stay below it
+    A_ASSOCIATE_RQ: 524_288,  # 128 contexts with every transfer syntax stay below it
     0x02: 1024,
     0x03: 1024,
     0x05: 1024,
@@ -44,6 +53,8 @@ class Wire(DULServiceProvider):
         self._reader = reader
         self.transfer: Transfer | None = None
         """Set when the association is established."""
+        self.dismissed = False
+        """Set by another thread that wants the association to end; its wait for the peer then ends."""
         self.loss = ""
         """Why the connection or the protocol broke, where it did."""
 
@@ -92,7 +103,7 @@ class Wire(DULServiceProvider):
         if self._kill_thread or self.state_machine.current_state == _CLOSING:
             return False
         if self.transfer is None or not self.transfer.inside_pdu:
-            if not self._reader.wait(timeout):
+            if not self._reader.wait(timeout) or self.dismissed:
                 return False
             self._take(self._next_pdu)
         if self.transfer is not None and self.transfer.inside_pdu:
@@ -134,7 +145,10 @@ class Wire(DULServiceProvider):
         elif length > _LONGEST.get(kind, -1):
             raise Unfit(f"a PDU of type {kind:#04x} and {length} bytes")
         else:
-            self._take_decoded(bytearray(head) + self._reader.whole(length))
+            body = self._reader.whole(length)
+            if kind == A_ASSOCIATE_RQ:
+                check_association_request(memoryview(body))
+            self._take_decoded(bytearray(head) + body)
 
     def _begin_data(self, length: int) -> None:
         if self.transfer is None or self.state_machine.current_state != _ESTABLISHED:

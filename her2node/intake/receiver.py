@@ -17,16 +17,19 @@ from her2node.spool import Spool
 
 GRACE = 20.0
 """Seconds that associations in flight have when the receiver is told to stop."""
-_WRITER_PATIENCE = 5.0
+_WRITER_PATIENCE = 3.0
 
 
-def listen_for(reception: Reception) -> tuple[Listener, ...]:
-    """The listeners of the settings: plain, TLS or both. Raises SettingsRefused."""
+def listen_for(reception: Reception, patience: float = 5.0) -> tuple[Listener, ...]:
+    """The listeners of the settings: plain, TLS or both. A dying predecessor may hold a port for ``patience`` seconds.
+
+    Raises SettingsRefused.
+    """
     listeners = []
     if reception.port or not reception.tls.port:
-        listeners.append(listen(reception.host, reception.port))
+        listeners.append(listen(reception.host, reception.port, None, patience))
     if reception.tls.port:
-        listeners.append(listen(reception.host, reception.tls.port, server_context(reception.tls)))
+        listeners.append(listen(reception.host, reception.tls.port, server_context(reception.tls), patience))
     return tuple(listeners)
 
 
