@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from her2node.errors import NotFound, PackageRefused, Refused, WorkedCaseFailed
+from her2node.jobs.classify import IGNORE
 from her2node.log import Event, emit
 from her2node.models import manifest as manifests
 from her2node.models import trust
-from her2node.models.manifest import ReaderInput
+from her2node.models.inputs import entered_value
+from her2node.models.manifest import Manifest, ReaderInput
 from her2node.models.package import (
     CARD,
     MANIFEST,
@@ -64,45 +66,40 @@ def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
             known = ", ".join(sorted(asked)) or "none"
             raise Refused(f"no enabled package asks for {name}", remedy=f"inputs: {known}; or role:SERIES_UID=ROLE")
         else:
-            _check_value(asked[name], value)
+            entered_value(asked[name], value)
 
 
 def _check_role(name: str, value: str) -> None:
     roles = [role.value for role in Role if role is not Role.ROI]
-    if value not in roles:
-        raise Refused(f"{name}={value}: there is no role {value}", remedy=f"one of {', '.join(roles)}")
-
-
-def _check_value(given: ReaderInput, value: str) -> None:
-    try:
-        number = float(value)
-    except ValueError as error:
-        raise Refused(f"{given.name}={value}: a number is expected ({given.meaning})") from error
-    low, high = given.limits.hard or (float("-inf"), float("inf"))
-    if (given.values and number not in given.values) or not low <= number <= high:
-        allowed = ", ".join(f"{item:g}" for item in given.values) or f"{low:g} to {high:g}"
-        raise Refused(f"{given.name}={value}: not possible ({given.meaning})", remedy=f"one of: {allowed}")
+    if value not in (*roles, IGNORE):
+        raise Refused(f"{name}={value}: there is no role {value}", remedy=f"one of {', '.join(roles)}, {IGNORE}")
 
 
 def listing(settings: Settings) -> list[dict[str, Any]]:
     """Every package there is: what it says of itself, whether it is enabled, and whether it can be used."""
-    enabled = enabled_of(settings)
-    rows = []
-    for folder in package_folders(settings.packages.folders):
-        said = manifests.parse((folder / MANIFEST).read_bytes())
-        on = said.name in enabled or f"{said.name}@{said.version}" in enabled
-        rows.append(
-            {
-                "name": said.name,
-                "version": said.version,
-                "level": said.level.value,
-                "enabled": on,
-                "usable": _usable(settings, folder),
-                "title": said.title,
-                "folder": str(folder),
-            }
-        )
-    return rows
+    return [_row(settings, folder) for folder in package_folders(settings.packages.folders)]
+
+
+def _row(settings: Settings, folder: Path) -> dict[str, Any]:
+    said = _said(folder)
+    name, version = (said.name, said.version) if said else (folder.name, "")
+    return {
+        "name": name,
+        "version": version,
+        "level": said.level.value if said else "",
+        "enabled": not {name, f"{name}@{version}"}.isdisjoint(enabled_of(settings)),
+        "usable": _usable(settings, folder),
+        "title": said.title if said else "",
+        "folder": str(folder),
+    }
+
+
+def _said(folder: Path) -> Manifest | None:
+    """What a package says of itself, believed or not; None for one whose manifest cannot be read."""
+    try:
+        return manifests.parse((folder / MANIFEST).read_bytes())
+    except (PackageRefused, OSError):
+        return None
 
 
 def _usable(settings: Settings, folder: Path) -> str:
@@ -118,8 +115,8 @@ def card(settings: Settings, name: str) -> str:
     """The card of a package, by NAME or NAME@VERSION. Raises NotFound."""
     wanted, _, version = name.partition("@")
     for folder in package_folders(settings.packages.folders):
-        said = manifests.parse((folder / MANIFEST).read_bytes())
-        if said.name == wanted and version in ("", said.version):
+        said = _said(folder)
+        if said and said.name == wanted and version in ("", said.version):
             return (folder / CARD).read_text(encoding="utf-8")
     raise NotFound(f"package {name}", remedy="`her2node packages list` names those there are")
 

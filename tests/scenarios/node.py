@@ -17,7 +17,7 @@ from typing import Any
 
 from her2node import settings
 from her2node.ledger import open_ledger
-from her2node.ledger.records import StudyStory
+from her2node.ledger.story_records import StudyStory
 
 ROOT = Path(__file__).resolve().parents[2]
 __all__ = ["Node", "free_port", "until"]

@@ -28,7 +28,9 @@ def ct_files(shared: Path) -> list[Path]:
 def outline_stomach_wall(shared: Path, folder: Path) -> Path:
     """Write ``wall.nrrd`` and its metadata, let dcmqi make the SEG; the SEG's path."""
     files = ct_files(shared)
-    slices = sorted((dcmread(file, stop_before_pixels=True) for file in files), key=lambda ds: ds.ImagePositionPatient[2])
+    slices = sorted(
+        (dcmread(file, stop_before_pixels=True) for file in files), key=lambda ds: ds.ImagePositionPatient[2]
+    )
     mask = np.zeros((len(slices), slices[0].Rows, slices[0].Columns), dtype=np.uint8)
     mask[WALL] = 1
     nrrd, meta, seg = folder / "wall.nrrd", folder / "wall.json", folder / "wall.dcm"
