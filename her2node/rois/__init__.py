@@ -1,8 +1,9 @@
 """Regions of interest: what others drew, laid on the voxels of a series.
 
 ``given(study)`` lists every segment of every SEG and every region of every RTSTRUCT, ``lay(region, volume)`` makes one
-a mask, on any series of the same frame of reference, by geometry alone: slice numbers and references between objects
-decide nothing. Draws nothing itself, reads no network, knows no quantities.
+a mask, on any series of the same frame of reference, by geometry: slice numbers decide nothing, and references between
+objects only that a frame or contour drawn on a series fills one slice of it. Draws nothing itself, reads no network,
+knows no quantities.
 """
 
 from __future__ import annotations

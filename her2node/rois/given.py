@@ -13,7 +13,9 @@ from her2node.dicom.codes import Code
 from her2node.dicom.uids import derived_uid
 from her2node.errors import Refused
 from her2node.rois.roi import RoiOrigin
+from her2node.rois.slabs import FARTHEST_NEIGHBOUR_MM
 from her2node.selection.study import Instance
+from her2node.volumes.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,15 @@ def told_apart(regions: Sequence[GivenRoi]) -> tuple[GivenRoi, ...]:
         place = bearers.index(region.tracking_uid) + 1
         shown.append(region if place == 1 else replace(region, tracking_id=f"{region.tracking_id} ({place})"))
     return tuple(shown)
+
+
+def reach_mm(region: GivenRoi, volume: Volume) -> float:
+    """How thick a plane of the region may be on a series: one slice of it where it was drawn on that very series.
+
+    Without this, a region drawn in two places far apart, or on every other slice, would fill what lies between.
+    """
+    own = volume.series_instance_uid in region.drawn_on
+    return volume.geometry.spacing_mm[0] if own else FARTHEST_NEIGHBOUR_MM
 
 
 def created_at(ds: Dataset, *pairs: tuple[str, str]) -> datetime | None:

@@ -19,7 +19,7 @@ def lay(region: GivenRoi, volume: Volume) -> Roi:
         raise region.flaw
     _need_same_frame_of_reference(region, volume.geometry)
     source = segmentation if region.origin is RoiOrigin.SEGMENTATION else structure_set
-    laid = source.laid(region, volume.geometry)
+    laid = source.laid(region, volume)
     if not laid.mask.any():
         where = ": it lies outside" if laid.cut_off else ""
         raise EmptyRoi(f"{region.label!r} in series {volume.series_instance_uid}{where}")

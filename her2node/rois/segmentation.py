@@ -14,14 +14,14 @@ from pydicom.dataset import Dataset
 
 from her2node.dicom.attributes import integer, items, number, text
 from her2node.errors import EmptyRoi, Refused, RoiUnreadable
-from her2node.rois.given import GivenRoi, code_of, created_at, derived_tracking_uid
+from her2node.rois.given import GivenRoi, code_of, created_at, derived_tracking_uid, reach_mm
 from her2node.rois.roi import Laid, RoiOrigin
 from her2node.rois.sampling import Drawn, Planes, crop, sampled
 from her2node.rois.slabs import slabs
 from her2node.selection.study import Instance
 from her2node.volumes.frames import Frame, Plane, frames_in, plane_of, thickness_mm
 from her2node.volumes.pixels import Stored, stored_frames
-from her2node.volumes.volume import Bools, Geometry
+from her2node.volumes.volume import Bools, Volume
 
 LABELMAP = "1.2.840.10008.5.1.4.1.1.66.7"
 SOP_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", LABELMAP})
@@ -41,9 +41,12 @@ def regions(instance: Instance) -> Iterator[GivenRoi]:
             yield _region(instance, item, segment, None)
 
 
-def laid(region: GivenRoi, geometry: Geometry) -> Laid:
-    """The mask of a segment on a grid. Raises RoiUnreadable, PixelsUnreadable, MissingAttribute, InvalidAttribute."""
-    return sampled(_planes(region), geometry)
+def laid(region: GivenRoi, volume: Volume) -> Laid:
+    """The mask of a segment on the grid of a volume.
+
+    Raises RoiUnreadable, PixelsUnreadable, EmptyRoi, MissingAttribute, InvalidAttribute.
+    """
+    return sampled(_planes(region, reach_mm(region, volume)), volume.geometry)
 
 
 def _is_labelmap(instance: Instance) -> bool:
@@ -74,15 +77,16 @@ def _drawn_on(header: Dataset) -> tuple[str, ...]:
     return tuple(dict.fromkeys(uid for uid in found if uid))
 
 
-def _planes(region: GivenRoi) -> Planes:
-    """The segment's voxels. Raises EmptyRoi where it has none."""
+def _planes(region: GivenRoi, most_mm: float) -> Planes:
+    """The segment's voxels, at most so thick. Raises EmptyRoi where it has none."""
     frames = frames_in(region.instance)
     places = [plane_of(frame) for frame in frames]
     first = places[0]
     _need_parallel(region, places)
     normal = np.cross(first.along_row, first.along_column)
     along = np.array([place.position_mm for place in places]) @ normal
-    own, owner = slabs(along, stated_mm=_stated_spacing(frames[0]), alone_mm=thickness_mm(frames[0]))
+    stated_mm, alone_mm = _stated_spacing(frames[0]), thickness_mm(frames[0])
+    own, owner = slabs(along, stated_mm=stated_mm, alone_mm=alone_mm, most_mm=most_mm)
     wanted = [index for index, frame in enumerate(frames) if _holds(region, frame)]
     pixels = stored_frames(region.instance.path, region.instance.header, wanted)
     drawn = [

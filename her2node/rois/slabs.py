@@ -11,6 +11,8 @@ Vector = npt.NDArray[np.float64]
 
 SAME_PLANE_MM = 0.05
 """Planes nearer than this are one plane whose position was rounded."""
+FARTHEST_NEIGHBOUR_MM = 10.0
+"""Planes farther apart than any slices of a body are no neighbours, but parts of a region far from each other."""
 _SLACK = 0.05
 """Part of the spacing by which slabs may overlap, so that rounded positions leave no seam between them."""
 
@@ -35,23 +37,26 @@ class Slabs:
         return np.where(np.abs(along - self.at_mm[index]) <= reach, index, -1).astype(np.intp)
 
 
-def slabs(along_mm: Vector, *, stated_mm: float | None, alone_mm: float | None) -> tuple[Slabs, npt.NDArray[np.intp]]:
+def slabs(
+    along_mm: Vector, *, stated_mm: float | None, alone_mm: float | None, most_mm: float = FARTHEST_NEIGHBOUR_MM
+) -> tuple[Slabs, npt.NDArray[np.intp]]:
     """Slabs from the places (n,) of planes along their normal, and which slab each plane belongs to, (n,).
 
     The thickness is the typical distance between neighbours; ``stated_mm``, what a header says, only where that
-    distance is a multiple of it, as in a sparse object. A plane without neighbours takes ``alone_mm``.
+    distance is a multiple of it, as in a sparse object. Planes without near neighbours take ``stated_mm``, else
+    ``alone_mm``. No slab is thicker than ``most_mm``.
     """
     order = np.argsort(along_mm, kind="stable")
     begins = np.concatenate(([True], np.diff(along_mm[order]) > SAME_PLANE_MM))
     owner = np.empty(len(along_mm), dtype=np.intp)
     owner[order] = np.cumsum(begins) - 1
     at = along_mm[order][begins]
-    return Slabs(at, _thickness(np.diff(at), stated_mm, alone_mm)), owner
+    return Slabs(at, min(_thickness(np.diff(at), stated_mm, alone_mm), most_mm)), owner
 
 
 def _thickness(gaps: Vector, stated_mm: float | None, alone_mm: float | None) -> float:
-    if not len(gaps):
-        return stated_mm or alone_mm or SAME_PLANE_MM
+    if not len(gaps) or gaps.min() > FARTHEST_NEIGHBOUR_MM:
+        return stated_mm or alone_mm or 4 * SAME_PLANE_MM
     typical = float(np.median(gaps[gaps < 1.5 * gaps.min()]))
     if stated_mm:
         steps = max(round(typical / stated_mm), 1)

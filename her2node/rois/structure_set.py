@@ -1,7 +1,8 @@
 """RTSTRUCT: planar contours (PS3.3 C.8.8.5 and C.8.8.6) to voxels.
 
 Only closed planar contours enclose anything; several on one plane combine by even-odd, which makes holes of inner
-ones. A contour reaches half the distance between contour planes to either side.
+ones. A contour drawn on the very series it is laid on fills its own slice; on another series it reaches half the
+distance between contour planes to either side.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from pydicom.dataset import Dataset
 
 from her2node.dicom.attributes import integer, items, number, text
 from her2node.errors import Refused, RoiUnreadable
-from her2node.rois.given import GivenRoi, code_of, created_at, derived_tracking_uid
+from her2node.rois.given import GivenRoi, code_of, created_at, derived_tracking_uid, reach_mm
 from her2node.rois.polygons import inside
 from her2node.rois.roi import Laid, RoiOrigin
 from her2node.rois.slabs import SAME_PLANE_MM, slabs
 from her2node.selection.study import Instance
-from her2node.volumes.volume import Geometry
+from her2node.volumes.volume import Geometry, Volume
 
 SOP_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.481.3"})
 ENCLOSING = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
@@ -43,14 +44,15 @@ def regions(instance: Instance) -> Iterator[GivenRoi]:
             yield _region(instance, item, roi_number, None)
 
 
-def laid(region: GivenRoi, geometry: Geometry) -> Laid:
-    """The mask of a region on a grid. Raises RoiUnreadable."""
-    contours, alone_mm = _corners(region)
+def laid(region: GivenRoi, volume: Volume) -> Laid:
+    """The mask of a region on the grid of a volume. Raises RoiUnreadable."""
+    geometry = volume.geometry
+    contours, slab_mm = _corners(region)
     indices = [geometry.to_index(contour) for contour in contours]
     _need_in_slices(region, indices, geometry)
     spacing = geometry.spacing_mm[0]
     along = np.array([index[:, 0].mean() * spacing for index in indices])
-    planes, owner = slabs(along, stated_mm=None, alone_mm=alone_mm or spacing)
+    planes, owner = slabs(along, stated_mm=None, alone_mm=slab_mm or spacing, most_mm=reach_mm(region, volume))
     of_slice = planes.nearest(np.arange(geometry.shape[0]) * spacing)
     mask = np.zeros(geometry.shape, dtype=np.bool_)
     for plane in np.unique(of_slice[of_slice >= 0]):

@@ -88,7 +88,7 @@ def rescale_of(frame: Frame) -> Rescale:
     kind = text(transformation, "RescaleType").upper()
     if items(frame.header, "ModalityLUTSequence"):
         raise NotCalibrated("a modality lookup table stands in place of RescaleSlope and RescaleIntercept")
-    if slope is None or intercept is None or slope == 0:
+    if slope is None or intercept is None or not 0 < abs(slope) < 1e4 or not abs(intercept) < 1e6:
         raise NotCalibrated(f"RescaleSlope {slope}, RescaleIntercept {intercept}")
     if kind not in ("", "HU"):
         raise NotCalibrated(f"RescaleType is {kind}, not HU")

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2node.dicom.codes import Code, Derivation, Method, Unit, percentile_modifier
@@ -106,6 +106,7 @@ def test_a_region_laid_on_another_grid_is_the_caller_s_fault() -> None:
         measure(volume, made.roi(MASK[:2], volume), None)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-1024, 3071), min_size=30, max_size=200), st.integers(-500, 500))
 def test_adding_a_constant_moves_every_statistic_but_the_spread(values: list[int], shift: int) -> None:
     a, b = np.array(values, float), np.array(values, float) + shift
@@ -114,6 +115,7 @@ def test_adding_a_constant_moves_every_statistic_but_the_spread(values: list[int
         assert statistic(b) == pytest.approx(statistic(a) + shift)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-1024, 3071), min_size=30, max_size=200))
 def test_percentiles_rise_from_the_minimum_to_the_maximum(values: list[int]) -> None:
     a = np.array(values, float)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2node.rois.polygons import inside
@@ -29,6 +29,7 @@ corner = st.tuples(st.floats(-3, 13).map(lambda x: round(x, 3)), st.floats(-3, 1
 polygon = st.lists(corner, min_size=1, max_size=9).map(lambda corners: np.array(corners, float))
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(polygon, min_size=0, max_size=4))
 def test_the_fast_way_agrees_with_the_plainest_ray_casting(polygons: list[np.ndarray]) -> None:
     assert np.array_equal(inside(polygons, (10, 11)), by_definition(polygons, (10, 11)))

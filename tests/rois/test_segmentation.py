@@ -121,6 +121,36 @@ def test_the_spacing_of_frames_comes_from_their_positions(tmp_path: Path) -> Non
     assert np.array_equal(laid(path, fine).mask, by_definition(MASK, AXIAL, fine))
 
 
+def without_spacing(thickness: float, series_uid: str) -> made.Change:
+    """No SpacingBetweenSlices, overlapping slices, and the series that the segment was drawn on."""
+
+    def change(ds: Dataset) -> None:
+        measures = ds.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        measures.SliceThickness = thickness
+        del measures.SpacingBetweenSlices
+        ds.ReferencedSeriesSequence = [Dataset()]
+        ds.ReferencedSeriesSequence[0].SeriesInstanceUID = series_uid
+
+    return change
+
+
+@pytest.mark.parametrize("slices", [(1,), (0, 2)])
+def test_frames_drawn_on_a_series_of_overlapping_slices_fill_one_slice_each(
+    slices: tuple[int, ...], tmp_path: Path
+) -> None:
+    mask = np.zeros((4, 5, 7), bool)
+    mask[list(slices), 2, 2] = True
+    path = made.segmentation(tmp_path, mask[None], AXIAL, slices=slices, change=without_spacing(5.0, ct.SERIES))
+    assert np.array_equal(laid(path).mask, mask)
+
+
+def test_a_lone_frame_of_another_series_is_as_thick_as_it_says(tmp_path: Path) -> None:
+    fine = made.grid((20, 5, 7), spacing=(0.5, 0.7, 0.9))
+    path = made.segmentation(tmp_path, MASK[None], AXIAL, slices=(1,), change=without_spacing(2.0, "1.2.3.99"))
+    # the frame lies at 2.5 mm and reaches 1 mm either way
+    assert np.flatnonzero(laid(path, fine).mask.any(axis=(1, 2))).tolist() == [3, 4, 5, 6, 7]
+
+
 TARGETS = {
     "finer": made.grid((16, 11, 13), spacing=(0.8, 0.35, 0.5), origin=(-10.2, -20.1, 28.9)),
     "coarser": made.grid((3, 3, 3), spacing=(4.0, 1.5, 2.0)),

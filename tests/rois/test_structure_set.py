@@ -81,6 +81,28 @@ def test_contours_of_thick_slices_fill_the_thin_slices_between(tmp_path: Path) -
     assert np.flatnonzero(mask.any(axis=(1, 2))).tolist() == list(range(3, 13))
 
 
+def drawn_on(series_uid: str) -> made.Change:
+    def change(ds: Dataset) -> None:
+        frame, study, series = Dataset(), Dataset(), Dataset()
+        series.SeriesInstanceUID = series_uid
+        study.RTReferencedSeriesSequence, frame.RTReferencedStudySequence = [series], [study]
+        frame.FrameOfReferenceUID = ct.FRAME
+        ds.ReferencedFrameOfReferenceSequence = [frame]
+
+    return change
+
+
+def test_contours_on_every_other_slice_of_their_own_series_fill_no_slice_between(tmp_path: Path) -> None:
+    path = made.structure_set(tmp_path, squares(0, 2, 4), change=drawn_on(ct.SERIES))
+    assert np.array_equal(laid(path).mask, filled(0, 2, 4))
+
+
+def test_two_lesions_far_apart_stay_two_lesions(tmp_path: Path) -> None:
+    long = made.grid((40, 9, 9))
+    mask = laid(made.structure_set(tmp_path, squares(3, 33, like=long)), long).mask
+    assert np.flatnonzero(mask.any(axis=(1, 2))).tolist() == [3, 33]
+
+
 def test_a_thick_slice_takes_the_contour_nearest_to_its_centre(tmp_path: Path) -> None:
     thin = made.grid((25, 9, 9), spacing=(0.5, 0.7, 0.9))
     contours = [made.contour(thin, k, SQUARE if k == 5 else HOLE) for k in range(3, 8)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2node.volumes.volume import Geometry
@@ -31,11 +31,13 @@ def geometries(draw: st.DrawFn) -> Geometry:
     )
 
 
+@settings(deadline=None)
 @given(geometries(), st.tuples(places, places, places))
 def test_an_index_taken_to_the_patient_and_back_is_itself(geometry: Geometry, index: tuple[float, ...]) -> None:
     assert np.allclose(geometry.to_index(geometry.to_patient(index)), index, atol=1e-6)
 
 
+@settings(deadline=None)
 @given(geometries())
 def test_voxel_zero_is_the_origin_and_a_step_is_a_spacing_along_its_direction(geometry: Geometry) -> None:
     assert np.allclose(geometry.to_patient((0, 0, 0)), geometry.origin_mm)

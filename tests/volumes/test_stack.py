@@ -83,6 +83,7 @@ REFUSED: dict[str, tuple[made.Change, type[Refused]]] = {
     "no slope": (only(1, "RescaleSlope", None), NotCalibrated),
     "no intercept": (only(1, "RescaleIntercept", None), NotCalibrated),
     "a slope of nothing": (only(1, "RescaleSlope", 0), NotCalibrated),
+    "a slope beyond all measure": (only(1, "RescaleSlope", 1e20), NotCalibrated),
     "no Hounsfield units": (only(1, "RescaleType", "US"), NotCalibrated),
     "a lookup table": (only(1, "ModalityLUTSequence", [Dataset()]), NotCalibrated),
     "colour": (only(1, "PhotometricInterpretation", "RGB"), NotCalibrated),
