@@ -45,8 +45,10 @@ def stored_frames(path: Path, header: Dataset, indices: Sequence[int]) -> Iterat
     if plain is not None:
         yield plain
         return
+    if not indices:
+        return
     try:
-        for values in _decoded(path, header, indices):
+        for _, values in zip(indices, _decoded(path, header, indices), strict=True):
             yield _as_claimed(values, path, header)
     except Her2nodeError:
         raise
@@ -111,12 +113,13 @@ def _as_claimed(values: Stored, path: Path, header: Dataset) -> Stored:
 
 def _need_pixels(path: Path, header: Dataset) -> None:
     """Uncompressed pixels must all be there before a decoder allocates what the header claims."""
+    held = path.stat().st_size
     if _syntax(header) not in _NATIVE:
         return
     sizes = (integer(header, keyword) for keyword in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated"))
     bits = (integer(header, "NumberOfFrames") or 1) * int(np.prod([size or 1 for size in sizes], dtype=object))
-    if bits // 8 > path.stat().st_size:
-        raise PixelsUnreadable(f"{path.name}: the header claims {bits // 8} bytes, the file has {path.stat().st_size}")
+    if bits // 8 > held:
+        raise PixelsUnreadable(f"{path.name}: the header claims {bits // 8} bytes, the file has {held}")
 
 
 def _syntax(header: Dataset) -> str:

@@ -310,3 +310,12 @@ def test_the_object_says_when_it_was_made_and_on_which_series(tmp_path: Path) ->
     assert region.created is not None
     assert region.created.isoformat() == "2026-01-02T03:04:05+00:00"
     assert region.drawn_on == ("1.2.3.2",)
+
+
+def test_a_segment_that_no_frame_names_is_empty(tmp_path: Path) -> None:
+    def renamed(ds: Dataset) -> None:
+        ds.SegmentSequence[0].SegmentNumber = 9
+
+    for kind in ("BINARY", "FRACTIONAL"):
+        with pytest.raises(EmptyRoi, match="no voxel"):
+            laid(made.segmentation(tmp_path, MASK[None], AXIAL, kind=kind, change=renamed))
