@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, update
 
 from her2node.ledger.database import insert, moving
-from her2node.ledger.editions import complete, gathering_edition, lock_study, series_named
+from her2node.ledger.editions import complete, gathering_edition, lock_study, require_objects, series_named
 from her2node.ledger.events import note
 from her2node.ledger.records import OpenedEdition
 from her2node.ledger.schema import association, brought, delivery, edition, entered, result, series, study
@@ -17,6 +17,7 @@ from her2node.ledger.states import DELIVERY, DeliveryEvent
 def enter(connection: Connection, study_instance_uid: str, name: str, value: str, now: datetime) -> OpenedEdition:
     """Note a value for the gathering edition, opened where there is none. Raises NotFound."""
     study_id = lock_study(connection, study_instance_uid)
+    require_objects(connection, study_id, study_instance_uid)
     current, _ = gathering_edition(connection, study_id, study_instance_uid, "entered", now)
     noting = insert(connection, entered).values(
         study_id=study_id, name=name, edition_number=current.number, value=value, entered_at=now
@@ -39,6 +40,7 @@ def enter(connection: Connection, study_instance_uid: str, name: str, value: str
 def rerun(connection: Connection, study_instance_uid: str, now: datetime) -> OpenedEdition:
     """An edition for the same objects, complete unless something is being delivered. Raises NotFound."""
     study_id = lock_study(connection, study_instance_uid)
+    require_objects(connection, study_id, study_instance_uid)
     current, _ = gathering_edition(connection, study_id, study_instance_uid, "command", now)
     note(connection, "rerun", now, edition_id=current.edition_id)
     if not _delivering(connection, study_id):

@@ -47,6 +47,13 @@ def lock_study(connection: Connection, study_instance_uid: str) -> int:
     return found
 
 
+def require_objects(connection: Connection, study_id: int, study_instance_uid: str) -> None:
+    """Raises NotFound when the study's objects left with the retention time: there is nothing to read again."""
+    here = select(instance.c.id).where(instance.c.study_id == study_id, in_state(instance, InstanceState.FILED))
+    if connection.scalar(here.limit(1)) is None:
+        raise NotFound(f"no object of study {study_instance_uid} is here any more", remedy="send the study again")
+
+
 def latest(connection: Connection, study_ids: Collection[int]) -> dict[int, Latest]:
     """Study id to its latest edition."""
     newest = (

@@ -47,7 +47,6 @@ def purge(connection: Connection, before: datetime, set_aside_before: datetime, 
     rows = connection.execute(
         select(instance.c.id, instance.c.association_id, instance.c.number)
         .where(not_in_state(instance, InstanceState.FILED), going)
-        .order_by(instance.c.id)
         .limit(limit)
     )
     editions = connection.scalars(
@@ -71,10 +70,10 @@ def _leave(connection: Connection, before: datetime, now: datetime, limit: int) 
         .join(edition, edition.c.id == delivery.c.edition_id)
         .where(edition.c.study_id == study.c.id, in_state(delivery, DeliveryState.SENDING, DeliveryState.DUE))
     )
-    here = select(edition.c.id).where(edition.c.study_id == study.c.id, edition.c.left_at.is_(None))
+    here = select(edition.c.study_id).where(edition.c.left_at.is_(None))
     rows = connection.execute(
         select(study.c.id, study.c.study_instance_uid)
-        .where(study.c.changed_at < before, here.exists(), ~busy.exists(), ~sending.exists())
+        .where(study.c.changed_at < before, study.c.id.in_(here), ~busy.exists(), ~sending.exists())
         .order_by(study.c.changed_at)
         .limit(limit)
         .with_for_update(key_share=True, skip_locked=True)

@@ -111,6 +111,8 @@ edition = Table(
     UniqueConstraint("study_id", "number"),
 )
 Index("ix_edition_state", edition.c.state)
+_index_where("ix_edition_here", "left_at IS NULL", edition.c.study_id)
+_index_where("ix_edition_leaving", "left_at IS NOT NULL AND purged_at IS NULL", edition.c.id)
 
 series = Table(
     "series",

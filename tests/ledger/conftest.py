@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import delete, text
 
 from her2node.ledger import Ledger, open_ledger
-from her2node.ledger.database import connect
+from her2node.ledger.database import writing
 from her2node.ledger.schema import metadata
 from tests.conftest import system_tool
 from tests.ledger.way import Way
@@ -53,40 +54,35 @@ def _run(command: list[str], folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_ledger(postgres: str) -> Iterator[Engine]:
-    """The same database with the ledger's tables in it."""
-    open_ledger(postgres).close()
-    engine = connect(postgres)
-    yield engine
-    engine.dispose()
+def postgres_ledger(postgres: str) -> Iterator[Ledger]:
+    with closing(open_ledger(postgres)) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "ledger.sqlite"
-    open_ledger(f"sqlite:///{path}").close()
-    return path
+def file_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    with closing(open_ledger(f"sqlite:///{tmp_path_factory.mktemp('ledger')}/ledger.sqlite")) as opened:
+        yield opened
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.servers)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty ledger."""
-    if request.param == "sqlite":
-        path = tmp_path / "ledger.sqlite"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        return f"sqlite:///{path}"
-    engine: Engine = request.getfixturevalue("postgres_ledger")
-    with engine.begin() as connection:
-        tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
-        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
-    return engine.url.render_as_string(hide_password=False)
+def ledger(request: pytest.FixtureRequest) -> Ledger:
+    """An empty ledger. It stays open from test to test, for statements are compiled once a connection pool."""
+    opened: Ledger = request.getfixturevalue("file_ledger" if request.param == "sqlite" else "postgres_ledger")
+    with writing(opened._engine) as connection:
+        if request.param == "sqlite":
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(delete(table))
+        else:
+            tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+            connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
+    return opened
 
 
 @pytest.fixture
-def ledger(url: str) -> Iterator[Ledger]:
-    opened = open_ledger(url)
-    yield opened
-    opened.close()
+def url(ledger: Ledger) -> str:
+    """Where that ledger lies, for tests that open it themselves."""
+    return ledger._engine.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
+from her2node.errors import NotFound
 from her2node.ledger import Ledger
 from her2node.ledger.database import reading
 from her2node.ledger.records import Leaving, SetAside, SpoolPlace
@@ -103,6 +104,16 @@ def test_a_study_sent_anew_after_it_left_opens_the_next_edition_of_what_came(way
     made_of = way.ledger.snapshot(edition_id)
     assert (made_of.number, len(made_of.instances)) == (2, 2)
     assert [item.sop_instance_uid for item in made_of.predecessor] == ["2.25.1"]
+
+
+def test_a_study_whose_objects_left_cannot_be_read_again(way: Way) -> None:
+    delivered(way)
+    way.later(31 * DAY)
+    empty(way)
+    with pytest.raises(NotFound, match="here any more"):
+        way.ledger.rerun("1.2.3", way.now)
+    with pytest.raises(NotFound, match="here any more"):
+        way.ledger.enter("1.2.3", "t-stage", "3", way.now)
 
 
 def test_what_stays_of_a_study_names_no_patient(way: Way) -> None:

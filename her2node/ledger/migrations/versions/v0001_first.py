@@ -102,6 +102,8 @@ def _edition() -> None:
         sa.UniqueConstraint("study_id", "number", name="uq_edition_study_id_number"),
     )
     op.create_index("ix_edition_state", "edition", ["state"])
+    op.create_index("ix_edition_here", "edition", ["study_id"], **_where("left_at IS NULL"))
+    op.create_index("ix_edition_leaving", "edition", ["id"], **_where("left_at IS NOT NULL AND purged_at IS NULL"))
 
 
 def _entered() -> None:
