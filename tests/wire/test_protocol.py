@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 
 import pydicom
@@ -271,6 +273,26 @@ def test_an_object_larger_than_allowed_is_refused_and_the_association_goes_on(ma
         assert not node.files(".part")
         assert peer.store("1.2.4") == 0
     assert len(node.files()) == 1
+
+
+def test_a_disk_that_fills_up_refuses_the_object_and_the_association_goes_on(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writev = os.writev
+
+    def full(descriptor: int, buffers: list[bytes]) -> int:
+        monkeypatch.setattr("her2node.spool.incoming.os.writev", writev)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Peer(node.port) as peer:
+        peer.associate()
+        assert peer.store("1.2.3") == 0
+        monkeypatch.setattr("her2node.spool.incoming.os.writev", full)
+        assert peer.store("1.2.4", data_set("1.2.4", 100_000)) == 0xA700
+        assert not node.files(".part")
+        assert peer.store("1.2.5") == 0
+        assert peer.release() == A_RELEASE_RP
+    assert [path.name for path in node.files()] == ["1.dcm", "3.dcm"]
 
 
 def test_below_the_watermark_everything_is_refused_and_nothing_suffers(make_node: NodeMaker) -> None:

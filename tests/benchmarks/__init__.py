@@ -1,0 +1,1 @@
+"""Run by hand, candidates in turn inside one run: only ratios of one run mean much."""
