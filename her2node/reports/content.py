@@ -30,7 +30,7 @@ from her2node.dicom.uids import derived_uid
 from her2node.models.prediction import Answer, PackageRef, Prediction
 from her2node.quantities.quantity import Quantity
 from her2node.reading import Reading
-from her2node.reports.envelope import MANUFACTURER
+from her2node.reports.envelope import MANUFACTURER, concept
 from her2node.reports.report import Stamp
 from her2node.reports.segmentation import Segments
 from her2node.reports.wording import CATEGORIES, PHASES, Said, assumed, input_used, package_name, series_name
@@ -40,10 +40,6 @@ Group = (
     | VolumetricROIMeasurementsAndQualitativeEvaluations
     | PlanarROIMeasurementsAndQualitativeEvaluations
 )
-
-
-def concept(code: Code) -> CodedConcept:
-    return CodedConcept(code.value, code.scheme, code.meaning)
 
 
 def text_item(said: Said) -> TextContentItem:

@@ -25,9 +25,9 @@ from pydicom.dataset import Dataset
 from her2node.dicom.codes import PRIVATE_SCHEME, PRIVATE_SCHEME_NAME, Code, Document
 from her2node.dicom.identity import InstanceIdentity
 from her2node.reading import Reading
-from her2node.reports.content import Group, concept, container, estimate_groups, measurement_groups, text_item
+from her2node.reports.content import Group, container, estimate_groups, measurement_groups, text_item
 from her2node.reports.drawn import outline_groups
-from her2node.reports.envelope import MANUFACTURER, envelope, sealed
+from her2node.reports.envelope import MANUFACTURER, concept, envelope, sealed
 from her2node.reports.regions import measured_series, shown
 from her2node.reports.report import ObjectKind, Report, Stamp
 from her2node.reports.segmentation import segments_of

@@ -18,7 +18,8 @@ from her2node.dicom.codes import Anatomy, Derivation
 from her2node.dicom.codes import Quantity as Concept
 from her2node.models.prediction import Prediction
 from her2node.reading import LaidRoi, Reading
-from her2node.reports.content import Group, concept, measurement, probability
+from her2node.reports.content import Group, measurement, probability
+from her2node.reports.envelope import concept
 from her2node.reports.regions import Points, measured_series, outlines, shown
 from her2node.reports.segmentation import kind_of
 from her2node.volumes.volume import SliceSource

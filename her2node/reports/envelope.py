@@ -10,6 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from highdicom.sr import CodedConcept
 from pydicom.config import RAISE
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -147,13 +148,9 @@ def base_header(reading: Reading) -> Dataset:
     return series.first if series else reading.study.instances[0].header
 
 
-def code_item(code: Code) -> Dataset:
-    """An item of a code sequence (PS3.3 8.8)."""
-    item = Dataset()
-    item.CodeValue = code.value
-    item.CodingSchemeDesignator = code.scheme
-    item.CodeMeaning = code.meaning
-    return item
+def concept(code: Code) -> CodedConcept:
+    """A code as an item of a code sequence (PS3.3 8.8); a meaning from elsewhere that is too long is cut."""
+    return CodedConcept(code.value, code.scheme, code.meaning[:64])
 
 
 def _copy_patient_and_study(ds: Dataset, header: Dataset) -> None:
@@ -218,7 +215,7 @@ def _scanner(header: Dataset) -> list[Dataset]:
     if not manufacturer:
         return []
     item = Dataset()
-    item.PurposeOfReferenceCodeSequence = [code_item(Document.ACQUISITION_EQUIPMENT)]
+    item.PurposeOfReferenceCodeSequence = [concept(Document.ACQUISITION_EQUIPMENT)]
     item.Manufacturer = manufacturer
     for keyword in ("ManufacturerModelName", "StationName", "InstitutionName", "DeviceSerialNumber"):
         if value := _valid(header, keyword):
@@ -229,7 +226,7 @@ def _scanner(header: Dataset) -> list[Dataset]:
 def _package_equipment(package: PackageRef) -> Dataset:
     """A model package is equipment of its own; its serial number, a hash, changes with every change of the package."""
     item = Dataset()
-    item.PurposeOfReferenceCodeSequence = [code_item(Document.PROCESSING_EQUIPMENT)]
+    item.PurposeOfReferenceCodeSequence = [concept(Document.PROCESSING_EQUIPMENT)]
     item.Manufacturer = MANUFACTURER
     item.ManufacturerModelName = package.name[:64]
     item.SoftwareVersions = package.version[:64]

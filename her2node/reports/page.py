@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from her2node.dicom.attributes import text
 from her2node.dicom.codes import Unit
-from her2node.models.prediction import Category, Prediction
+from her2node.models.prediction import Category, PackageRef, Prediction
 from her2node.quantities.quantity import Quantity
 from her2node.reading import LaidRoi, Reading
 from her2node.reports.charset import unescaped
@@ -35,6 +35,10 @@ from her2node.reports.wording import (
 SOFT_TISSUE = (40.0, 400.0)
 """Centre and width of the window in HU."""
 _DECIMALS = {Unit.HU.value: 1, Unit.MM.value: 1, Unit.MM2.value: 0, Unit.MM3.value: 0}
+
+
+_MOST_PACKAGES = 4
+"""As many have their provenance on the page."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,7 @@ def _estimated(prediction: Prediction) -> Estimated:
 
 
 def _table(reading: Reading, laid: LaidRoi) -> Table | None:
-    here = [q for q in reading.quantities if q.roi == laid.roi.tracking_id]
+    here = [q for q in reading.quantities if q.roi == laid.roi.tracking_id and not _is_percentile(q)]
     columns = list(dict.fromkeys(q.series_uids for q in here))
     rows: dict[tuple[str, str], dict[tuple[str, ...], str]] = {}
     for quantity in here:
@@ -210,6 +214,11 @@ def _table(reading: Reading, laid: LaidRoi) -> Table | None:
             Row(name, unit, tuple(cells.get(uids, "") for uids in columns)) for (name, unit), cells in rows.items()
         ),
     )
+
+
+def _is_percentile(quantity: Quantity) -> bool:
+    """Percentiles are for models: they stand in the structured report and leave the page to what readers use."""
+    return quantity.modifier is not None and quantity.modifier.value.startswith("PCTL-")
 
 
 def _name(quantity: Quantity) -> str:
@@ -236,8 +245,8 @@ def _remarks(reading: Reading) -> tuple[tuple[str, tuple[str, ...]], ...]:
     flags = [(p, flag) for p in reading.predictions for flag in p.flags]
     conflicts = [(p, conflict) for p in reading.predictions for conflict in p.conflicts]
     found = (
-        ("Flags", tuple(f"{p.package.name}: {said}" for p, said in flags)),
         ("Not done, and why", refusals(reading)),
+        ("Flags", tuple(f"{p.package.name}: {said}" for p, said in flags)),
         ("Contradicting literature", tuple(f"{p.package.name}: {said}" for p, said in conflicts)),
         ("Series", tuple(series_said(reading, assignment) for assignment in reading.assignments)),
     )
@@ -245,11 +254,20 @@ def _remarks(reading: Reading) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def _provenance(reading: Reading, stamp: Stamp) -> tuple[str, ...]:
-    packages = [
-        f"{package_name(p.package)} ({p.package.level.value}): {p.package.citation}. Intended use: "
-        f"{p.package.intended_use}. Reference: {p.package.reference_test}. sha256 {p.package.sha256[:16]}\u2026"
-        for p in reading.predictions
-    ]
+    predictions = reading.predictions
+    packages = [_package(prediction.package) for prediction in predictions[:_MOST_PACKAGES]]
+    if len(predictions) > _MOST_PACKAGES:
+        packages.append(f"{len(predictions) - _MOST_PACKAGES} more packages: see the structured report")
     site = f", {stamp.site}" if stamp.site else ""
     node = f"her2node {stamp.version} at {stamp.ae_title}{site}, device {stamp.device_uid}, input {stamp.input_hash}"
     return (*packages, node)
+
+
+def _package(package: PackageRef) -> str:
+    said = (
+        f"{package_name(package)} ({package.level.value}): {package.citation}",
+        f"Intended use: {package.intended_use}",
+        f"Reference: {package.reference_test}",
+        f"Package sha256 {package.sha256[:16]}\u2026",
+    )
+    return ". ".join(sentence.rstrip(".") for sentence in said)

@@ -14,14 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
-from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DSfloat
 
 from her2node.dicom.attributes import integer, items, number, numbers, text
 from her2node.dicom.codes import Anatomy, Code, Finding
 from her2node.reading import LaidRoi, Measured, Reading
-from her2node.reports.envelope import MANUFACTURER, envelope, sealed
+from her2node.reports.envelope import MANUFACTURER, concept, envelope, sealed
 from her2node.reports.regions import measured_series, most_important, shown
 from her2node.reports.report import ObjectKind, Report, Stamp
 from her2node.rois.roi import Roi, RoiOrigin
@@ -211,13 +210,13 @@ def _described(roi: Roi, segment: int, headers: Mapping[str, Dataset], tumour: b
     colour = TUMOUR_COLOUR if tumour else _COLOURS[(segment - 1) % len(_COLOURS)]
     description = SegmentDescription(
         segment_number=segment,
-        segment_label=(roi.label or roi.tracking_id)[:64],
-        segmented_property_category=_concept(roi.category or _category(tumour)),
-        segmented_property_type=_concept(kind_of(roi.type, tumour)),
+        segment_label=(roi.label or roi.tracking_id).replace("\\", "/")[:64],  # a backslash would part it
+        segmented_property_category=concept(roi.category or _category(tumour)),
+        segmented_property_type=concept(kind_of(roi.type, tumour)),
         algorithm_type="MANUAL",
         tracking_uid=roi.tracking_uid,
         tracking_id=roi.tracking_id,
-        anatomic_regions=[_concept(Anatomy.STOMACH)] if tumour else None,
+        anatomic_regions=[concept(Anatomy.STOMACH)] if tumour else None,
         display_color=CIELabColor.from_rgb(*colour),
     )
     made_by, algorithm = _made_by(roi, headers)
@@ -245,7 +244,3 @@ def _made_by(roi: Roi, headers: Mapping[str, Dataset]) -> tuple[str, str]:
     if kind not in ("AUTOMATIC", "SEMIAUTOMATIC"):
         return "MANUAL", ""
     return kind, text(said, keywords[1])[:64] or "not named by the source"
-
-
-def _concept(code: Code) -> CodedConcept:
-    return CodedConcept(code.value, code.scheme, code.meaning)
