@@ -46,11 +46,11 @@ def _upgrade_file(engine: Engine, config: Config, backups: Path | None) -> None:
             revision = MigrationContext.configure(connection).get_current_revision()
         if not behind:
             return
-        if revision is not None:
-            copy = _back_up(path, backups or path.parent / "backups", revision)
-            log.emit(log.Event.LEDGER_UPGRADED, from_revision=revision, backup=str(copy))
+        copy = _back_up(path, backups or path.parent / "backups", revision) if revision is not None else None
         with writing(engine) as connection:
             _run(connection, config)
+        if copy is not None:
+            log.emit(log.Event.LEDGER_UPGRADED, from_revision=revision, backup=str(copy))
 
 
 @contextmanager
