@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -42,6 +43,9 @@ class Sender:
                 threading.Event().wait(0.2)
 
     def _try(self, waiting: dict[str, Path]) -> list[str]:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", self.port)) != 0:
+                return []
         ae = AE(ae_title=self.ae)
         ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
         for uid in {str(dcmread(file, stop_before_pixels=True).SOPClassUID) for file in waiting.values()}:
