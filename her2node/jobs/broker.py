@@ -15,6 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty
 from typing import Any, NamedTuple, TypeVar
@@ -281,11 +282,24 @@ class Transport(_Transport):  # type: ignore[misc]
     driver_name = "sqlite3"
     polling_interval = POLLING_SECONDS
     connection_errors = (*_Transport.connection_errors, sqlite3.Error, OSError)
-    implements = _Transport.implements.extend(exchange_type=frozenset({"direct", "topic", "fanout"}))
+    implements = _Transport.implements.extend(asynchronous=True, exchange_type=frozenset({"direct", "topic", "fanout"}))
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         self.store = Store(Path(client.transport_options["path"]))
         super().__init__(client, **kwargs)
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Poll by a timer of the worker's event loop.
+
+        With an event loop Celery gives each pool process pipes of its own. Without one they share a pipe whose lock
+        dies with the process that holds it: one kill of an idle process would stop the pool for ever.
+        """
+        loop.call_repeatedly(self.polling_interval, self._deliver_all)
+
+    def _deliver_all(self) -> None:
+        with suppress(Empty):
+            while True:
+                self.cycle.get(self._deliver)
 
     def driver_version(self) -> str:
         return sqlite3.sqlite_version

@@ -35,6 +35,7 @@ EMBEDDED = "embedded"
 TRANSPORT_ALIASES["her2node"] = "her2node.jobs.broker:Transport"
 
 _AWAY = (KombuError, RedisError, sqlite3.Error, OSError)
+_LONGEST_BIRTH = timedelta(minutes=5)  # of a pool process, which loads the packages; Celery's 4 s would kill it
 _KILL_AFTER = timedelta(seconds=60)
 _TASKS_PER_CHILD = 200
 _KIBIBYTES_PER_CHILD = 1_572_864  # 1.5 GiB: a process that grew so far is replaced after its job
@@ -205,6 +206,7 @@ def _celery(options: QueueOptions) -> Any:
         task_time_limit=(options.time_limit + _KILL_AFTER).total_seconds(),
         worker_prefetch_multiplier=1,
         worker_send_task_events=False,
+        worker_proc_alive_timeout=_LONGEST_BIRTH.total_seconds(),
         worker_max_tasks_per_child=_TASKS_PER_CHILD,
         worker_max_memory_per_child=_KIBIBYTES_PER_CHILD,
         worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -87,6 +87,34 @@ def test_a_killed_pool_process_is_replaced_and_the_next_job_runs(queue: JobQueue
     assert begun(tmp_path, 1) != victim
 
 
+@pytest.mark.parametrize("queue_options", ["embedded"], indirect=True)
+def test_idle_pool_processes_may_be_killed_in_any_order(queue: JobQueue, start: Start, tmp_path: Path) -> None:
+    """Processes that share a pipe would leave its lock behind, and the pool would stand still."""
+    worker = start(processes=2)
+    for job in range(5):
+        both = until(lambda: len(worker.children()) == 2 and worker.children(), 30, "two processes")
+        os.kill(both[job % 2], signal.SIGKILL)
+        until(lambda both=both, job=job: both[job % 2] not in worker.children(), 30, "the end of one")
+        queue.send(job)
+        until(lambda job=job: finished(tmp_path, job), 30, "the job")
+
+
+def test_pool_processes_do_not_outlive_their_parent(queue: JobQueue, start: Start, tmp_path: Path) -> None:
+    worker = start()
+    queue.send(SLOW)
+    child = until(lambda: begun(tmp_path, SLOW), 30, "the slow job")
+    os.kill(worker.process.pid, signal.SIGKILL)
+    until(lambda: _dead(child), 30, "the child's end")
+    assert not finished(tmp_path, SLOW)
+
+
+def _dead(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def test_sigterm_lets_the_running_job_finish(queue: JobQueue, start: Start, tmp_path: Path) -> None:
     worker = start()
     queue.send(SLOW)
@@ -130,11 +158,23 @@ def test_the_embedded_broker_lost_under_a_running_worker_is_made_anew(
     queue: JobQueue, start: Start, queue_options: QueueOptions, tmp_path: Path
 ) -> None:
     start()
-    for round_, spoil in enumerate((discard_broker, _overwrite, discard_broker)):
+    for round_, spoil in enumerate((discard_broker, _overwrite, _unmount, discard_broker)):
         spoil(queue_options)
         queue.send(round_)
         until(lambda round_=round_: finished(tmp_path, round_), 30, "a job after the loss")
     assert until(lambda: queue.ping(timedelta(seconds=0.5)), 20, "an answer") == ("work@test",)
+
+
+def _unmount(options: QueueOptions) -> None:
+    """Away for a while: no folder can be made, then it is back."""
+    aside = options.broker_dir.with_name("aside")
+    options.broker_dir.rename(aside)
+    options.broker_dir.touch()
+    queue = JobQueue(options)
+    with pytest.raises(BrokerAway):
+        queue.send(1)
+    options.broker_dir.unlink()
+    aside.rename(options.broker_dir)
 
 
 def _overwrite(options: QueueOptions) -> None:

@@ -71,12 +71,11 @@ class Worker:
 
     def children(self) -> list[int]:
         """The pool's processes."""
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         pids: list[int] = []
         for task in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
             with suppress(OSError):
                 pids += [int(pid) for pid in task.read_text().split()]
-        return pids if path else []
+        return pids
 
     def restart(self) -> None:
         self.process = self._start()
