@@ -15,7 +15,7 @@ from her2node.ledger.records import AssociationEnded
 from her2node.settings import Reception
 from her2node.spool import Spool
 
-GRACE = 20.0
+GRACE = 15.0
 """Seconds that associations in flight have when the receiver is told to stop."""
 _WRITER_PATIENCE = 3.0
 

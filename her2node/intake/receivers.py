@@ -22,7 +22,7 @@ from her2node.spool import Spool
 
 _LOOK_EVERY = 0.5
 _PAUSE = 1.0
-_KILL_AFTER = 15.0
+_KILL_AFTER = 10.0
 """Seconds over the grace after which a receiver that does not end is killed."""
 
 
