@@ -27,7 +27,11 @@ def complete_ready(ledger: Ledger, judge: Judge, door: Door, now: datetime) -> b
 
 def _close_if_complete(ledger: Ledger, judge: Judge, facts: Gathering, now: datetime) -> None:
     verdict = judge(facts, now)
-    if verdict.by is None or not ledger.complete(facts.edition_id, verdict.by, verdict.sentence, now):
+    if verdict.by is None:
+        if verdict.sentence != facts.noted:
+            ledger.note_waiting(facts.edition_id, verdict.sentence)
+        return
+    if not ledger.complete(facts.edition_id, verdict.by, verdict.sentence, now):
         return
     emit(
         Event.EDITION_COMPLETE,

@@ -18,7 +18,14 @@ from her2node.ledger.states import EditionState, InstanceState
 def gathering(connection: Connection) -> tuple[Gathering, ...]:
     """The facts in order of opening. Its cost goes with series and associations, not with objects."""
     open_ = connection.execute(
-        select(edition.c.id, edition.c.study_id, edition.c.number, edition.c.opened_at, study.c.study_instance_uid)
+        select(
+            edition.c.id,
+            edition.c.study_id,
+            edition.c.number,
+            edition.c.opened_at,
+            edition.c.evidence,
+            study.c.study_instance_uid,
+        )
         .join(study, study.c.id == edition.c.study_id)
         .where(in_state(edition, EditionState.GATHERING))
         .order_by(edition.c.id)
@@ -110,6 +117,7 @@ def _facts(
         aborted=_aborted(here),
         filed_until=filed_until,
         entered=values,
+        noted=row.evidence or "",
     )
 
 

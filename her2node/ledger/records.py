@@ -186,6 +186,8 @@ class Gathering:
     aborted: tuple[str, ...] = ()
     filed_until: datetime | None = None
     entered: Mapping[str, str] = field(default_factory=dict)
+    noted: str = ""
+    """What ``note_waiting`` noted last."""
 
     @property
     def modalities(self) -> frozenset[str]:

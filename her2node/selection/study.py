@@ -12,10 +12,14 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from her2node.dicom.attributes import integer, text
 from her2node.dicom.identity import InstanceIdentity, identify
 from her2node.errors import ConflictingIdentity, EmptyStudy, InstanceUnreadable, MixedStudies, Refused
+
+_BULK = frozenset({Tag("ContourData")})
+"""Long texts that are parsed where they are used: a structure set may hold a million coordinates."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,22 @@ def read_header(path: Path) -> Dataset:
     """The header of a DICOM file, pixel data left on disk. Raises InstanceUnreadable."""
     try:
         ds = dcmread(path, stop_before_pixels=True, force=False)
-        ds.walk(lambda _, __: None)  # pydicom parses lazily: meet malformed values here, at the door
+        _meet(ds)
     except RecursionError as error:
         raise InstanceUnreadable(f"{path.name}: sequences are nested too deeply") from error
     except Exception as error:
         raise InstanceUnreadable(f"{path.name}: {error or type(error).__name__}") from error
     return ds
+
+
+def _meet(ds: Dataset) -> None:
+    """Convert every value once: pydicom parses lazily, and malformed values shall be met here, at the door."""
+    for tag in tuple(ds.keys()):
+        if tag not in _BULK:
+            element = ds[tag]
+            if element.VR == "SQ":
+                for item in element.value:
+                    _meet(item)
 
 
 def open_instance(path: Path) -> Instance:

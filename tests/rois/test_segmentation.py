@@ -173,7 +173,8 @@ def test_a_segment_is_laid_on_another_grid_by_voxel_centre(which: str, tmp_path:
 @given(
     bits=st.integers(1, 2**60 - 1),
     spacing=st.tuples(*[st.sampled_from([0.4, 0.7, 1.1, 1.9])] * 3),
-    origin=st.tuples(*[st.floats(-3, 3).map(lambda x: round(x, 3))] * 3),
+    # off the grid by 0.3 um: no centre falls on the very end of a slab, where the last digit decides
+    origin=st.tuples(*[st.floats(-3, 3).map(lambda x: round(x, 3) + 0.0003)] * 3),
     orientation=st.sampled_from([ct.AXIAL, ct.SAGITTAL, (0.6, 0.8, 0, -0.8, 0.6, 0), (0.8, 0, 0.6, 0, 1, 0)]),
 )
 def test_any_segment_on_any_grid_is_found_where_its_voxels_are(
