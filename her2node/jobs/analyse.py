@@ -158,7 +158,8 @@ class Workshop:
         try:
             reading = self._reading(edition, seconds)
         except EmptyStudy as error:  # nobody to write a report about
-            return Done("refused", {"reason": str(error), "seconds": seconds.spent}, (), ())
+            summary = {"reason": str(error), "edition": edition.number, "seconds": seconds.spent}
+            return Done("refused", summary, (), ())
         heartbeat.check()
         with seconds.of("write"):
             reports = self.write(reading, self._stamp(edition))
@@ -167,7 +168,9 @@ class Workshop:
         heartbeat.check()
         how: Outcome = "read" if ran(reading) else "refused"
         deliveries = self.address(results, edition.sender_ae)
-        return Done(how, summary_of(reading, len(edition.instances), seconds.spent), results, deliveries)
+        return Done(
+            how, summary_of(reading, edition.number, len(edition.instances), seconds.spent), results, deliveries
+        )
 
     def _reading(self, edition: EditionInput, seconds: Seconds) -> Reading:
         """What the node finds; a study that is refused as a whole is a reading with nothing but the reason."""

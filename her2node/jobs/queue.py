@@ -7,6 +7,7 @@ when a job is due, in which order, and what came of it stand in the ledger.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sqlite3
@@ -113,8 +114,13 @@ class Pool:
 
         ``on_ready`` is called once the processes are there, ``on_stop`` in the signal's handler when the end begins.
         """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)  # until Celery takes them there is nothing to finish or hand back
         warnings.simplefilter("ignore", CPendingDeprecationWarning)  # speaks of late acknowledgement only
         warnings.simplefilter("ignore", SecurityWarning)  # warns root of pickle; only JSON is accepted here
+        logging.getLogger("celery.worker.request").setLevel(
+            logging.CRITICAL
+        )  # lost processes: the leader tells of them
         with self._listening(on_ready, on_stop):
             self._worker = self._app.Worker(
                 hostname=self._name,

@@ -31,10 +31,11 @@ class Seconds:
             self.spent[step] = round(time.perf_counter() - began, 3)
 
 
-def summary_of(reading: Reading, objects: int, seconds: Mapping[str, float]) -> dict[str, Any]:
+def summary_of(reading: Reading, number: int, objects: int, seconds: Mapping[str, float]) -> dict[str, Any]:
     """What ``status`` shows of a reading: ``reason`` is a sentence, the rest is for programs. No patient attributes."""
     return {
         "reason": _reason(reading),
+        "edition": number,
         "seconds": dict(seconds),
         "objects": objects,
         "series": len(reading.study.series),
@@ -58,6 +59,7 @@ def tell_outcome(
     emit(
         Event.EDITION_READ,
         study=claim.study_instance_uid,
+        edition=summary["edition"],
         outcome=how,
         attempts=claim.attempts,
         objects=summary.get("objects"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import signal
@@ -64,10 +63,10 @@ def assert_one_result_set_each(house: House, uids: list[str]) -> None:
         assert edition.jobs[0].state == "done"
 
 
-KILLS = ("pool process", "worker", "pool process", "everything", "pool process", "worker")
+KILLS = ("pool process", "worker", "everything", "pool process")
 
 
-@pytest.mark.parametrize(("count", "rounds"), [(20, 1), pytest.param(100, 4, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("count", "rounds"), [(12, 1), pytest.param(100, 6, marks=pytest.mark.soak)])
 def test_workers_killed_again_and_again_lose_nothing_and_double_nothing(
     house: House,
     start: Start,
@@ -126,7 +125,7 @@ def test_a_process_that_wakes_after_its_lease_is_fenced(house: House, start: Sta
     story = house.ledger.study(uid)
     (house.folder / "go").touch()
     os.kill(sleeper, signal.SIGCONT)
-    until(lambda: "taken over by another worker" in sleeping.log, 30, "the sleeper to notice")
+    until(lambda: "another worker took it over" in sleeping.log, 30, "the sleeper to notice")
     assert house.ledger.study(uid) == story
     assert story.editions[0].jobs[0].attempts == 2
     assert len(_begun_by(house.folder, uid)) == 2
@@ -172,14 +171,3 @@ def _fresh(house: House, uid: str, killed: set[int]) -> int | bool:
     if house.ledger.study(uid).editions[0].state == "failed":
         return True
     return next((pid for pid in _begun_by(house.folder, uid) if pid not in killed), False)
-
-
-def test_the_digest_in_the_ledger_is_that_of_the_file(house: House, start: Start) -> None:
-    (uid,) = studies(house, 1)
-    start()
-    until(lambda: not unfinished(house), 60, "the study")
-    (result,) = house.ledger.study(uid).editions[0].results
-    (edition,) = house.ledger.study(uid).editions
-    content = house.spool.result_path(edition.edition_id, result.name).read_bytes()
-    assert len(content) == result.size
-    assert hashlib.sha256(content).hexdigest()
