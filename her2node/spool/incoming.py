@@ -18,9 +18,12 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class AssociationFolder:
-    """Where the objects of one association go. Nothing is made on disk before the first object."""
+    """Where the objects of one association go. Nothing is made on disk before the first object.
 
-    def __init__(self, association_id: str, incoming: Path, names: FolderSync, sender: Sender) -> None:
+    ``names`` synchronises the folder that holds this one; None where a file's own ``fsync`` is enough.
+    """
+
+    def __init__(self, association_id: str, incoming: Path, names: FolderSync | None, sender: Sender) -> None:
         self.association_id = association_id
         self._path = incoming / association_id
         self._names = names
@@ -39,7 +42,9 @@ class AssociationFolder:
         return IncomingFile(self, self._descriptor, self._number, head)
 
     def sync(self) -> None:
-        """Make the names in the folder, and the folder's own, last."""
+        """Make the names in the folder, and the folder's own, last; after the file's own ``fsync``."""
+        if self._names is None:
+            return
         os.fsync(self._descriptor)
         if not self._named:
             self._names.sync()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from her2node.dicom.uids import is_valid_uid
-from her2node.spool.durable import FolderSync, make_folder, write_file
+from her2node.spool.durable import FolderSync, make_folder, one_commit_holds_both, write_file
 from her2node.spool.file_meta import Sender
 from her2node.spool.incoming import AssociationFolder
 from her2node.spool.recovery import Found, survey
@@ -30,7 +30,7 @@ class Spool:
         self._marks = root / "sessions"
         for folder in (self._incoming, self._results, self._marks):
             make_folder(folder)
-        self._names = FolderSync(os.open(self._incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        self._names = None if one_commit_holds_both(self._incoming) else _folder_sync(self._incoming)
         self._counter = itertools.count(1)
 
     # incoming
@@ -123,6 +123,10 @@ class Spool:
         if not _ASSOCIATION_ID.fullmatch(association_id):
             raise ValueError(f"{association_id!r} is no association of this spool")
         return self._incoming / association_id
+
+
+def _folder_sync(folder: Path) -> FolderSync:
+    return FolderSync(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
 def opened_at(association_id: str) -> datetime:
