@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+import warnings
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Literal, TextIO
 
 import structlog
+
+from her2node.errors import Her2nodeError
 
 Field = str | int | float | bool | None
 
@@ -82,7 +87,6 @@ def configure(form: Literal["console", "json"] = "console", stream: TextIO | Non
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -90,6 +94,11 @@ def configure(form: Literal["console", "json"] = "console", stream: TextIO | Non
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, stream=out, force=True)
+    # Both quote attribute values, names of patients among them, in what they log and warn of.
+    for library in ("pydicom", "pynetdicom"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+    logging.captureWarnings(False)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom(\..*)?$")
 
 
 def emit(event: Event, **fields: Field) -> None:
@@ -103,8 +112,24 @@ def emit(event: Event, **fields: Field) -> None:
 
 
 def emit_exception(error: BaseException, **fields: Field) -> None:
-    """Log an error that nobody foresaw, with its chain of causes."""
-    structlog.get_logger().error(Event.UNEXPECTED.value, exc_info=error, **fields)
+    """Log an error that nobody foresaw, with its chain of causes.
+
+    Of errors of others only the type and the place are told: their words may quote a value of a data set.
+    """
+    structlog.get_logger().error(Event.UNEXPECTED.value, chain="\n".join(_chain(error)), **fields)
+
+
+def _chain(error: BaseException) -> Iterator[str]:
+    """The error and its causes, latest first, each with its frames, innermost last."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        words = str(current) if isinstance(current, Her2nodeError | OSError) else ""
+        yield f"{type(current).__name__}: {words}".rstrip(": ")
+        for frame in traceback.extract_tb(current.__traceback__):
+            yield f"  {frame.filename}:{frame.lineno} {frame.name}"
+        current = current.__cause__ or current.__context__
 
 
 _ALERTS = frozenset(

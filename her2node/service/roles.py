@@ -61,7 +61,7 @@ def work(settings: Settings) -> None:
     """Analyse, and lead when the ledger's lease is ours, until SIGTERM."""
     from her2node.jobs.work import WorkOptions, run_worker
 
-    _begin(settings)
+    _begin(settings, watched=False)
     options = WorkOptions(
         name=worker_name(settings),
         queue=queue_options_of(settings),
@@ -125,11 +125,13 @@ def worker_name(settings: Settings) -> str:
     return f"work-{node}@{socket.gethostname()}"
 
 
-def _begin(settings: Settings) -> threading.Event:
+def _begin(settings: Settings, *, watched: bool = True) -> threading.Event:
+    """Logging, the state folder, and an event that signals set, unless the role minds its signals itself."""
     log.configure(settings.log_format)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     stop = threading.Event()
-    stop_on_signals(stop)
+    if watched:
+        stop_on_signals(stop)
     follow_parent()
     return stop
 
