@@ -153,7 +153,7 @@ def measure(
     folder: Annotated[Path, typer.Argument(exists=True, help="Folder with the DICOM files of one study.")],
     roi: Annotated[Path | None, typer.Option("--roi", exists=True, help="SEG or RTSTRUCT to measure in.")] = None,
     features: Annotated[
-        Path | None, typer.Option("--features", exists=True, help="TOML file: which quantities, how.")
+        Path | None, typer.Option("--features", exists=True, help="TOML file: which quantities (codes = [...]).")
     ] = None,
     as_json: AsJson = False,
     config: Config = None,
@@ -329,12 +329,9 @@ def settings_show(config: Config = None) -> None:
 @settings_app.command("check")
 def settings_check(config: Config = None) -> None:
     """Read the settings and name every key that cannot be used."""
-    from her2node.service import shelf
+    from her2node.service import checking
 
-    found = settings.read(config)
-    for line, good in shelf.verify(found, None, enabled_only=True):
-        if not good:
-            raise SettingsRefused(line)
+    checking.check(settings.read(config))
     _out().print("the settings can be used")
 
 

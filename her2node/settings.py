@@ -2,7 +2,7 @@
 
 Order of precedence: ``HER2NODE_SECTION__KEY`` environment variables, then the file, then the defaults here. Secrets
 are given by file: ``..._file`` keys name a file whose stripped content is the secret. Only ``service`` and ``cli``
-read settings; the rooms below get values.
+read the settings; the rooms below get values, or the section that is theirs.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydicom.datadict import tag_for_keyword
 
 from her2node.errors import SettingsRefused
 
@@ -59,10 +60,17 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _keyword(value: str) -> str:
+    if tag_for_keyword(value) is None:
+        raise ValueError(f"{value!r} is no DICOM keyword")
+    return value
+
+
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 ExpandedPath = Annotated[Path, AfterValidator(_expand)]
 AddressRange = Annotated[Network, BeforeValidator(_network), PlainSerializer(str)]
 Regex = Annotated[str, AfterValidator(_pattern)]
+Keyword = Annotated[str, AfterValidator(_keyword)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[timedelta, Field(gt=timedelta(0)), PlainSerializer(lambda span: span.total_seconds())]
 ObjectKind = Literal["report", "outline", "segmentation", "summary-image", "summary-document", "could-not"]
@@ -191,7 +199,7 @@ class RoleRule(_Section):
     """A site's own word on which series plays which role: every pattern must be found in its attribute."""
 
     role: CtRole = Field(description="The role that a matching series plays; `ignore` keeps a series out.")
-    patterns: dict[str, Regex] = Field(
+    patterns: dict[Keyword, Regex] = Field(
         min_length=1, description="DICOM keyword to regular expression, searched without regard to case."
     )
 
@@ -300,10 +308,6 @@ class Settings(BaseSettings):
     def broker_url(self) -> str:
         """``embedded`` or a Redis URL."""
         return _secret(self.jobs.broker_file) or self.jobs.broker
-
-    def peer_of_ae(self, ae_title: str) -> str | None:
-        """The name of the configured peer with this AE title, or None."""
-        return next((name for name, peer in self.peers.items() if peer.ae == ae_title.strip()), None)
 
     @classmethod
     def settings_customise_sources(

@@ -1,6 +1,6 @@
 -- Orthanc routes CT, MR, PET, segmentations and structure sets to her2node as soon as a series is stable.
 -- In orthanc.json: "LuaScripts": ["/etc/orthanc/her2node.lua"], and her2node among "DicomModalities".
--- Results that her2node sends back are not routed again: they come from its AE title, and their modalities differ.
+-- Results that her2node sends back are not routed again: they come from its AE title. (Were they, nothing would start.)
 
 local NODE = 'her2node' -- the name in DicomModalities
 local NODE_AE = 'HER2NODE' -- its AE title, for objects that came from the node itself

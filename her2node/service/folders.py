@@ -16,10 +16,10 @@ from rich.console import Console
 from her2node import reading
 from her2node.dicom.attributes import moment
 from her2node.errors import Refused, SettingsRefused
+from her2node.jobs.classify import entered_roles
 from her2node.reading import Reading
 from her2node.reports.report import Report, Stamp
 from her2node.reports.writing import write
-from her2node.selection.roles import Role
 from her2node.selection.study import Study, group, open_study
 from her2node.service import measuring
 from her2node.service.clock import now
@@ -85,7 +85,9 @@ def read(settings: Settings, folder: Path, out: Path, roi: Path | None, entries:
     """
     check_entries(settings, entries)
     study = _open(folder, roi)
-    roles = {name.removeprefix("role:"): Role(value) for name, value in entries.items() if name.startswith("role:")}
+    roles = entered_roles(
+        {name.removeprefix("role:"): value for name, value in entries.items() if name.startswith("role:")}
+    )
     values = {name: value for name, value in entries.items() if not name.startswith("role:")}
     packages = loaded_of(settings).packages
     found = read_study(settings, packages, study, roles, values)
@@ -105,8 +107,9 @@ def read(settings: Settings, folder: Path, out: Path, roi: Path | None, entries:
 def measure(settings: Settings, folder: Path, roi: Path | None, features: Path | None) -> list[dict[str, Any]]:
     """The quantities of the study in ``folder``, in every region or in those of ``roi``. Raises Refused."""
     wanted = _features(features)
-    found = reading.read(_open(folder, roi), (), rules=rules_of(settings), every_roi=True)
-    rows = measuring.as_list(found)
+    study = _open(folder, roi)
+    found = reading.read(study, (), rules=rules_of(settings), every_roi=True)
+    rows = [*measuring.as_list(found), *map(measuring.unreadable, study.set_aside)]
     if not wanted.codes:
         return rows
     return [row for row in rows if row["code"] is None or row["code"]["value"] in wanted.codes]

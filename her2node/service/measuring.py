@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from her2node.dicom.codes import Code
+from her2node.errors import Refused
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading import Reading
 
@@ -54,6 +55,12 @@ def _refusal(refusal: NotMeasured) -> dict[str, Any]:
         "detail": str(refusal.refused),
         "series_uids": list(refusal.series_uids),
     }
+
+
+def unreadable(item: tuple[Path, Refused]) -> dict[str, Any]:
+    """A file that could not be read, as a refusal in the list."""
+    _, refused = item
+    return {"roi": "", "role": None, "code": None, "refused": refused.reason, "detail": str(refused), "series_uids": []}
 
 
 def anything_measured(rows: Iterable[dict[str, Any]]) -> bool:

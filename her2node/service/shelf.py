@@ -12,12 +12,12 @@ from her2node.jobs.classify import IGNORE
 from her2node.log import Event, emit
 from her2node.models import manifest as manifests
 from her2node.models import trust
+from her2node.models.building import sign_package
 from her2node.models.inputs import entered_value
 from her2node.models.manifest import Manifest, ReaderInput
 from her2node.models.package import (
     CARD,
     MANIFEST,
-    SIGNATURE,
     Loaded,
     Package,
     load,
@@ -152,10 +152,4 @@ def keygen(private: Path, public: Path) -> None:
 
 def sign(folder: Path, key: Path) -> Path:
     """Sign package.toml of a folder; the signature's path. Raises PackageRefused for a package that is not whole."""
-    content = (folder / MANIFEST).read_bytes() if (folder / MANIFEST).is_file() else b""
-    if not content:
-        raise PackageRefused(f"{folder} has no {MANIFEST}")
-    manifests.parse(content)
-    signature = folder / SIGNATURE
-    signature.write_bytes(trust.sign(content, key.read_bytes()))
-    return signature
+    return sign_package(folder, key.read_bytes())

@@ -52,7 +52,7 @@ def test_measure_gives_a_list_with_one_object_a_quantity(phantom: Path, tmp_path
     means = {
         row["role"]: row
         for row in rows
-        if row.get("code", {}).get("value") == "112031" and row.get("modifier", {}).get("value") == "373098007"
+        if row["code"] and row["code"]["value"] == "112031" and row.get("modifier", {}).get("value") == "373098007"
     }
     truth = json.loads((phantom / "truth.json").read_text())["tumour"]["hu"]
     assert set(means) == set(truth)
@@ -72,7 +72,7 @@ def test_measure_takes_regions_from_another_file(phantom: Path, tmp_path: Path) 
 def test_measure_gives_only_the_features_that_were_asked_for(phantom: Path, tmp_path: Path) -> None:
     (tmp_path / "features.toml").write_text('codes = ["118565006"]\n')
     done = her2node("measure", phantom, "--features", tmp_path / "features.toml", "--json", state=tmp_path)
-    assert {row["code"]["value"] for row in json.loads(done.stdout)} == {"118565006"}
+    assert {row["code"]["value"] for row in json.loads(done.stdout) if row["code"]} == {"118565006"}
 
 
 def test_measure_refuses_features_that_it_does_not_know(phantom: Path, tmp_path: Path) -> None:
@@ -174,12 +174,32 @@ def test_doctor_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     assert "start `her2node up`" in done.stdout
 
 
-def test_settings_that_cannot_be_used_end_with_78(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[reception]\nport = 0\n", "reception.port"),
+        ('[jobs]\nbroker = "amqp://localhost"\n', "jobs.broker"),
+        ('[ledger]\nurl = "mysql://localhost/x"\n', "ledger.url"),
+        ('[reception.tls]\nport = 2762\ncertificate = "/no.pem"\nkey = "/no.key"\nca = "/no.ca"\n', "/no.ca"),
+        ('[packages]\nenabled = ["nothing"]\n', "packages.enabled nothing"),
+        ('[[selection.rules]]\nrole = "portal"\npatterns = { SeriesDescripton = "x" }\n', "SeriesDescripton"),
+    ],
+)
+def test_settings_that_cannot_be_used_end_with_78(text: str, named: str, tmp_path: Path) -> None:
     config = tmp_path / "her2node.toml"
-    config.write_text("[reception]\nport = 0\n")
+    config.write_text(text)
     done = her2node("settings", "check", "--config", config, state=tmp_path)
     assert done.returncode == 78
-    assert "reception.port" in done.stderr
+    assert named in done.stderr
+
+
+def test_a_series_can_be_kept_out_of_a_reading(phantom: Path, tmp_path: Path) -> None:
+    plain = json.loads((phantom / "truth.json").read_text())["series"][0]
+    assert plain["phase"] == "plain"
+    out = f"role:{plain['series_instance_uid']}=ignore"
+    done = her2node("read", phantom, "--out", tmp_path / "out", "--enter", out, "--json", state=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "plain" not in {row["role"] for row in json.loads(done.stdout)["quantities"]}
 
 
 def test_up_refuses_settings_before_anything_starts(tmp_path: Path) -> None:

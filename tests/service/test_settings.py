@@ -98,6 +98,11 @@ def test_the_example_is_valid_and_says_nothing_but_defaults() -> None:
     assert tomllib.loads(settings_page.example())
 
 
+def test_the_settings_of_the_compose_file_can_be_used() -> None:
+    found = settings.read(ROOT / "deploy" / "her2node.compose.toml")
+    assert found.peers["pacs"].ae in found.reception.allow_ae_titles
+
+
 def test_every_key_has_its_sentence() -> None:
     for line in settings_page.example().splitlines():
         assert line != "# None"
