@@ -73,6 +73,7 @@ class Inline(Association):
         try:
             self.acse.negotiate_association()
             if self.is_established:
+                self._wire.longest_pdu = self.requestor.maximum_length or 0
                 self._wire.transfer = Transfer(self._agreed(), attendant.begin, self._wire.respond, self._wire.forward)
                 self._serve_messages(idle)
         finally:

@@ -53,6 +53,8 @@ class Wire(DULServiceProvider):
         self._reader = reader
         self.transfer: Transfer | None = None
         """Set when the association is established."""
+        self.longest_pdu = 0
+        """The longest PDU that the peer takes; 0: any."""
         self.dismissed = False
         """Set by another thread that wants the association to end; its wait for the peer then ends."""
         self.loss = ""
@@ -114,7 +116,7 @@ class Wire(DULServiceProvider):
         """Send a C-STORE response."""
         response = store_response(command, answer)
         with self._acting:
-            for pdu in command_pdus(context_id, response, self.assoc.requestor.maximum_length or 0):
+            for pdu in command_pdus(context_id, response, self.longest_pdu):
                 self._send_bytes(pdu)
             self._act()
 
@@ -174,13 +176,9 @@ class Wire(DULServiceProvider):
     def _act(self) -> None:
         """Let the state machine act on every event that waits."""
         with self._acting:
-            while not self._kill_thread:
+            while self.event_queue.queue and not self._kill_thread:  # looked at directly: an exception costs more
                 try:
-                    event = self.event_queue.get_nowait()
-                except Empty:
-                    return
-                try:
-                    self.state_machine.do_action(event)
+                    self.state_machine.do_action(self.event_queue.get_nowait())
                 except Exception as error:  # noqa: BLE001 - an action reads what the peer sent, and an event may not fit
                     self._break(error)
 

@@ -10,11 +10,14 @@ from pathlib import Path
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+from her2node.spool.durable import one_commit_holds_both
+
 
 def main() -> None:
     port, folder = int(sys.argv[1]), Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    enough = one_commit_holds_both(folder)
     numbers = itertools.count()
 
     def store(event: evt.Event) -> int:
@@ -24,7 +27,8 @@ def main() -> None:
             file.flush()
             part.rename(part.with_suffix(".dcm"))
             os.fsync(file.fileno())
-        os.fsync(descriptor)
+        if not enough:
+            os.fsync(descriptor)
         return 0x0000
 
     ae = AE("HER2NODE")
