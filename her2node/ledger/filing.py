@@ -39,6 +39,13 @@ class Decision:
     detail: str = ""
 
 
+def _belongs(filing: Filing, requested: tuple[str, str], own: Collection[str]) -> bool:
+    """Whether an arrival would be filed as the first of its study."""
+    identity = filing.identity
+    named = identity.sop_class_uid, identity.sop_instance_uid
+    return named == requested and identity.sop_instance_uid not in own
+
+
 def decide(filing: Filing, requested: tuple[str, str], known: Known, own: Collection[str]) -> Decision:
     """What an arrival is. ``requested``: SOP Class and Instance UID of the C-STORE request."""
     identity = filing.identity
@@ -66,8 +73,8 @@ def file(connection: Connection, filings: Sequence[Filing | SetAside], now: date
     arrived = _arrived(connection, [item.instance_id for item in filings])
     headers = [item for item in _once(filings) if isinstance(item, Filing) and item.instance_id in arrived]
     given_up = [item for item in _once(filings) if isinstance(item, SetAside) and item.instance_id in arrived]
-    studies = _studies(connection, headers, arrived, now)
     own = _own(connection, headers)
+    studies = _studies(connection, headers, arrived, own, now)
     decisions = _decide_all(headers, arrived, studies, own)
     aside = given_up + [
         SetAside(item.instance_id, decision.reason, decision.detail)
@@ -124,29 +131,30 @@ def _own(connection: Connection, headers: Sequence[Filing]) -> set[str]:
 
 
 def _studies(
-    connection: Connection, headers: Sequence[Filing], arrived: Mapping[int, AnyRow], now: datetime
+    connection: Connection,
+    headers: Sequence[Filing],
+    arrived: Mapping[int, AnyRow],
+    own: Collection[str],
+    now: datetime,
 ) -> dict[str, Known]:
-    """The studies of a batch by UID: made where new, locked, with the digests that could be met again."""
-    first: dict[str, Filing] = {}
+    """The studies of a batch by UID: made where something is filed, locked, with the digests that could be met again.
+
+    What is set aside as the only object of a study makes none: it would stand in no list of studies.
+    """
+    first: dict[str, AnyRow] = {}
     for item in headers:
-        first.setdefault(item.identity.study_instance_uid, item)
-    if not first:
-        return {}
-    connection.execute(
-        insert(connection, study).on_conflict_do_nothing(),
-        [
-            {
-                "study_instance_uid": uid,
-                "sender_ae": arrived[first[uid].instance_id].calling_ae,
-                "first_at": arrived[first[uid].instance_id].received_at,
-                "changed_at": now,
-            }
-            for uid in sorted(first)
-        ],
-    )
+        row = arrived[item.instance_id]
+        if _belongs(item, (row.sop_class_uid, row.sop_instance_uid), own):
+            first.setdefault(item.identity.study_instance_uid, row)
+    new = [
+        {"study_instance_uid": uid, "sender_ae": row.calling_ae, "first_at": row.received_at, "changed_at": now}
+        for uid, row in sorted(first.items())
+    ]
+    if new:
+        connection.execute(insert(connection, study).on_conflict_do_nothing(), new)
     rows = connection.execute(
         select(study)
-        .where(study.c.study_instance_uid.in_(first))
+        .where(study.c.study_instance_uid.in_({item.identity.study_instance_uid for item in headers}))
         .order_by(study.c.study_instance_uid)
         .with_for_update(key_share=True)
     )
@@ -189,12 +197,28 @@ def _decide_all(
     for item in headers:
         uid = item.identity.study_instance_uid
         row = arrived[item.instance_id]
-        decision = decide(item, (row.sop_class_uid, row.sop_instance_uid), studies[uid], own)
+        known = studies.get(uid) or _unknown(uid)
+        decision = decide(item, (row.sop_class_uid, row.sop_instance_uid), known, own)
         if decision.event is InstanceEvent.FILE:
             studies[uid].digests[item.identity.sop_instance_uid] = item.digest
             studies[uid] = replace(studies[uid], identity=_merged(studies[uid].identity, item.identity))
         decisions.append((item, decision))
     return decisions
+
+
+def _unknown(study_instance_uid: str) -> Known:
+    """A study of which nothing was ever filed."""
+    blank = InstanceIdentity(
+        sop_class_uid="",
+        sop_instance_uid="",
+        series_instance_uid="",
+        study_instance_uid=study_instance_uid,
+        patient_id="",
+        issuer_of_patient_id="",
+        patient_birth_date="",
+        patient_sex="",
+    )
+    return Known(0, blank)
 
 
 def _merged(known: InstanceIdentity, new: InstanceIdentity) -> InstanceIdentity:
@@ -261,11 +285,11 @@ def _row(
     shelves: Mapping[int, Shelf],
     now: datetime,
 ) -> dict[str, object]:
-    shelf = shelves.get(item.instance_id)
+    shelf, known = shelves.get(item.instance_id), studies.get(item.identity.study_instance_uid)
     return {
         "which": item.instance_id,
         "state": str(INSTANCE.step(InstanceState.ARRIVED, decision.event)),
-        "study_id": studies[item.identity.study_instance_uid].study_id,
+        "study_id": known.study_id if known else None,
         "series_id": shelf.series_id if shelf else None,
         "edition_number": shelf.edition_number if shelf else None,
         "digest": item.digest,

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, and_, delete, or_, select, update
 from her2node.ledger.database import in_state, moving, not_in_state
 from her2node.ledger.events import note
 from her2node.ledger.records import Leaving, SpoolPlace
-from her2node.ledger.schema import association, brought, delivery, edition, instance, series, study
+from her2node.ledger.schema import association, brought, delivery, edition, entered, event, instance, series, study
 from her2node.ledger.states import (
     DELIVERY,
     INSTANCE,
@@ -40,6 +40,7 @@ def purge(connection: Connection, before: datetime, set_aside_before: datetime, 
     )
     connection.execute(aside)
     gone = _leave(connection, before, now, limit)
+    _drop_empty_studies(connection, before)
     going = or_(
         in_state(instance, InstanceState.LEAVING),
         and_(in_state(instance, InstanceState.DUPLICATE, InstanceState.OWN), instance.c.file_gone.is_(False)),
@@ -108,6 +109,16 @@ def _drop_empty_series(connection: Connection, series_ids: list[int]) -> None:
     holds = select(instance.c.id).where(instance.c.series_id == series.c.id)
     named = select(brought.c.series_id).where(brought.c.series_id == series.c.id)
     connection.execute(delete(series).where(series.c.id.in_(series_ids), ~holds.exists(), ~named.exists()))
+
+
+def _drop_empty_studies(connection: Connection, before: datetime) -> None:
+    """Studies that never got an edition, once the objects that were set aside for them are gone."""
+    mentions = [
+        select(table.c.study_id).where(table.c.study_id == study.c.id)
+        for table in (edition, instance, series, entered, event)
+    ]
+    empty = [~mention.exists() for mention in mentions]
+    connection.execute(delete(study).where(study.c.changed_at < before, *empty))
 
 
 def _drop_empty_associations(connection: Connection, association_ids: set[str]) -> None:

@@ -98,7 +98,17 @@ def test_a_header_that_names_another_object_than_the_request_is_set_aside(way: W
     (aside,) = way.file().aside
     assert aside.reason == "mismatched-uid"
     assert way.ledger.studies() == ()
-    assert way.ledger.set_aside()[0].study_instance_uid == "1.2.3"
+    assert way.ledger.set_aside()[0].study_instance_uid is None  # in the list of what belongs to no study
+
+
+def test_a_study_begins_with_what_is_filed_to_it_and_keeps_what_is_set_aside_later(way: Way) -> None:
+    way.store(way.open("STRANGER"), slices(1), requested="1.2.3.4.5.6")
+    way.send(slices(1, first=2), "PACS")
+    way.file()
+    assert way.ledger.study("1.2.3").sender_ae == "PACS"
+    way.store(way.open(), slices(1, first=3), requested="1.2.3.4.5.6")
+    way.file()
+    assert way.ledger.studies()[0].set_aside == 2
 
 
 def test_what_cannot_be_read_is_kept_aside_without_a_study(way: Way) -> None:

@@ -3,13 +3,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from her2node.errors import NotFound
 from her2node.ledger import Ledger
-from her2node.ledger.database import reading
+from her2node.ledger.database import reading, writing
 from her2node.ledger.records import Leaving, SetAside, SpoolPlace
-from her2node.ledger.schema import association, brought, instance, series
+from her2node.ledger.schema import association, brought, instance, series, study
 from tests.ledger.way import MINUTE, SEG, SR, START, Sent, Way, deliver, result, slices
 
 DAY = timedelta(days=1)
@@ -185,6 +185,19 @@ def test_what_was_set_aside_leaves_in_its_own_time(way: Way) -> None:
     assert leaving.instances == ((unfiled.instance_id, SpoolPlace("a0001", 1)),)
     way.ledger.forget(leaving, way.now)
     assert way.ledger.set_aside() == ()
+
+
+def test_a_study_that_never_had_an_edition_leaves(way: Way) -> None:
+    with writing(way.ledger._engine) as connection:
+        connection.execute(
+            insert(study).values(study_instance_uid="1.2.9", sender_ae="PACS", first_at=way.now, changed_at=way.now)
+        )
+    assert not purge(way)
+    way.ledger.study("1.2.9")
+    way.later(31 * DAY)
+    purge(way)
+    with pytest.raises(NotFound):
+        way.ledger.study("1.2.9")
 
 
 def test_an_arrival_that_nobody_filed_never_leaves(way: Way) -> None:
