@@ -90,6 +90,9 @@ def _at_end(path: Path, header: Dataset) -> Stored | None:
     rows, columns = integer(header, "Rows") or 0, integer(header, "Columns") or 0
     if lead is None or integer(header, "BitsAllocated") != 16 or integer(header, "SamplesPerPixel") != 1:
         return None
+    unused = 16 - (integer(header, "BitsStored") or 0)
+    if not 0 <= unused < 16:
+        return None
     size = rows * columns * 2
     lead += size.to_bytes(8, "little")[:4]
     with path.open("rb") as file:
@@ -101,7 +104,9 @@ def _at_end(path: Path, header: Dataset) -> Stored | None:
     if not tail.startswith(lead):
         return None
     kind = "<i2" if integer(header, "PixelRepresentation") == 1 else "<u2"
-    return np.frombuffer(tail, dtype=kind, offset=len(lead)).reshape(rows, columns)
+    values = np.frombuffer(tail, dtype=kind, offset=len(lead)).reshape(rows, columns)
+    # Bits above BitsStored are no part of the value, be they overlay or a sign that was not extended.
+    return values << unused >> unused if unused else values
 
 
 def _as_claimed(values: Stored, path: Path, header: Dataset) -> Stored:
@@ -112,10 +117,14 @@ def _as_claimed(values: Stored, path: Path, header: Dataset) -> Stored:
 
 
 def _need_pixels(path: Path, header: Dataset) -> None:
-    """Uncompressed pixels must all be there before a decoder allocates what the header claims."""
+    """Uncompressed pixels must all be there before a decoder allocates what the header claims, and their lowest bit
+    must be the lowest that is stored (PS3.5 8.1.1): pydicom ignores HighBit, so the values would be too high."""
     held = path.stat().st_size
     if _syntax(header) not in _NATIVE:
         return
+    stored, high = integer(header, "BitsStored"), integer(header, "HighBit")
+    if stored and high is not None and high >= stored:
+        raise PixelsUnreadable(f"{path.name}: HighBit {high} with BitsStored {stored}")
     sizes = (integer(header, keyword) for keyword in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated"))
     bits = (integer(header, "NumberOfFrames") or 1) * int(np.prod([size or 1 for size in sizes], dtype=object))
     if bits // 8 > held:

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from her2node import volumes
 from her2node.errors import InvalidAttribute, PixelsUnreadable
 from her2node.selection.study import Series, open_study
+from her2node.volumes import pixels
 from her2node.volumes.volume import Volume
 from tests.volumes import made
 
@@ -142,6 +143,33 @@ def test_reading_from_the_end_of_the_file_gives_what_pydicom_gives(tmp_path: Pat
     stored[0, 0, 0] = -1
     series = made.classic(tmp_path, stored, change=lambda _, ds: setattr(ds, "RescaleIntercept", 0))
     assert np.array_equal(volumes.build(series).voxels[0], dcmread(series.instances[0].path).pixel_array)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", range(10, 17))
+def test_bits_above_those_stored_are_no_part_of_the_value(bits: int, signed: bool, tmp_path: Path) -> None:
+    """Neither an overlay in the upper bits nor a sign that was not extended."""
+
+    def noisy(_: int, ds: Dataset) -> None:
+        ds.BitsStored, ds.HighBit, ds.PixelRepresentation = bits, bits - 1, int(signed)
+        ds.RescaleIntercept = 0
+
+    stored = np.random.default_rng(bits).integers(0, 1 << 16, (1, 50, 70), np.uint16)
+    series = made.classic(tmp_path, stored, change=noisy)
+    path = series.instances[0].path
+    (values,) = pixels.stored_frames(path, series.first, [0])
+    low = (stored[0] & (1 << bits) - 1).astype(np.int32)
+    expected = low - (((low >> bits - 1) & 1) << bits) if signed else low
+    assert np.array_equal(values, expected)
+    assert np.array_equal(values, dcmread(path).pixel_array)
+
+
+def test_pixels_that_do_not_lie_at_the_lowest_bit_are_refused(tmp_path: Path) -> None:
+    def high(_: int, ds: Dataset) -> None:
+        ds.BitsStored, ds.HighBit = 12, 15
+
+    with pytest.raises(PixelsUnreadable, match="HighBit 15"):
+        volumes.build(made.classic(tmp_path, change=high))
 
 
 def test_the_header_may_not_claim_another_size_than_the_code_stream(tmp_path: Path) -> None:
