@@ -2,7 +2,7 @@
 
 A portal series and a SEG of its tumour are written beforehand, sent by storescu to a node with production clocks, and
 come back as results in an Orthanc. Printed for each settle time: the seconds from the end of the association to the
-last result in the PACS, step by step; the memory of every process beside its limit; how long `up` took to be ready and
+last result in the PACS, step by step; what every process used beside its limit; how long `up` took to be ready and
 to stop. Nothing is asserted but that the results are in the PACS.
 """
 
@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -37,6 +37,7 @@ LENGTH_MM = 300.0
 PATIENCE = 300.0
 LOOK_EVERY = 0.2
 LIMITS_MB = {"receive": 100, "work, pool process": 2048}
+_TICKS = os.sysconf("SC_CLK_TCK")
 QUICK = ("completion.", "jobs.", "delivery.")
 """Clocks of ``Node`` that are taken back to what the settings say."""
 
@@ -54,7 +55,7 @@ def main() -> None:
         print(f"{study.objects} objects, {study.megabytes:.0f} MB; load {load()}", flush=True)
         runs = [run(folder / f"settle-{settle:g}", study, settle) for settle in options.settle]
     print_steps(runs)
-    print_memory(runs)
+    print_uses(runs)
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,16 @@ class Run:
     transfer: float = 0.0
     steps: dict[str, float] = field(default_factory=dict)
     stop: float = 0.0
-    memory: dict[str, Memory] = field(default_factory=dict)
+    uses: dict[str, Use] = field(default_factory=dict)
 
 
 @dataclass
-class Memory:
-    """The most that one process had, MB."""
+class Use:
+    """What one process used: most memory (MB), and processor seconds from its start."""
 
     rss: float = 0.0
     pss: float = 0.0
+    cpu: float = 0.0
 
 
 def make(folder: Path, slices: int, matrix: int) -> Study:
@@ -130,7 +132,7 @@ def run(folder: Path, study: Study, settle: float) -> Run:
             with watching(node) as watch:
                 found.transfer = send(study, node.port)
                 until(lambda: node.settled(study.uid), PATIENCE, "delivered results")
-            found.steps, found.memory = steps_of(node, study, watch), watch.memory
+            found.steps, found.uses = steps_of(node, study, watch), watch.uses
             assert len(pacs.instances(study.uid, "SR")) == 2, "the results are not in the PACS"
             began = time.monotonic()
             assert node.stop() == {"up": 0}
@@ -211,7 +213,7 @@ class Watch:
     """Looks at the node's processes, and at what waits in the ledger: that has no time of its own there."""
 
     def __init__(self, node: Node) -> None:
-        self.memory: dict[str, Memory] = {}
+        self.uses: dict[str, Use] = {}
         self.filed_at: datetime | None = None
         """When nothing waited to be filed for the last time, and ..."""
         self.classified_at: datetime | None = None
@@ -222,8 +224,8 @@ class Watch:
 
     def look(self) -> None:
         for name, pid in family(self._pid):
-            seen, kept = memory_of(pid), self.memory.setdefault(name, Memory())
-            kept.rss, kept.pss = max(kept.rss, seen.rss), max(kept.pss, seen.pss)
+            seen, kept = use_of(pid), self.uses.get(name, Use())
+            self.uses[name] = Use(*map(max, astuple(kept), astuple(seen)))
         self._look_into_ledger()
 
     def _look_into_ledger(self) -> None:
@@ -284,9 +286,16 @@ def role_of(pid: int) -> str:
     return ""
 
 
-def memory_of(pid: int) -> Memory:
-    """Peak resident memory as the kernel kept it, and the present share that is the process' own (PSS)."""
-    return Memory(_megabytes(pid, "status", "VmHWM:"), _megabytes(pid, "smaps_rollup", "Pss:"))
+def use_of(pid: int) -> Use:
+    """Peak resident memory as the kernel kept it, memory with shared pages by their share (PSS), processor time."""
+    return Use(_megabytes(pid, "status", "VmHWM:"), _megabytes(pid, "smaps_rollup", "Pss:"), _cpu(pid))
+
+
+def _cpu(pid: int) -> float:
+    with suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / _TICKS
+    return 0.0
 
 
 def _megabytes(pid: int, file: str, key: str) -> float:
@@ -301,10 +310,10 @@ def _megabytes(pid: int, file: str, key: str) -> float:
 
 
 def print_steps(runs: list[Run]) -> None:
-    print(f"\n{'seconds (share)':42}" + "".join(f"{f'settle {run.settle:g} s':>18}" for run in runs))
+    print(f"\n{'seconds (share)':42}" + "".join(f"{f'settle {run.settle:g} s':>22}" for run in runs))
     for name in dict.fromkeys(name for run in runs for name in run.steps):
         cells = [cell(run.steps.get(name), list(run.steps.values())[-1]) for run in runs]
-        print(f"{name:42}" + "".join(f"{one:>18}" for one in cells))
+        print(f"{name:42}" + "".join(f"{one:>22}" for one in cells))
     rows = {
         "storescu": [f"{run.transfer:.2f}" for run in runs],
         "`up` until ready (< 5)": [f"{run.ready:.2f}" for run in runs],
@@ -313,19 +322,22 @@ def print_steps(runs: list[Run]) -> None:
         "load after": [run.load_after for run in runs],
     }
     for name, cells in rows.items():
-        print(f"{name:42}" + "".join(f"{one:>18}" for one in cells))
+        print(f"{name:42}" + "".join(f"{one:>22}" for one in cells))
 
 
 def cell(seconds: float | None, whole: float) -> str:
     return "-" if seconds is None else f"{seconds:.2f} ({100 * seconds / whole:.0f} %)"
 
 
-def print_memory(runs: list[Run]) -> None:
-    print(f"\n{'peak RSS (PSS), MB':42}" + "".join(f"{f'settle {run.settle:g} s':>18}" for run in runs))
-    for name in dict.fromkeys(name for run in runs for name in run.memory):
-        limit = f" (< {LIMITS_MB[name]})" if name in LIMITS_MB else ""
-        peaks = [run.memory.get(name, Memory()) for run in runs]
-        print(f"{name + limit:42}" + "".join(f"{f'{peak.rss:.0f} ({peak.pss:.0f})':>18}" for peak in peaks))
+def print_uses(runs: list[Run]) -> None:
+    print(
+        f"\n{'peak RSS (PSS), MB; processor seconds':42}" + "".join(f"{f'settle {run.settle:g} s':>22}" for run in runs)
+    )
+    for name in dict.fromkeys(name for run in runs for name in run.uses):
+        limit = f" (< {LIMITS_MB[name]} MB)" if name in LIMITS_MB else ""
+        uses = [run.uses.get(name, Use()) for run in runs]
+        cells = [f"{use.rss:.0f} ({use.pss:.0f}); {use.cpu:.1f}" for use in uses]
+        print(f"{name + limit:42}" + "".join(f"{one:>22}" for one in cells))
 
 
 if __name__ == "__main__":
