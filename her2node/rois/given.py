@@ -59,13 +59,11 @@ def derived_tracking_uid(instance: Instance, number: int) -> str:
 
 def told_apart(regions: Sequence[GivenRoi]) -> tuple[GivenRoi, ...]:
     """The regions with ``(2)``, ``(3)``... behind tracking ids that others with another tracking UID bear too."""
-    by_id: dict[str, list[str]] = {}
+    by_id: dict[str, dict[str, int]] = {}
     shown = []
     for region in regions:
-        bearers = by_id.setdefault(region.tracking_id, [])
-        if region.tracking_uid not in bearers:
-            bearers.append(region.tracking_uid)
-        place = bearers.index(region.tracking_uid) + 1
+        places = by_id.setdefault(region.tracking_id, {})
+        place = places.setdefault(region.tracking_uid, len(places) + 1)
         shown.append(region if place == 1 else replace(region, tracking_id=f"{region.tracking_id} ({place})"))
     return tuple(shown)
 

@@ -24,7 +24,11 @@ def current(regions: Sequence[GivenRoi]) -> tuple[GivenRoi, ...]:
 
     Later is by ``created``; a region without it counts as the oldest. The order of the others is kept.
     """
-    return tuple(region for region in regions if not any(_corrects(other, region) for other in regions))
+    latest: dict[tuple[str, str], tuple[datetime, str]] = {}
+    for region in regions:
+        for name in _names(region):
+            latest[name] = max(_age(region), latest.get(name, _age(region)))
+    return tuple(region for region in regions if all(latest[name] <= _age(region) for name in _names(region)))
 
 
 def tumour_of(regions: Sequence[GivenRoi]) -> GivenRoi:
@@ -54,15 +58,11 @@ def _labelled(regions: Sequence[GivenRoi]) -> list[GivenRoi]:
     return [region for region in regions if _LABEL.search(region.label) and not _OTHER.search(region.label)]
 
 
-def _corrects(later: GivenRoi, earlier: GivenRoi) -> bool:
-    """Objects of one moment are put in the order of their UIDs, so that one of two always wins."""
-    if later.source_sop_instance_uid == earlier.source_sop_instance_uid:
-        return False
-    same_label = later.label.strip().casefold() == earlier.label.strip().casefold()
-    if later.tracking_uid != earlier.tracking_uid and not same_label:
-        return False
-    return _age(later) > _age(earlier)
+def _names(region: GivenRoi) -> tuple[tuple[str, str], tuple[str, str]]:
+    """What a correction shares with what it corrects, either of the two."""
+    return ("tracking uid", region.tracking_uid), ("label", region.label.strip().casefold())
 
 
 def _age(region: GivenRoi) -> tuple[datetime, str]:
+    """Objects of one moment are put in the order of their UIDs, so that one of two always wins."""
     return region.created or _NEVER, region.source_sop_instance_uid
