@@ -29,7 +29,6 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
-from pydicom.datadict import tag_for_keyword
 
 from her2node.errors import SettingsRefused
 
@@ -61,6 +60,8 @@ def _pattern(value: str) -> str:
 
 
 def _keyword(value: str) -> str:
+    from pydicom.datadict import tag_for_keyword  # here, for it brings in numpy, and only site rules need it
+
     if tag_for_keyword(value) is None:
         raise ValueError(f"{value!r} is no DICOM keyword")
     return value
