@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from unicodedata import category
 
 from her2node.dicom.attributes import integer, text
 from her2node.errors import InstanceUnreadable, Refused, SpoolAway
@@ -22,6 +23,8 @@ _LONGEST_DETAIL = 200
 _DISK_PATIENCE = timedelta(minutes=10)
 """An arrival that the disk refuses for so long, while it gives others, is set aside: what is not filed stops the clock
 of every study."""
+_NUMBERS = range(-(2**31), 2**31)
+"""What an IS may hold (PS3.5 6.2), and the ledger."""
 _BEFORE_LENGTH = b"DICM\x02\x00\x00\x00UL\x04\x00"
 """Prefix and head of (0002,0000) FileMetaInformationGroupLength (PS3.10 7.1), which counts the bytes after it."""
 
@@ -80,14 +83,20 @@ def digest_of(path: Path) -> str:
 
 
 def _filing(instance_id: int, instance: Instance, digest: str) -> Filing:
+    number = integer(instance.header, "SeriesNumber")
     return Filing(
         instance_id=instance_id,
         identity=instance.identity,
-        modality=text(instance.header, "Modality"),
-        series_number=integer(instance.header, "SeriesNumber"),
-        series_description=text(instance.header, "SeriesDescription"),
+        modality=_storable(text(instance.header, "Modality")),
+        series_number=number if number is not None and number in _NUMBERS else None,
+        series_description=_storable(text(instance.header, "SeriesDescription")),
         digest=digest,
     )
+
+
+def _storable(words: str) -> str:
+    """Without control characters and lone surrogates, which a database may refuse, and the whole row with them."""
+    return "".join(letter for letter in words if category(letter) not in {"Cc", "Cs"})
 
 
 def _read_guarded(spool: Spool, door: Door, arrival: Unfiled) -> Filing | SetAside | None:

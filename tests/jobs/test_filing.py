@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from her2node.errors import InstanceUnreadable, LedgerAway, SpoolAway
 from her2node.jobs import filing
@@ -181,6 +183,17 @@ def test_an_object_that_breaks_the_filing_itself_is_set_aside_alone(house: House
     filing.file_arrivals(ledger, house.spool, Door(), house.now)  # type: ignore[arg-type]
     assert aside(house) == {"unexpected-error": 1}
     assert house.states() == {"filed": 2}
+
+
+def test_numbers_and_letters_that_no_ledger_holds_are_left_out(house: House) -> None:
+    image = ct(1, SeriesDescription="Abdo\0men\x1b")
+    image["Modality"] = RawDataElement(Tag("Modality"), "CS", 4, b"C\0T ", 0, False, True)
+    image["SeriesNumber"] = RawDataElement(Tag("SeriesNumber"), "IS", 12, b"99999999999 ", 0, False, True)
+    house.receive([image])
+    file_all(house)
+    assert aside(house) == {}
+    (series,) = house.ledger.study(STUDY).series
+    assert (series.modality, series.number, series.description) == ("CT", None, "Abdomen")
 
 
 def test_a_ledger_that_is_away_sets_nothing_aside(house: House) -> None:
