@@ -168,7 +168,7 @@ def ratio(figures: Figures, key: tuple[str, int], other: str) -> str:
 
 def print_costs(candidates: list[Candidate]) -> None:
     print(
-        f"{'':20}{'echo ms':>9}{'200 contexts':>14}{'64 idle: CPU %':>16}{'echo ms':>9}{'MB before':>11}{'after':>7}"
+        f"{'':20}{'echo ms':>9}{'100 contexts':>14}{'64 idle: CPU %':>16}{'echo ms':>9}{'MB before':>11}{'after':>7}"
         f"{'4 GiB claim: MB':>17}"
     )
     for candidate in candidates:
@@ -187,9 +187,9 @@ def print_costs(candidates: list[Candidate]) -> None:
         print(line + f"{share:16.1f}{busy:9.1f}{before:11.0f}{after:7.0f}{claim_mb(candidate):17.0f}", flush=True)
 
 
-def echo_ms(candidate: Candidate, pairs: int, times: int = 30) -> float:
-    """Associate with twice ``pairs`` contexts, echo, release: median."""
-    contexts = [(2 * number + 1, VERIFICATION if number % 2 == 0 else CT, (EXPLICIT,)) for number in range(pairs)]
+def echo_ms(candidate: Candidate, count: int, times: int = 30) -> float:
+    """Associate with ``count`` contexts, echo, release: median."""
+    contexts = [(2 * number + 1, VERIFICATION if number % 2 == 0 else CT, (EXPLICIT,)) for number in range(count)]
     spent = []
     for _ in range(times):
         began = time.monotonic()
