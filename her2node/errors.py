@@ -36,6 +36,13 @@ class Her2nodeError(Exception):
         return f"{message}: {self.detail}" if self.detail else message
 
 
+class TimeIsUp(BaseException):
+    """The job took longer than its limit.
+
+    No Exception, so that no handler on the way, ours or a decoder's, takes it for a fault of what it was reading.
+    """
+
+
 # --- Refused: an answer ------------------------------------------------------------------------------------
 
 
@@ -61,6 +68,14 @@ class InvalidAttribute(Refused):
 
 class ConflictingIdentity(Refused):
     """The objects of one study name different patients."""
+
+
+class ConflictingDuplicate(Refused):
+    """Different objects bear the same SOP Instance UID."""
+
+
+class MismatchedUid(Refused):
+    """The header names another object than the request that brought it."""
 
 
 class MixedStudies(Refused):

@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from typing import Any
 
 from her2node.errors import (
+    ConflictingDuplicate,
     ConflictingIdentity,
     EmptyStudy,
     Her2nodeError,
     InstanceUnreadable,
     LeaseLost,
+    MismatchedUid,
     MixedStudies,
     OutOfSpace,
     Refused,
     SpoolAway,
+    TimeIsUp,
     Transient,
 )
 from her2node.jobs.classify import entered_roles
@@ -147,16 +150,16 @@ class Workshop:
             raise
         except Transient as error:
             return Again(str(error))
-        except Exception as error:  # noqa: BLE001 - the door of an analysis: whatever it is, the ledger must know
+        except (Exception, TimeIsUp) as error:  # noqa: BLE001 - the door of an analysis: whatever it is, the ledger must know
             emit_exception(error, study=claim.study_instance_uid, job=claim.job_id)
-            words = str(error) if isinstance(error, Her2nodeError) else f"{type(error).__name__}: {error}"
+            words = str(error) if isinstance(error, Her2nodeError) else f"{type(error).__name__}: {error}".rstrip(": ")
             return GiveUp(words) if claim.attempts >= self.patience.attempts else Again(words)
 
     def _analyse(self, claim: Claim, heartbeat: Heartbeat) -> Done:
         edition = self.ledger.snapshot(claim.edition_id)
         seconds = Seconds()
         try:
-            reading = self._reading(edition, seconds)
+            reading = with_set_aside(self._reading(edition, seconds), edition.set_aside)
         except EmptyStudy as error:  # nobody to write a report about
             summary = {"reason": str(error), "edition": edition.number, "seconds": seconds.spent}
             return Done("refused", summary, (), ())
@@ -259,13 +262,28 @@ def refused_reading(study: Study, error: Refused) -> Reading:
     )
 
 
+def with_set_aside(reading: Reading, set_aside: Sequence[tuple[str, int]]) -> Reading:
+    """A reading that says which objects of its study it left out. ``set_aside``: (reason, count)."""
+    left_out = tuple(NotMeasured(roi="", role=None, refused=_left_out(*item)) for item in set_aside)
+    return replace(reading, not_measured=(*reading.not_measured, *left_out))
+
+
+def _left_out(reason: str, count: int) -> Refused:
+    objects = "1 object was" if count == 1 else f"{count} objects were"
+    known = {kind().reason: kind for kind in (ConflictingDuplicate, ConflictingIdentity, MismatchedUid)}
+    return known[reason](f"{objects} set aside") if reason in known else Refused(f"{objects} set aside: {reason}")
+
+
 def input_hash(edition: EditionInput, shaping: str) -> str:
-    """SHA-256 (hex) of all that shapes a reading beside the software: objects, entered values and roles, settings."""
+    """SHA-256 (hex) of all that shapes a reading beside the software: objects, entered values and roles,
+    what was set aside, settings.
+    """
     shapes = {
         "study": edition.study_instance_uid,
         "objects": sorted(instance.sop_instance_uid for instance in edition.instances),
         "entered": dict(edition.entered),
         "roles": dict(edition.entered_roles),
+        "set_aside": edition.set_aside,
         "shaping": shaping,
     }
     return hashlib.sha256(json.dumps(shapes, sort_keys=True).encode()).hexdigest()

@@ -25,7 +25,7 @@ from kombu.exceptions import KombuError
 from kombu.transport import TRANSPORT_ALIASES
 from redis.exceptions import RedisError
 
-from her2node.errors import BrokerAway
+from her2node.errors import BrokerAway, TimeIsUp
 from her2node.jobs.broker import FILE_NAME, POLLING_SECONDS, discard
 from her2node.log import emit_exception
 
@@ -173,8 +173,9 @@ class _BuiltAfterFork:
     def safely(self, job_id: int) -> None:
         """The task. Celery sees no failure: the ledger knows that the job is not done and has it sent again."""
         try:
-            self._of_this_process()(job_id)
-        except Exception as error:  # noqa: BLE001 - the one door of a pool process
+            with _interruptible():
+                self._of_this_process()(job_id)
+        except (Exception, TimeIsUp) as error:  # noqa: BLE001 - the one door of a pool process
             emit_exception(error, job=job_id)
 
     def warm(self) -> None:
@@ -188,6 +189,20 @@ class _BuiltAfterFork:
         if self._built is None or self._built[0] != os.getpid():
             self._built = os.getpid(), self._build()
         return self._built[1]
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Raise TimeIsUp where Celery would raise SoftTimeLimitExceeded, an Exception, which any handler may swallow."""
+    before = signal.signal(signal.SIGUSR1, _time_is_up)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def _time_is_up(*_: object) -> None:
+    raise TimeIsUp
 
 
 def _celery(options: QueueOptions) -> Any:

@@ -38,6 +38,8 @@ class Session:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except MemoryError:
+            raise
         except Exception as error:  # onnxruntime's many errors share no other base
             raise PackageRefused(f"onnxruntime refuses model.onnx: {error}") from error
         self.inputs = tuple(map(_port, self._session.get_inputs()))
@@ -48,6 +50,8 @@ class Session:
         names = [port.name for port in self.outputs]
         try:
             values = self._session.run(names, dict(inputs))
+        except MemoryError:
+            raise
         except Exception as error:
             raise PackageRefused(f"model.onnx failed: {error}") from error
         return dict(zip(names, map(np.asarray, values), strict=True))

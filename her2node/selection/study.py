@@ -70,6 +70,8 @@ def read_header(path: Path) -> Dataset:
         _meet(ds)
     except RecursionError as error:
         raise InstanceUnreadable(f"{path.name}: sequences are nested too deeply") from error
+    except (Refused, MemoryError):
+        raise
     except Exception as error:
         raise InstanceUnreadable(f"{path.name}: {error or type(error).__name__}") from error
     return ds

@@ -50,9 +50,11 @@ def stored_frames(path: Path, header: Dataset, indices: Sequence[int]) -> Iterat
     try:
         for _, values in zip(indices, _decoded(path, header, indices), strict=True):
             yield _as_claimed(values, path, header)
-    except Her2nodeError:
+    except (Her2nodeError, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # decoders raise OSError without a number
+            raise
         raise PixelsUnreadable(f"{path.name} ({UID(_syntax(header)).name}): {_one_line(error)}") from error
 
 

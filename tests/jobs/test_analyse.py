@@ -16,7 +16,16 @@ from pydicom import dcmread
 
 from her2node import reading as real_reading
 from her2node.delivery import outbox
-from her2node.errors import GantryTilt, InstanceUnreadable, LedgerAway, NoRoi, OutOfSpace, PeerAway, RoleMissing
+from her2node.errors import (
+    GantryTilt,
+    InstanceUnreadable,
+    LedgerAway,
+    NoRoi,
+    OutOfSpace,
+    PeerAway,
+    RoleMissing,
+    TimeIsUp,
+)
 from her2node.jobs import analyse
 from her2node.jobs.analyse import Maker, Patience, Workshop, input_hash
 from her2node.jobs.door import Door
@@ -303,6 +312,17 @@ def test_an_error_of_ours_is_tried_again_and_then_given_up_with_its_words(bench:
     assert "ZeroDivisionError: no slope" in edition.reason
 
 
+def test_a_job_whose_time_is_up_is_tried_again(bench: Bench) -> None:
+    def late(*_: object) -> Reading:
+        raise TimeIsUp
+
+    job_id, bench.read = bench.due(), late
+    for _ in range(PATIENCE.attempts):
+        assert bench.edition().state == "due"
+        bench.workshop().run(job_id)
+    assert "TimeIsUp" in bench.edition().reason
+
+
 def test_a_study_refused_as_a_whole_gets_the_report_with_the_reason(bench: Bench) -> None:
     def refuse(*_: object) -> Reading:
         raise GantryTilt("series 1")
@@ -414,9 +434,10 @@ def test_everything_that_shapes_a_reading_shapes_its_digest() -> None:
         replace(edition, entered={"age": "60"}),
         replace(edition, entered_roles={"1.2": "portal"}),
         replace(edition, study_instance_uid="1.2.4"),
+        replace(edition, set_aside=(("conflicting-identity", 2),)),
     ]
     digests = {input_hash(one, "shaping") for one in (edition, *others)} | {input_hash(edition, "other packages")}
-    assert len(digests) == 5
+    assert len(digests) == 6
     assert input_hash(replace(edition, edition_id=7), "shaping") == input_hash(edition, "shaping")
 
 
@@ -429,3 +450,14 @@ def test_a_summary_counts_refusals_by_reason(bench: Bench) -> None:
     bench.read = two_refusals
     bench.workshop().run(bench.due())
     assert json.loads(bench.edition().summary)["not_measured"] == {"no-roi": 1, "role-missing": 2}
+
+
+def test_objects_that_were_set_aside_are_told_in_the_report_and_the_summary(bench: Bench) -> None:
+    bench.gather()
+    bench.house.receive([ct(4, PatientID="SOMEBODY ELSE"), ct(5, PatientID="SOMEBODY ELSE")])
+    job_id = bench.due()
+    bench.workshop().run(job_id)
+    edition = bench.edition()
+    assert json.loads(edition.summary)["not_measured"]["conflicting-identity"] == 1  # one sentence for both objects
+    stored = bench.house.spool.result_path(edition.edition_id, edition.results[0].name)
+    assert b"2 objects were set aside" in stored.read_bytes()

@@ -150,7 +150,7 @@ def test_a_job_over_its_time_limit_is_interrupted(
     queue.send(SLOW)
     queue.send(1)
     until(lambda: finished(tmp_path, 1), 30, "the next job")
-    assert f"{SLOW} SoftTimeLimitExceeded" in done(tmp_path)
+    assert f"{SLOW} TimeIsUp" in done(tmp_path)
 
 
 @pytest.mark.parametrize("queue_options", ["embedded"], indirect=True)

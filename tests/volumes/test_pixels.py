@@ -10,7 +10,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from her2node import volumes
-from her2node.errors import InvalidAttribute, PixelsUnreadable
+from her2node.errors import InvalidAttribute, PixelsUnreadable, TimeIsUp
 from her2node.selection.study import Series, open_study
 from her2node.volumes import pixels
 from her2node.volumes.volume import Volume
@@ -101,6 +101,19 @@ def test_a_file_that_is_gone_is_no_refusal_but_the_disk_s_fault(tmp_path: Path) 
     series = made.classic(tmp_path)
     series.instances[1].path.unlink()
     with pytest.raises(FileNotFoundError):
+        volumes.build(series)
+
+
+@pytest.mark.parametrize("fault", [MemoryError, TimeIsUp, TimeoutError(110, "the disk is slow")])
+def test_a_fault_of_the_machine_is_not_laid_on_the_pixels(
+    fault: BaseException | type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise fault
+
+    series = made.classic(tmp_path, change=lambda _, ds: setattr(ds, "DataSetTrailingPadding", b"12"))
+    monkeypatch.setattr(pixels, "iter_pixels", fails)
+    with pytest.raises(fault if isinstance(fault, type) else type(fault)):
         volumes.build(series)
 
 
