@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,6 +25,10 @@ AT_ONCE = 4
 """Series classified at a tick ..."""
 LOOKED_AT = 16
 """... of so many that wait: one whose files cannot be read for the moment holds up no other."""
+BUDGET = timedelta(seconds=2)
+"""After so long at a tick no further series is begun: the leader's lease is short."""
+PATIENCE_AN_OBJECT = timedelta(seconds=1) / 300
+"""A series waits longer by this for each object: a big one that arrives slowly is not read anew for every image."""
 IGNORE = "ignore"
 """What a reader enters to keep a series out."""
 
@@ -38,17 +43,31 @@ class Classified:
     refused: str | None
 
 
+def is_still(series: UnclassifiedSeries, still_for: timedelta, now: datetime) -> bool:
+    """Whether a series rests long enough, for its size, to be read."""
+    return series.changed_at <= now - still_for - len(series.places) * PATIENCE_AN_OBJECT
+
+
 def classify_changed(
-    ledger: Ledger, spool: Spool, rules: Sequence[SiteRule], still_for: timedelta, door: Door, now: datetime
+    ledger: Ledger,
+    spool: Spool,
+    rules: Sequence[SiteRule],
+    still_for: timedelta,
+    door: Door,
+    now: datetime,
+    seconds: Callable[[], float] = time.monotonic,
 ) -> bool:
-    """Classify a few series that did not change for ``still_for``. True when more wait.
+    """Classify a few series that did not change for ``still_for`` and longer where they are big. True when more wait.
 
     A series that cannot be judged for an error of ours is noted with that error: it holds up only itself.
     """
+    until = seconds() + BUDGET.total_seconds()
     changed = ledger.unclassified(LOOKED_AT, now - still_for)
     done = 0
     for series in changed:
-        if done == AT_ONCE:
+        if not is_still(series, still_for, now):
+            continue
+        if done == AT_ONCE or (done and seconds() > until):
             return True
         found = door.attempt(f"classifying {series.series_instance_uid}", partial(classified, spool, rules, series))
         if isinstance(found, Failed):

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, insert, select, update
 
 from her2node.errors import NotFound
-from her2node.ledger.database import in_state, move, moving
+from her2node.ledger.database import in_state, move, moving, not_in_state
 from her2node.ledger.events import note
 from her2node.ledger.records import (
     CompletedBy,
@@ -160,6 +160,7 @@ def snapshot(connection: Connection, edition_id: int) -> EditionInput:
         entered={name: value for name, value in values.items() if not name.startswith(_ROLE)},
         entered_roles=roles_of(values),
         predecessor=_predecessor(connection, row.study_id, row.number),
+        set_aside=_set_aside(connection, row.study_id, row.completed_at),
     )
 
 
@@ -175,6 +176,21 @@ def _instances(connection: Connection, study_id: int, number: int) -> tuple[Edit
     )
     found = (EditionInstance(SpoolPlace(row[0], row[1]), row[2], row[3]) for row in rows)
     return tuple(sorted(found, key=lambda item: (item.series_instance_uid, item.sop_instance_uid)))
+
+
+def _set_aside(connection: Connection, study_id: int, until: datetime) -> tuple[tuple[str, int], ...]:
+    rows = connection.execute(
+        select(instance.c.reason, func.count().label("total"))
+        .where(
+            instance.c.study_id == study_id,
+            not_in_state(instance, InstanceState.FILED),
+            in_state(instance, InstanceState.ASIDE),
+            instance.c.filed_at <= until,
+        )
+        .group_by(instance.c.reason)
+        .order_by(instance.c.reason)
+    )
+    return tuple((row.reason, row.total) for row in rows)
 
 
 def _predecessor(connection: Connection, study_id: int, number: int) -> tuple[PreviousResult, ...]:

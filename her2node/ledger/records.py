@@ -136,6 +136,7 @@ class UnclassifiedSeries:
     places: tuple[SpoolPlace, ...]
     entered_roles: Mapping[str, str]
     """SeriesInstanceUID to role, as entered by a reader for this study."""
+    changed_at: datetime
 
 
 # --- completion --------------------------------------------------------------------------------------------
@@ -273,6 +274,8 @@ class EditionInput:
     entered_roles: Mapping[str, str]
     """SeriesInstanceUID to role."""
     predecessor: tuple[PreviousResult, ...]
+    set_aside: tuple[tuple[str, int], ...] = ()
+    """(reason, count) of the study's objects that were set aside before it was closed, in order of the reason."""
 
 
 @dataclass(frozen=True)
@@ -330,6 +333,14 @@ class DeliveryClaim:
     destination: str
     ae_title: str
     items: tuple[DeliveryItem, ...]
+
+
+@dataclass(frozen=True)
+class Taker:
+    """A peer that held results may go to: its name and the kinds that it receives."""
+
+    name: str
+    receives: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def unclassified(
             revision=row.revision,
             places=tuple(places[row.id]),
             entered_roles=roles[row.study_id],
+            changed_at=row.changed_at,
         )
         for row in rows
     )
