@@ -227,17 +227,17 @@ def enter(
     ],
     config: Config = None,
 ) -> None:
-    """Enter what only a reader knows; the study gets a new edition."""
+    """Enter what only a reader knows, or take it back (INPUT=); the study gets a new edition."""
     from her2node.service import stories
 
-    _out().print(stories.enter(settings.read(config), study, _entries(values)))
+    _out().print(stories.enter(settings.read(config), study, _entries(values, may_be_empty=True)))
 
 
-def _entries(values: list[str]) -> dict[str, str]:
+def _entries(values: list[str], *, may_be_empty: bool = False) -> dict[str, str]:
     entries = {}
     for value in values:
         name, equals, content = value.partition("=")
-        if not equals or not name.strip() or not content.strip():
+        if not equals or not name.strip() or not (content.strip() or may_be_empty):
             raise Refused(f"{value!r} is not INPUT=VALUE", remedy="write for example hepatic_metastasis=1")
         entries[name.strip()] = content.strip()
     return entries

@@ -1,13 +1,14 @@
 """From ``sent`` to ``confirmed``: ask the peer by C-FIND whether the objects are there.
 
 ``sent`` is what the peer said; a PACS may lose an object after that. What it does not show after several questions is
-sent again, a bounded number of times, and the log says so. A peer that offers no C-FIND keeps its ``sent``.
+sent again, a bounded number of times, and the log says so; then no question follows and it stays ``sent``. A peer that offers no C-FIND keeps its ``sent``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import groupby
 
 from her2node.delivery.desk import Desk, Timing
@@ -35,9 +36,9 @@ def confirm(desk: Desk, name: str, peer: Peer) -> bool:
                     del unasked[item.delivery_id]
     except (PeerAway, PeerBusy):
         for item in unasked.values():
-            desk.ledger.ask_again([item.delivery_id], desk.again_at(item.asked + 1))
+            desk.ledger.ask_later([item.delivery_id], _when_back(desk, item))
     except Refused:
-        desk.ledger.ask_again(list(unasked), desk.clock() + desk.timing.unanswerable)
+        desk.ledger.ask_later(list(unasked), desk.clock() + desk.timing.unanswerable)
     for study, objects in (+seen).items():
         emit(Event.DELIVERY_CONFIRMED, destination=name, study=study, objects=objects)
     return True
@@ -46,6 +47,11 @@ def confirm(desk: Desk, name: str, peer: Peer) -> bool:
 def is_lost(asked: int, timing: Timing) -> bool:
     """Whether an object that the peer did not show at question number ``asked`` is to be sent again."""
     return asked % timing.questions == 0 and asked <= timing.questions * timing.resends
+
+
+def is_enough(asked: int, timing: Timing) -> bool:
+    """Whether question number ``asked`` in vain was the last one."""
+    return asked >= timing.questions * (timing.resends + 1)
 
 
 def _by_series(items: Sequence[ToConfirm]) -> Iterator[tuple[ToConfirm, ...]]:
@@ -69,8 +75,17 @@ def _ask(desk: Desk, link: Link, name: str, group: Sequence[ToConfirm]) -> int:
     return len(there)
 
 
+def _when_back(desk: Desk, item: ToConfirm) -> datetime:
+    """When to try a peer that gave no answer: that counts as no question, so the pause grows with the time gone."""
+    now = desk.clock()
+    return now + min(max(now - item.sent_at, desk.timing.first_pause), desk.timing.longest_pause)
+
+
 def _not_there(desk: Desk, name: str, item: ToConfirm) -> None:
     asked, now = item.asked + 1, desk.clock()
+    if is_enough(asked, desk.timing):
+        desk.ledger.unconfirmed([item.delivery_id], f"not there after {asked} questions: asked no more", now)
+        return
     if not is_lost(asked, desk.timing):
         desk.ledger.ask_again([item.delivery_id], desk.again_at(asked))
         return

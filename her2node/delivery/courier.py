@@ -21,7 +21,7 @@ from her2node.delivery.trip import Trip
 from her2node.dimse.requestor import Requestor
 from her2node.errors import LeaseLost, PeerUnknown
 from her2node.ledger import Ledger
-from her2node.ledger.records import DeliveryClaim
+from her2node.ledger.records import DeliveryClaim, Taker
 from her2node.log import Event, emit, emit_exception
 from her2node.settings import Peer
 
@@ -70,7 +70,8 @@ class Courier:
     def survey(self) -> None:
         """Give held results to peers that are configured by now; postpone what goes to a peer that is gone."""
         desk = self._desk
-        desk.ledger.release_held({peer.ae: name for name, peer in self._peers.items()}, desk.clock())
+        takers = {peer.ae: Taker(name, peer.receives) for name, peer in self._peers.items()}
+        desk.ledger.release_held(takers, desk.clock())
         orphans = desk.ledger.claim_deliveries(
             desk.worker, desk.timing.lease, desk.clock(), _ORPHANS, not_to=self._peers
         )

@@ -27,7 +27,7 @@ class Timing:
     heartbeat: timedelta = timedelta(seconds=10)
     tick: timedelta = timedelta(seconds=0.5)
     """How often each peer's courier looks at the ledger."""
-    survey: timedelta = timedelta(seconds=30)
+    survey: timedelta = timedelta(seconds=5)
     """How often it looks for held results that have a peer by now, and for results whose peer is gone."""
     unanswerable: timedelta = timedelta(days=1)
     """When a peer that offers no C-FIND is asked again."""

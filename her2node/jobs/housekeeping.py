@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -38,9 +37,3 @@ def keep_house(ledger: Ledger, spool: Spool, rules: HouseRules, now: datetime) -
     if leaving.studies:
         emit(Event.HOUSE_KEPT, studies=len(leaving.studies), objects=len(leaving.instances))
     return True
-
-
-def release_held(ledger: Ledger, peers: Mapping[str, str], now: datetime) -> bool:
-    """Let results go whose AE title is a peer's by now. ``peers``: AE title to name."""
-    ledger.release_held(peers, now)
-    return False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select, update
 
+from her2node.errors import NotFound
 from her2node.ledger.database import insert, moving
 from her2node.ledger.editions import complete, gathering_edition, lock_study, require_objects, series_named
 from her2node.ledger.events import note
@@ -14,11 +16,18 @@ from her2node.ledger.schema import association, brought, delivery, edition, ente
 from her2node.ledger.states import DELIVERY, DeliveryEvent
 
 
-def enter(connection: Connection, study_instance_uid: str, name: str, value: str, now: datetime) -> OpenedEdition:
-    """Note a value for the gathering edition, opened where there is none. Raises NotFound."""
+def enter(connection: Connection, study_instance_uid: str, entries: Mapping[str, str], now: datetime) -> OpenedEdition:
+    """Note values for the gathering edition, opened where there is none. Raises NotFound."""
     study_id = lock_study(connection, study_instance_uid)
     require_objects(connection, study_id, study_instance_uid)
     current, _ = gathering_edition(connection, study_id, study_instance_uid, "entered", now)
+    for name, value in entries.items():
+        _enter(connection, study_id, current, name, value, now)
+    connection.execute(update(study).where(study.c.id == study_id).values(changed_at=now))
+    return current
+
+
+def _enter(connection: Connection, study_id: int, current: OpenedEdition, name: str, value: str, now: datetime) -> None:
     noting = insert(connection, entered).values(
         study_id=study_id, name=name, edition_number=current.number, value=value, entered_at=now
     )
@@ -30,11 +39,11 @@ def enter(connection: Connection, study_instance_uid: str, name: str, value: str
     )
     uid = series_named(name)
     if uid is not None:
-        changed = update(series).where(series.c.study_id == study_id, series.c.series_instance_uid == uid)
-        connection.execute(changed.values(revision=series.c.revision + 1, changed_at=now))
-    connection.execute(update(study).where(study.c.id == study_id).values(changed_at=now))
+        of_series = update(series).where(series.c.study_id == study_id, series.c.series_instance_uid == uid)
+        changed = of_series.values(revision=series.c.revision + 1, changed_at=now)
+        if not connection.execute(changed).rowcount:
+            raise NotFound(f"no series {uid} in study {current.study_instance_uid}")
     note(connection, "entered", now, edition_id=current.edition_id, detail=f"{name}={value}")
-    return current
 
 
 def rerun(connection: Connection, study_instance_uid: str, now: datetime) -> OpenedEdition:

@@ -18,7 +18,7 @@ from her2node.log import Event
 def to_confirm(
     connection: Connection, destinations: Collection[str], now: datetime, limit: int
 ) -> tuple[ToConfirm, ...]:
-    """What was sent to peers that can be asked, where the time to ask has come."""
+    """What was sent to peers that can be asked, where the time to ask has come and the results are still here."""
     rows = connection.execute(
         select(
             delivery.c.id,
@@ -37,6 +37,7 @@ def to_confirm(
             in_state(delivery, DeliveryState.SENT),
             delivery.c.destination.in_(sorted(destinations)),
             delivery.c.ask_at <= now,
+            edition.c.left_at.is_(None),
         )
         .order_by(delivery.c.destination, delivery.c.edition_id, delivery.c.id)
         .limit(limit)
@@ -59,9 +60,28 @@ def ask_again(connection: Connection, delivery_ids: Sequence[int], ask_at: datet
     connection.execute(asked.values(ask_at=ask_at, asked=delivery.c.asked + 1))
 
 
+def ask_later(connection: Connection, delivery_ids: Sequence[int], ask_at: datetime) -> None:
+    """The peer gave no answer, which counts as no question."""
+    later = update(delivery).where(delivery.c.id.in_(delivery_ids), in_state(delivery, DeliveryState.SENT))
+    connection.execute(later.values(ask_at=ask_at))
+
+
+def unconfirmed(connection: Connection, delivery_ids: Sequence[int], reason: str, now: datetime) -> None:
+    """The peer was asked often enough: what was sent stays ``sent``, and no question follows."""
+    asked = update(delivery).where(delivery.c.id.in_(delivery_ids), in_state(delivery, DeliveryState.SENT))
+    rows = connection.execute(
+        asked.values(ask_at=None, asked=delivery.c.asked + 1, error=reason).returning(delivery.c.edition_id)
+    )
+    for edition_id in sorted({row.edition_id for row in rows}):
+        note(connection, "unconfirmed", now, edition_id=edition_id, detail=reason)
+
+
 def missing(connection: Connection, delivery_ids: Sequence[int], reason: str, due_at: datetime, now: datetime) -> int:
     """The peer has lost them: send again."""
-    lost = moving(delivery, DELIVERY, DeliveryEvent.MISS).where(delivery.c.id.in_(delivery_ids))
+    here = select(edition.c.id).where(edition.c.left_at.is_(None))
+    lost = moving(delivery, DELIVERY, DeliveryEvent.MISS).where(
+        delivery.c.id.in_(delivery_ids), delivery.c.edition_id.in_(here)
+    )
     moved = connection.execute(
         lost.values(due_at=due_at, sent_at=None, asked=delivery.c.asked + 1, error=reason).returning(
             delivery.c.edition_id

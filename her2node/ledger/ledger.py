@@ -46,6 +46,7 @@ from her2node.ledger.records import (
     Outcome,
     RequeuedJob,
     SetAside,
+    Taker,
     ToConfirm,
     UnclassifiedSeries,
     Unfiled,
@@ -293,13 +294,26 @@ class Ledger:
         with writing(self._engine) as connection:
             confirmation.ask_again(connection, delivery_ids, ask_at)
 
+    def ask_later(self, delivery_ids: Sequence[int], ask_at: datetime) -> None:
+        """The peer gave no answer: ask from ``ask_at`` on; no question is counted."""
+        with writing(self._engine) as connection:
+            confirmation.ask_later(connection, delivery_ids, ask_at)
+
+    def unconfirmed(self, delivery_ids: Sequence[int], reason: str, now: datetime) -> None:
+        """The peer was asked often enough and shows nothing: ask no more; the deliveries stay sent."""
+        with writing(self._engine) as connection:
+            confirmation.unconfirmed(connection, delivery_ids, reason, now)
+
     def missing(self, delivery_ids: Sequence[int], reason: str, due_at: datetime, now: datetime) -> int:
         """The peer was asked and has lost them: send again from ``due_at`` on; how many."""
         with writing(self._engine) as connection:
             return confirmation.missing(connection, delivery_ids, reason, due_at, now)
 
-    def release_held(self, peers: Mapping[str, str], now: datetime) -> int:
-        """Make held deliveries due whose AE title is now that of a peer (AE title to name); how many."""
+    def release_held(self, peers: Mapping[str, Taker], now: datetime) -> int:
+        """Make held deliveries due whose AE title is now that of a peer; how many. ``peers``: by AE title.
+
+        Kinds that the peer does not receive expire.
+        """
         with writing(self._engine) as connection:
             return sending.release_held(connection, peers, now)
 
@@ -310,8 +324,12 @@ class Ledger:
 
         ``role:SERIES_INSTANCE_UID`` names the role of a series. Raises NotFound.
         """
+        return self.enter_all(study_instance_uid, {name: value}, now)
+
+    def enter_all(self, study_instance_uid: str, entries: Mapping[str, str], now: datetime) -> OpenedEdition:
+        """``enter`` for several names at once: all of them or, when NotFound is raised, none."""
         with writing(self._engine) as connection:
-            return commands.enter(connection, study_instance_uid, name, value, now)
+            return commands.enter(connection, study_instance_uid, entries, now)
 
     def rerun(self, study_instance_uid: str, now: datetime) -> OpenedEdition:
         """Read the study again: a new edition, complete at once unless something is being delivered to the study.

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Update, and_, func, select, true, tuple_, upd
 from her2node.errors import LeaseLost
 from her2node.ledger.database import in_state, moving
 from her2node.ledger.events import note
-from her2node.ledger.records import DeliveryClaim, DeliveryItem
+from her2node.ledger.records import DeliveryClaim, DeliveryItem, Taker
 from her2node.ledger.schema import delivery, edition, result, study
 from her2node.ledger.states import DELIVERY, DeliveryEvent, DeliveryState
 from her2node.log import Event
@@ -164,7 +164,7 @@ def _note(connection: Connection, kind: Event, delivery_ids: Sequence[int], now:
         note(connection, kind, now, edition_id=group.edition_id, detail=told)
 
 
-def release_held(connection: Connection, peers: Mapping[str, str], now: datetime) -> int:
+def release_held(connection: Connection, peers: Mapping[str, Taker], now: datetime) -> int:
     """Give held deliveries to the peers that have their AE titles by now."""
     waiting = in_state(delivery, DeliveryState.HELD, DeliveryState.WITHHELD)
     homeless = and_(delivery.c.destination.is_(None), waiting)
@@ -172,17 +172,27 @@ def release_held(connection: Connection, peers: Mapping[str, str], now: datetime
     return sum(_release(connection, title, peers[title], now) for title in sorted(titles) if title in peers)
 
 
-def _release(connection: Connection, ae_title: str, destination: str, now: datetime) -> int:
+def _release(connection: Connection, ae_title: str, taker: Taker, now: datetime) -> int:
     of_title = and_(delivery.c.destination.is_(None), delivery.c.ae_title == ae_title)
     other = delivery.alias("other")
-    served = select(other.c.id).where(other.c.result_id == delivery.c.result_id, other.c.destination == destination)
+    served = select(other.c.id).where(other.c.result_id == delivery.c.result_id, other.c.destination == taker.name)
     connection.execute(
         moving(delivery, DELIVERY, DeliveryEvent.EXPIRE)
         .where(of_title, served.exists())
-        .values(error=f"{destination} gets it anyway")
+        .values(error=f"{taker.name} gets it anyway")
     )
+    unwanted = select(result.c.id).where(result.c.id == delivery.c.result_id, result.c.kind.not_in(taker.receives))
     connection.execute(
-        update(delivery).where(of_title, in_state(delivery, DeliveryState.WITHHELD)).values(destination=destination)
+        moving(delivery, DELIVERY, DeliveryEvent.EXPIRE)
+        .where(of_title, unwanted.exists())
+        .values(error=f"{taker.name} does not receive this kind of object")
+    )
+    # As in outbox.address: a peer that gets no report gets what stands in for it at once.
+    stands_for = select(result.c.id).where(result.c.id == delivery.c.fallback_for, result.c.kind.not_in(taker.receives))
+    woken = moving(delivery, DELIVERY, DeliveryEvent.WAKE).where(of_title, stands_for.exists())
+    awake = connection.execute(woken.values(destination=taker.name, due_at=now)).rowcount
+    connection.execute(
+        update(delivery).where(of_title, in_state(delivery, DeliveryState.WITHHELD)).values(destination=taker.name)
     )
     released = moving(delivery, DELIVERY, DeliveryEvent.RELEASE).where(of_title)
-    return connection.execute(released.values(destination=destination, due_at=now)).rowcount
+    return awake + connection.execute(released.values(destination=taker.name, due_at=now)).rowcount

@@ -13,7 +13,7 @@ from her2node.jobs.completing import complete_ready
 from her2node.jobs.dispatch import DispatchOptions, dispatch, requeue_expired, send_again
 from her2node.jobs.door import Door
 from her2node.jobs.filing import file_arrivals
-from her2node.jobs.housekeeping import HouseRules, keep_house, release_held
+from her2node.jobs.housekeeping import HouseRules, keep_house
 from her2node.jobs.leader import LONGEST_LEASE, Leader, Step
 from her2node.selection.rules import SiteRule
 from her2node.service.completing import judge_of
@@ -22,7 +22,6 @@ from her2node.service.shelf import loaded_of
 from her2node.settings import Settings
 
 _HOUSE_EVERY = timedelta(seconds=60)
-_PEERS_EVERY = timedelta(seconds=5)
 
 
 def rules_of(settings: Settings) -> tuple[SiteRule, ...]:
@@ -36,7 +35,6 @@ def leader_of(settings: Settings, send: Callable[[int], None]) -> Leader:
     judge = judge_of(settings, loaded_of(settings).packages)
     queueing = DispatchOptions(settings.jobs.resend, settings.jobs.window, settings.jobs.attempts)
     house = HouseRules(timedelta(days=settings.retention.days), timedelta(days=settings.retention.set_aside_days))
-    peers = {peer.ae: name for name, peer in settings.peers.items()}
     still = min(settings.completion.settle / 2, timedelta(seconds=1))
     steps = (
         Step("filing", partial(file_arrivals, ledger, spool, door)),
@@ -44,7 +42,6 @@ def leader_of(settings: Settings, send: Callable[[int], None]) -> Leader:
         Step("completing", partial(complete_ready, ledger, judge, door)),
         Step("requeueing", partial(requeue_expired, ledger, queueing)),
         Step("dispatching", partial(dispatch, ledger, send, queueing)),
-        Step("releasing", partial(release_held, ledger, peers), every=_PEERS_EVERY),
         Step("housekeeping", partial(keep_house, ledger, spool, house), every=_HOUSE_EVERY, patient=True),
     )
     elected = (Step("sending again", partial(send_again, ledger, send, queueing)),)

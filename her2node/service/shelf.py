@@ -52,7 +52,7 @@ def runnable(packages: Sequence[Package], demonstration: bool) -> tuple[Package,
 
 
 def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
-    """Refuse a name that no enabled package asks a reader for, and a value that cannot be it."""
+    """Refuse a name that no enabled package asks a reader for, and a value that cannot be it. An empty value takes back."""
     asked = {
         given.name: given
         for package in loaded_of(settings).packages
@@ -65,13 +65,13 @@ def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
         elif name not in asked:
             known = ", ".join(sorted(asked)) or "none"
             raise Refused(f"no enabled package asks for {name}", remedy=f"inputs: {known}; or role:SERIES_UID=ROLE")
-        else:
+        elif value:
             entered_value(asked[name], value)
 
 
 def _check_role(name: str, value: str) -> None:
     roles = [role.value for role in Role if role is not Role.ROI]
-    if value not in (*roles, IGNORE):
+    if value not in ("", *roles, IGNORE):
         raise Refused(f"{name}={value}: there is no role {value}", remedy=f"one of {', '.join(roles)}, {IGNORE}")
 
 

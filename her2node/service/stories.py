@@ -88,12 +88,15 @@ def resend(settings: Settings, study: str) -> str:
 
 
 def enter(settings: Settings, study: str, entries: Mapping[str, str]) -> str:
-    """Note what a reader knows. Raises NotFound, and Refused for a name or value that no package knows."""
+    """Note what a reader knows; an empty value takes it back.
+
+    Raises NotFound, and Refused for a name or value that no package knows.
+    """
     check_entries(settings, entries)
     with open_ledger_of(settings) as ledger:
-        for name, value in entries.items():
-            edition = ledger.enter(study, name, value, now())
-    return f"{', '.join(f'{name} = {value}' for name, value in entries.items())}: edition {edition.number} of {study}"
+        edition = ledger.enter_all(study, entries, now())
+    told = ", ".join(f"{name} = {value}" if value else f"{name} taken back" for name, value in entries.items())
+    return f"{told}: edition {edition.number} of {study}"
 
 
 def _homeless(ledger: Ledger) -> tuple[SetAsideStory, ...]:

@@ -215,3 +215,15 @@ def test_status_of_an_unknown_study_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "1.2.3" in done.stderr
     assert her2node("status", state=tmp_path).stdout.strip() == "no study yet"
+
+
+@pytest.mark.parametrize("entry", ["hepatic_metastasis=", "role:1.2.3="])
+def test_enter_takes_an_empty_value_to_take_an_entry_back(entry: str, tmp_path: Path) -> None:
+    done = her2node("enter", "1.2.3", entry, state=tmp_path)
+    assert "no study 1.2.3" in done.stderr
+
+
+def test_enter_refuses_an_empty_value_of_a_name_that_no_package_asks_for(tmp_path: Path) -> None:
+    done = her2node("enter", "1.2.3", "t_stage=", state=tmp_path)
+    assert done.returncode == 2
+    assert "t_stage" in done.stderr

@@ -215,7 +215,8 @@ def test_a_pacs_that_loses_an_object_gets_it_again_a_bounded_number_of_times(
         pacs.lost.add(lost)
         timing = HURRY  # asked 3 times, then sent again, at most twice
         with at.delivering(timing=timing):
-            wait_for(lambda: len(pacs.queries) >= 12)
+            wait_for(lambda: "unconfirmed" in [event.kind for event in at.ledger.study("2.25.100").events])
+            assert at.ledger.to_confirm(["pacs"], now() + timedelta(days=365), 9) == ()
         assert Counter(pacs.stored) == {lost: 3, kept: 1}
         assert at.states() == {("report", "pacs"): "sent", ("segmentation", "pacs"): "confirmed"}
         assert len([event for event in told("delivery-postponed") if event.get("instance") == lost]) == 2
@@ -241,7 +242,8 @@ def test_a_pacs_that_is_away_or_fails_when_it_is_asked_is_asked_again(office: Op
         at.courier(confirms=False).run_once()
         stored = list(pacs.stored)
     with at.delivering():
-        wait_for(lambda: [item for item in at.ledger.to_confirm(["pacs"], now() + timedelta(days=1), 9) if item.asked])
+        wait_for(lambda: not at.ledger.to_confirm(["pacs"], now(), 9))
+        assert [item.asked for item in at.ledger.to_confirm(["pacs"], now() + timedelta(days=1), 9)] == [0]
         assert set(at.states().values()) == {"sent"}
         with FakePacs(port=port) as pacs:
             pacs.fails_queries = True
@@ -285,15 +287,15 @@ def test_held_results_go_as_soon_as_their_sender_is_configured(office: Open) -> 
         assert len(pacs.stored) == 2
 
 
-def test_a_held_kind_that_its_peer_does_not_receive_is_refused_by_name(office: Open) -> None:
+def test_a_held_kind_that_its_peer_does_not_receive_expires_by_name(office: Open) -> None:
     with FakePacs() as pacs:
         at = office()
         at.read("report", "segmentation", "summary-image")
         at.peers["pacs"] = peer_at(pacs.port, receives=["segmentation", "summary-image"])
         with at.delivering():
-            at.await_states({"refused", "confirmed"})
-        assert at.states()["report", "pacs"] == "refused"
-        assert "not configured to receive" in at.errors()[0]
+            at.await_states({"expired", "confirmed"})
+        assert at.states()["report", None] == "expired"
+        assert "does not receive this kind" in at.errors()[0]
         assert len(pacs.stored) == 2  # the summary stands in for the report
 
 

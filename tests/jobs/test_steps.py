@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -15,7 +17,7 @@ from her2node.jobs.completing import complete_ready
 from her2node.jobs.dispatch import DispatchOptions, dispatch, requeue_expired, send_again
 from her2node.jobs.door import Door
 from her2node.jobs.filing import file_arrivals
-from her2node.jobs.housekeeping import HouseRules, keep_house, release_held
+from her2node.jobs.housekeeping import HouseRules, keep_house
 from her2node.ledger.records import Gathering, NewDelivery, NewResult
 from her2node.ledger.story_records import SeriesStory
 from her2node.selection.roles import Role
@@ -126,6 +128,28 @@ def test_only_a_few_series_are_judged_at_a_tick(house: House) -> None:
     assert len(house.ledger.unclassified(16)) == 1
     assert classify_all(house) is False
     assert house.ledger.unclassified(16) == ()
+
+
+def test_when_its_time_is_used_up_a_tick_begins_no_further_series(house: House) -> None:
+    for number in range(3):
+        gather(house, 1, study=f"1.2.{number}")
+    house.later(2 * SECOND)
+    clock = itertools.count(0, 1.5)  # each look at it is 1.5 s later
+    assert classify_changed(house.ledger, house.spool, (), STILL, Door(), house.now, lambda: next(clock)) is True
+    assert len(house.ledger.unclassified(16)) == 1
+    slow = itertools.count(0, 60)
+    classify_changed(house.ledger, house.spool, (), STILL, Door(), house.now, lambda: next(slow))
+    assert house.ledger.unclassified(16) == (), "one at least"
+
+
+def test_a_big_series_waits_longer_than_a_small_one(house: House) -> None:
+    gather(house)
+    (small,) = house.ledger.unclassified(16)
+    big = replace(small, places=small.places * 1000)
+    later = house.now + 2 * SECOND
+    assert classify.is_still(small, STILL, later)
+    assert not classify.is_still(big, STILL, later)
+    assert classify.is_still(big, STILL, later + 9 * SECOND)
 
 
 # --- completing --------------------------------------------------------------------------------------------
@@ -295,14 +319,3 @@ def test_what_was_set_aside_leaves_earlier(house: House) -> None:
         pass
     assert house.ledger.set_aside() == ()
     assert list(house.folder.glob("spool/incoming/*/*.dcm")) == []
-
-
-def test_results_that_are_held_go_when_their_peer_is_configured(house: House) -> None:
-    due(house)
-    (job,) = house.ledger.due_jobs(house.now, 16)
-    claim = house.ledger.claim(job.job_id, "w", 60 * SECOND, house.now)
-    assert claim is not None
-    result = NewResult("report", "1.2", "1.2.3.9", "1.2.3", 6, "0" * 64, "1.2.3.9")
-    house.ledger.finish(claim.token, "read", "{}", [result], [NewDelivery("1.2.3.9", None, "PACS")], house.now)
-    release_held(house.ledger, {"PACS": "pacs"}, house.now)
-    assert [delivery.destination for delivery in house.ledger.claim_deliveries("c", SECOND, house.now, 9)] == ["pacs"]

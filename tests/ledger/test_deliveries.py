@@ -3,11 +3,12 @@ from __future__ import annotations
 import pytest
 
 from her2node.errors import LeaseLost, NotFound
-from her2node.ledger.records import DeliveryClaim
+from her2node.ledger.records import DeliveryClaim, Taker
 from tests.ledger.way import LEASE, MINUTE, SECOND, SEG, Way, deliver, result
 
 REPORT, MASK, PAGE = "2.25.1", "2.25.2", "2.25.3"
 RESULTS = [result(REPORT), result(MASK, "segmentation", SEG), result(PAGE, "summary-image")]
+KINDS = ("report", "segmentation", "summary-image")
 BOTH = [deliver(REPORT), deliver(MASK)]
 
 
@@ -96,6 +97,16 @@ def test_what_a_peer_has_lost_is_sent_again_and_its_questions_still_count(way: W
     again = way.courier()
     way.ledger.delivered(again.token, ids(again), way.now)
     assert way.ledger.to_confirm(["pacs"], way.now, 1)[0].asked == 1
+
+
+def test_a_peer_that_was_asked_often_enough_is_asked_no_more_and_the_story_says_so_once(way: Way) -> None:
+    way.read(RESULTS, BOTH)
+    claim = way.courier()
+    way.ledger.delivered(claim.token, ids(claim), way.now)
+    way.ledger.unconfirmed(ids(claim), "not there", way.now)
+    assert way.ledger.to_confirm(["pacs"], way.later(1000 * MINUTE), 10) == ()
+    assert set(way.states().values()) == {"sent"}
+    assert [event.detail for event in way.ledger.study("1.2.3").events if event.kind == "unconfirmed"] == ["not there"]
 
 
 def test_a_postponed_delivery_waits_for_its_time_and_counts_attempts(way: Way) -> None:
@@ -191,9 +202,9 @@ def test_a_refused_delivery_is_never_tried_again_by_itself(way: Way) -> None:
 def test_a_result_without_a_peer_is_held_until_one_is_configured(way: Way) -> None:
     way.read(RESULTS, [deliver(REPORT, None, "SCANNER"), deliver(PAGE, None, "SCANNER", REPORT)])
     assert way.states() == {("report", None): "held", ("summary-image", None): "withheld"}
-    assert way.ledger.release_held({"PACS": "pacs"}, way.now) == 0
+    assert way.ledger.release_held({"PACS": Taker("pacs", KINDS)}, way.now) == 0
     assert claims(way) == ()
-    assert way.ledger.release_held({"SCANNER": "console"}, way.now) == 1
+    assert way.ledger.release_held({"SCANNER": Taker("console", KINDS)}, way.now) == 1
     assert way.states() == {("report", "console"): "due", ("summary-image", "console"): "withheld"}
     claim = way.courier()
     way.ledger.refused(claim.token, ids(claim), "sop-class-refused", way.now)
@@ -202,8 +213,20 @@ def test_a_result_without_a_peer_is_held_until_one_is_configured(way: Way) -> No
 
 def test_a_held_result_that_its_peer_gets_anyway_is_dropped(way: Way) -> None:
     way.read(RESULTS, [deliver(REPORT, None, "SCANNER"), deliver(REPORT, "console", "SCANNER")])
-    assert way.ledger.release_held({"SCANNER": "console"}, way.now) == 0
+    assert way.ledger.release_held({"SCANNER": Taker("console", KINDS)}, way.now) == 0
     assert way.states() == {("report", None): "expired", ("report", "console"): "due"}
+
+
+def test_held_kinds_that_the_peer_does_not_receive_expire_and_a_stand_in_goes_at_once(way: Way) -> None:
+    way.read(RESULTS, [deliver(REPORT, None, "SCANNER"), deliver(PAGE, None, "SCANNER", REPORT)])
+    assert way.ledger.release_held({"SCANNER": Taker("console", ("summary-image",))}, way.now) == 1
+    assert way.states() == {("report", None): "expired", ("summary-image", "console"): "due"}
+
+
+def test_a_stand_in_that_the_peer_does_not_receive_expires(way: Way) -> None:
+    way.read(RESULTS, [deliver(REPORT, None, "SCANNER"), deliver(PAGE, None, "SCANNER", REPORT)])
+    assert way.ledger.release_held({"SCANNER": Taker("console", ("report",))}, way.now) == 1
+    assert way.states() == {("report", "console"): "due", ("summary-image", None): "expired"}
 
 
 def test_held_results_are_told_in_the_story(way: Way) -> None:

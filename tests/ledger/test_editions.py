@@ -78,6 +78,17 @@ def test_the_next_edition_knows_the_results_of_the_last_that_has_any(way: Way) -
     assert way.ledger.snapshot(failed).predecessor == way.ledger.snapshot(third).predecessor == expected
 
 
+def test_an_edition_counts_what_was_set_aside_before_it_was_closed(way: Way) -> None:
+    edition_id = way.gather(slices(2))
+    way.send(slices(2, first=3, patient="P2"))
+    way.file()
+    way.ledger.complete(edition_id, "quiet", "", way.now)
+    way.later(MINUTE)
+    way.send(slices(1, first=5, patient="P2"))
+    way.file()
+    assert way.ledger.snapshot(edition_id).set_aside == (("conflicting-identity", 2),)
+
+
 # --- entered values ----------------------------------------------------------------------------------------
 
 
@@ -115,6 +126,23 @@ def test_an_entered_role_is_kept_apart_from_values(way: Way) -> None:
     way.ledger.complete(edition_id, "quiet", "", way.now)
     made_of = way.ledger.snapshot(edition_id)
     assert (made_of.entered, made_of.entered_roles) == ({"t-stage": "3"}, {"1.2.3.1": "portal"})
+
+
+def test_a_role_for_a_series_that_the_study_does_not_have_is_refused_and_opens_no_edition(way: Way) -> None:
+    way.complete()
+    with pytest.raises(NotFound, match=r"series 1\.2\.3\.77"):
+        way.ledger.enter("1.2.3", "role:1.2.3.77", "portal", way.now)
+    assert way.ledger.gathering() == ()
+
+
+def test_several_values_are_entered_all_or_none(way: Way) -> None:
+    edition_id = way.gather(slices(1))
+    with pytest.raises(NotFound):
+        way.ledger.enter_all("1.2.3", {"t-stage": "3", "role:1.2.3.77": "portal"}, way.now)
+    assert way.ledger.study("1.2.3").entered == {}
+    opened = way.ledger.enter_all("1.2.3", {"t-stage": "3", "role:1.2.3.1": "portal"}, way.now)
+    assert opened.edition_id == edition_id
+    assert way.ledger.study("1.2.3").entered == {"t-stage": "3", "role:1.2.3.1": "portal"}
 
 
 def test_a_value_for_an_unknown_study_is_refused(way: Way) -> None:

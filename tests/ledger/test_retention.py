@@ -151,6 +151,16 @@ def test_a_result_that_is_being_sent_keeps_its_study(way: Way) -> None:
     assert not purge(way)
 
 
+def test_nobody_asks_for_results_that_left_nor_sends_them_again(way: Way) -> None:
+    delivered(way)
+    (item,) = way.ledger.to_confirm(["pacs"], way.now, 9)
+    way.later(31 * DAY)
+    purge(way)
+    assert way.ledger.to_confirm(["pacs"], way.now, 9) == ()
+    assert way.ledger.missing([item.delivery_id], "not found", way.now, way.now) == 0
+    assert set(way.states().values()) == {"sent"}
+
+
 def test_a_result_sent_again_on_demand_has_its_whole_time_anew(way: Way) -> None:
     delivered(way)
     way.later(29 * DAY)
