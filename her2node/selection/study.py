@@ -11,15 +11,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom import dcmread
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from her2node.dicom.attributes import integer, text
+from her2node.dicom.deflated import is_deflated
 from her2node.dicom.identity import InstanceIdentity, identify
 from her2node.errors import ConflictingIdentity, EmptyStudy, InstanceUnreadable, MixedStudies, Refused
 
 _BULK = frozenset({Tag("ContourData")})
 """Long texts that are parsed where they are used: a structure set may hold a million coordinates."""
+
+_LONGEST = 1 << 20
+"""Bytes: no value that the node reads, other than pixels and contours, is longer."""
+_UNDEFINED = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,9 @@ class Study:
 def read_header(path: Path) -> Dataset:
     """The header of a DICOM file, pixel data left on disk. Raises InstanceUnreadable."""
     try:
-        ds = dcmread(path, stop_before_pixels=True, force=False)
+        # A deflated data set has no place in the file to come back to for what was left out.
+        longest = None if is_deflated(path) else _LONGEST
+        ds = dcmread(path, stop_before_pixels=True, force=False, defer_size=longest)
         _meet(ds)
     except RecursionError as error:
         raise InstanceUnreadable(f"{path.name}: sequences are nested too deeply") from error
@@ -80,11 +89,19 @@ def read_header(path: Path) -> Dataset:
 def _meet(ds: Dataset) -> None:
     """Convert every value once: pydicom parses lazily, and malformed values shall be met here, at the door."""
     for tag in tuple(ds.keys()):
-        if tag not in _BULK:
+        if tag not in _BULK and not _is_long(ds.get_item(tag, keep_deferred=True)):
             element = ds[tag]
             if element.VR == "SQ":
                 for item in element.value:
                     _meet(item)
+
+
+def _is_long(element: DataElement | RawDataElement) -> bool:
+    """Whether a value other than a sequence is so long that it is left where it is: in the file, or as bytes."""
+    if not isinstance(element, RawDataElement) or element.length == _UNDEFINED or element.length <= _LONGEST:
+        return False
+    known = dictionary_has_tag(element.tag) and dictionary_VR(element.tag) == "SQ"
+    return element.VR != "SQ" and not (known and element.VR in {None, "UN"})
 
 
 def open_instance(path: Path) -> Instance:

@@ -62,7 +62,8 @@ def _decoded(path: Path, header: Dataset, indices: Sequence[int]) -> Iterator[St
     if _syntax(header) in _NATIVE and integer(header, "BitsAllocated") == 1:
         yield from _bits(dcmread(path).PixelData, header, indices)
         return
-    # A deflated data set has no byte position to read pixels from: it is inflated whole.
+    # A deflated data set has no byte position to read pixels from: it is inflated whole. How
+    # far it swells was checked when its header was read.
     source = dcmread(path) if _syntax(header) == _DEFLATED else path
     yield from iter_pixels(source, raw=True, indices=list(indices))
 
