@@ -1,7 +1,8 @@
 """From ``sent`` to ``confirmed``: ask the peer by C-FIND whether the objects are there.
 
 ``sent`` is what the peer said; a PACS may lose an object after that. What it does not show after several questions is
-sent again, a bounded number of times, and the log says so; then no question follows and it stays ``sent``. A peer that offers no C-FIND keeps its ``sent``.
+sent again, a bounded number of times, and the log says so; then no question follows and it stays ``sent``. A peer that
+offers no C-FIND keeps its ``sent``.
 """
 
 from __future__ import annotations
