@@ -14,7 +14,8 @@ SAME_PLANE_MM = 0.05
 FARTHEST_NEIGHBOUR_MM = 10.0
 """Planes farther apart than any slices of a body are no neighbours, but parts of a region far from each other."""
 _SLACK = 0.05
-"""Part of the spacing by which slabs may overlap, so that rounded positions leave no seam between them."""
+"""Part of the thickness by which neighbours may lie farther apart, so that rounded positions leave no seam."""
+_TIE_MM = 1e-6
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,24 @@ class Slabs:
     spacing_mm: float
 
     def nearest(self, along_mm: npt.ArrayLike) -> npt.NDArray[np.intp]:
-        """The index of the slab that holds each place along the normal, any shape; -1 where none does."""
+        """The index of the slab that holds each place along the normal, any shape; -1 where none does.
+
+        A slab holds half of its thickness either way, its lower face included; between neighbours whose distance is
+        the thickness but for rounding, the nearer one holds the place whatever the last digits say.
+        """
         along = np.asarray(along_mm, dtype=np.float64)
-        above = np.clip(np.searchsorted(self.at_mm, along), 1, max(len(self.at_mm) - 1, 1))
         if len(self.at_mm) == 1:
             index = np.zeros(along.shape, dtype=np.intp)
+            between = np.zeros(along.shape, dtype=np.bool_)
         else:
+            above = np.clip(np.searchsorted(self.at_mm, along), 1, len(self.at_mm) - 1)
+            low, high = self.at_mm[above - 1], self.at_mm[above]
             # On the middle between two planes the upper one has it, so that a place belongs to one slab only.
-            index = np.where(along - self.at_mm[above - 1] < self.at_mm[above] - along - 1e-6, above - 1, above)
-        reach = self.spacing_mm * (0.5 + _SLACK)
-        return np.where(np.abs(along - self.at_mm[index]) <= reach, index, -1).astype(np.intp)
+            index = np.where(along - low < high - along - _TIE_MM, above - 1, above)
+            between = (low <= along) & (along <= high) & (high - low <= self.spacing_mm * (1 + 2 * _SLACK))
+        offset, half = along - self.at_mm[index], self.spacing_mm / 2
+        held = between | ((offset >= -half - _TIE_MM) & (offset < half - _TIE_MM))
+        return np.where(held, index, -1).astype(np.intp)
 
 
 def slabs(

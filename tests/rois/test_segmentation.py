@@ -147,8 +147,8 @@ def test_frames_drawn_on_a_series_of_overlapping_slices_fill_one_slice_each(
 def test_a_lone_frame_of_another_series_is_as_thick_as_it_says(tmp_path: Path) -> None:
     fine = made.grid((20, 5, 7), spacing=(0.5, 0.7, 0.9))
     path = made.segmentation(tmp_path, MASK[None], AXIAL, slices=(1,), change=without_spacing(2.0, "1.2.3.99"))
-    # the frame lies at 2.5 mm and reaches 1 mm either way
-    assert np.flatnonzero(laid(path, fine).mask.any(axis=(1, 2))).tolist() == [3, 4, 5, 6, 7]
+    # the frame lies at 2.5 mm and reaches from 1.5 mm, which it holds, to 3.5 mm, which it does not
+    assert np.flatnonzero(laid(path, fine).mask.any(axis=(1, 2))).tolist() == [3, 4, 5, 6]
 
 
 TARGETS = {
