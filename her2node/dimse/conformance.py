@@ -36,7 +36,6 @@ ANSWERS: Final[Mapping[Status, str]] = MappingProxyType(
         Status.INVALID_SOP_INSTANCE: "The SOP Instance UID is no UID.",
         Status.SOP_CLASS_NOT_SUPPORTED: "The SOP class is not the one negotiated for the presentation context.",
         Status.OUT_OF_RESOURCES: "Free space is below the watermark, the disk refuses, or the object is too large.",
-        Status.DATA_SET_DOES_NOT_MATCH: "The data set cannot be of this SOP class.",
         Status.CANNOT_UNDERSTAND: "There is no data set.",
     }
 )
@@ -217,7 +216,7 @@ def _network(facts: Facts) -> Iterator[str]:
         ports.append(f"port {reception.port} (TCP)")
     if reception.tls.port:
         ports.append(f"port {reception.tls.port} (TLS)")
-    yield f"TCP/IP, IPv4 and IPv6. The node listens on {reception.host}, {' and '.join(ports)}."
+    yield f"TCP/IP. The node listens on {reception.host}, {' and '.join(ports)}."
 
 
 def _rest(facts: Facts) -> Iterator[str]:

@@ -18,8 +18,6 @@ class Status(IntEnum):
     """The SOP class is not the one that was negotiated for this presentation context."""
     OUT_OF_RESOURCES = 0xA700
     """Too little space, or the object is too large."""
-    DATA_SET_DOES_NOT_MATCH = 0xA900
-    """The data set cannot be of this SOP class."""
     CANNOT_UNDERSTAND = 0xC000
     """There is no data set."""
 

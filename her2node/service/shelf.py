@@ -52,7 +52,7 @@ def runnable(packages: Sequence[Package], demonstration: bool) -> tuple[Package,
 
 
 def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
-    """Refuse a name that no enabled package asks a reader for, and a value that cannot be it. An empty value takes back."""
+    """Refuse a name that no enabled package asks a reader for, and a value that cannot be it; empty takes back."""
     asked = {
         given.name: given
         for package in loaded_of(settings).packages

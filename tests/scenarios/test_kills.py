@@ -30,7 +30,7 @@ from tests.scenarios.sending import Sender, small_study
 pytestmark = [
     pytest.mark.soak,
     pytest.mark.servers,
-    pytest.mark.timeout(420),
+    pytest.mark.timeout(600),
     # pynetdicom's requestor, the sender of these tests, forgets its socket when a node under attack refuses it
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -52,7 +52,7 @@ POINTS = {
     "receiver: begin": Point("receive", "her2node.spool.incoming:AssociationFolder.begin:after", 20),
     "receiver: write": Point("receive", "her2node.spool.incoming:IncomingFile.write:after", 20),
     "receiver: rename": Point("receive", "her2node.spool.incoming:os.rename:before", 20),
-    "receiver: fsync": Point("receive", "her2node.spool.durable:FolderSync.sync:before", 0),
+    "receiver: fsync": Point("receive", "her2node.spool.incoming:os.fsync:before", 25),
     "receiver: before the answer": Point("receive", "her2node.spool.incoming:IncomingFile.commit:after", 20),
     "receiver: after the answer": Point("receive", "her2node.dimse.transfer:Transfer._close:after", 20),
     "receiver: telling the ledger": Point("receive", "her2node.ledger.ledger:Ledger.take_in:before"),
@@ -257,28 +257,34 @@ def test_nothing_is_lost_or_doubled_when_the_whole_tree_is_killed(
 def test_nothing_is_lost_or_doubled_when_the_broker_loses_everything(
     cell: Callable[..., Cell], pacs: Orthanc, redis: Redis, tmp_path: Path
 ) -> None:
+    broker: str = cell.broker  # type: ignore[attr-defined]
+    losses = {"embedded": (_file_deleted,), "redis": (_killed, _flushed)}[broker]
     one = cell(None)
-    broker = cell.broker  # type: ignore[attr-defined]
     one.start()
-    sender = Sender(one.node.port)
-    studies = []
-    for number in range(TIMES):
-        study, files = small_study(tmp_path / f"study-{number}", (80 if broker == "redis" else 90) + number)
-        studies.append(study)
-        sender.acknowledged.clear()
+    for number, lose in enumerate(losses * TIMES):
+        study, files = small_study(tmp_path / f"study-{number}", (800 if broker == "redis" else 900) + number)
+        sender = Sender(one.node.port)
         sender.send(files)
-        until(lambda s=study: (x := one.node.story(s)) and x.editions[-1].state in {"due", "reading", "read"}, 60)
-        _lose(broker, one, redis, number)
-    for study in studies:
-        _holds("the broker loses everything", one, pacs, study, sender.acknowledged, broker, 1)
+        _reached(one.node, study, {"due", "reading", "read"})
+        lose(one, redis)
+        _holds(
+            f"the broker {lose.__name__.strip('_').replace('_', ' ')}", one, pacs, study, sender.acknowledged, broker, 1
+        )
 
 
-def _lose(broker: str, one: Cell, redis: Redis, number: int) -> None:
-    if broker == "embedded":
-        for file in one.node.settings().broker_dir.glob(f"{FILE_NAME}*"):
-            file.unlink(missing_ok=True)
-    elif number % 2:
-        redis.command("flushall")
-    else:
-        redis.kill()
-        redis.start()
+def _reached(node: Node, study: str, states: set[str]) -> None:
+    until(lambda: (story := node.story(study)) and story.editions[-1].state in states, 60, f"one of {states}")
+
+
+def _file_deleted(one: Cell, redis: Redis) -> None:
+    for file in one.node.settings().broker_dir.glob(f"{FILE_NAME}*"):
+        file.unlink(missing_ok=True)
+
+
+def _killed(one: Cell, redis: Redis) -> None:
+    redis.kill()
+    redis.start()
+
+
+def _flushed(one: Cell, redis: Redis) -> None:
+    redis.command("flushall")
