@@ -71,7 +71,7 @@ POINTS = {
 }
 """Each role is killed in three of its lives."""
 
-ONCE = {"worker: after the commit", "leader: completing"}
+ONCE = {"worker: after the commit", "leader: completing", "leader: filing"}
 """Points that a study passes once, for there is nothing to repeat: three studies are sent."""
 MATRIX: list[tuple[str, str, str]] = []
 
