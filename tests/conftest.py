@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 SHARED = Path(os.environ.get("HER2NODE_SHARED") or Path(__file__).resolve().parents[2] / "shared").resolve()
 NO_SHARED = "no shared reference data"
@@ -83,6 +84,12 @@ def _run(command: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     log = folder / "log"
     assert done.returncode == 0, done.stderr + (log.read_text() if log.exists() else "")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_imported() -> None:
+    """No test inherits what another made of the log."""
+    structlog.reset_defaults()
 
 
 def _forbidden(reason: str) -> bool:
