@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from ssl import SSLContext
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -316,6 +316,21 @@ class Requestor:
             return PeerAway(f"{said} (transient)")
         remedy = _REMEDIES.get((answer.result_source or 0, answer.diagnostic or 0), "ask the peer's administrator")
         return AssociationRejected(said, remedy=remedy.format(ours=self.ae_title, theirs=peer.ae))
+
+
+def _keep_answers(assoc: Association) -> None:
+    """Leave every answer to the thread that waits for it.
+
+    pynetdicom's reactor thread is meant to pause meanwhile, but may still be between its pause and one more look, by
+    which it takes the answer away (seen once in some 1,000 sends on Python 3.13). Only it looks without waiting, and a
+    peer has nothing to ask of a requestor.
+    """
+    waiting = assoc.dimse.get_msg
+
+    def get_msg(block: bool = False) -> tuple[int, Any] | tuple[None, None]:
+        return waiting(block=True) if block else (None, None)
+
+    setattr(assoc.dimse, "get_msg", get_msg)  # noqa: B010 - mypy holds that a method cannot be assigned to
 
 
 def needs_of(files: Iterable[Outgoing]) -> tuple[Need, ...]:
