@@ -1,12 +1,13 @@
-"""A measured number with its meaning, and the refusal that stands where there is none."""
+"""A measured number with its meaning, the same voxel by voxel, and the refusal that stands where there is none."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
 from her2node.errors import Refused
 from her2node.selection.roles import Role
+from her2node.volumes.volume import Floats, Geometry, SliceSource
 
 
 @dataclass(frozen=True)
@@ -32,3 +33,24 @@ class NotMeasured:
     refused: Refused
     code: Code | None = None
     series_uids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class QuantityMap:
+    """One quantity voxel by voxel, on the grid of the series it was calculated from.
+
+    ``voxels`` float32, shape ``geometry.shape``, read-only, NaN where the quantity is not defined. ``sources`` has one
+    entry a slice: the images (of a dynamic series, those of one time point) that lie at the same place.
+    ``low`` and ``high`` are the ends of a window in which a reader first sees it, in ``unit``.
+    """
+
+    code: Code
+    unit: Code
+    geometry: Geometry
+    voxels: Floats = field(repr=False)
+    sources: tuple[SliceSource, ...] = field(repr=False)
+    series_uids: tuple[str, ...]
+    low: float
+    high: float
+    role: Role | None = None
+    method: Code | None = None

@@ -1,0 +1,105 @@
+"""What reading a study takes and gives, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from her2node.dicom.codes import Code
+from her2node.models.prediction import NotPredicted, Prediction
+from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
+from her2node.rois import GivenRoi
+from her2node.rois.roi import Roi
+from her2node.selection.assignment import Assignment
+from her2node.selection.choice import Selection
+from her2node.selection.roles import Role
+from her2node.selection.study import Study
+from her2node.volumes.volume import Floats, Geometry, SliceSource
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a course looks at: a study, who plays which role in it, and the regions to be measured."""
+
+    study: Study
+    selection: Selection
+    regions: tuple[GivenRoi, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A series that was made a volume, and its role (None: no role is known).
+
+    The voxels are let go once measured, for a study may hold more than memory does; what reports need stays.
+    ``sources`` has one entry a slice, in the order of ``geometry``.
+    """
+
+    series_instance_uid: str
+    role: Role | None
+    geometry: Geometry
+    unit: Code
+    sources: tuple[SliceSource, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class LaidRoi:
+    """A region on the voxels of one measured series (``roi.geometry`` is that series' geometry).
+
+    ``key_slice`` is the index of the slice in which the region is largest (the lowest such index) and ``key_image``
+    that slice, float32, shape (rows, columns), in the series' unit, read-only, NaN where there is no image.
+    """
+
+    series_instance_uid: str
+    roi: Roi
+    key_slice: int
+    key_image: Floats = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a course, or a part of it, found."""
+
+    measured: tuple[Measured, ...] = ()
+    rois: tuple[LaidRoi, ...] = ()
+    quantities: tuple[Quantity, ...] = ()
+    not_measured: tuple[NotMeasured, ...] = ()
+    maps: tuple[QuantityMap, ...] = ()
+
+
+def joined(parts: Sequence[Found]) -> Found:
+    """Several findings as one, in their order."""
+    return Found(
+        measured=tuple(item for part in parts for item in part.measured),
+        rois=tuple(item for part in parts for item in part.rois),
+        quantities=tuple(item for part in parts for item in part.quantities),
+        not_measured=tuple(item for part in parts for item in part.not_measured),
+        maps=tuple(item for part in parts for item in part.maps),
+    )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Everything that the node found in a study. Pure values: written by ``reports``, summarised in the ledger.
+
+    - ``assignments``: one a series of the study, in its order: role and evidence.
+    - ``measured``: the series that were made volumes, in order of role (plain, arterial, portal, equilibrium,
+      contrast-unspecified, None), then of the study.
+    - ``rois``: the regions that were laid, by series in the order of ``measured``, then in the order of their source.
+      The tumour, when it is known, is ``tumour``: the tracking id (``Roi.tracking_id``) by which quantities and
+      predictions name it.
+    - ``not_measured``: refusals. One whose ``roi`` is '' is about a whole series, or about the study when it names no
+      series either (no ROI, several that could be the tumour).
+    - ``predictions`` and ``not_predicted``: together one a package, in the order of the packages.
+    - ``maps``: quantities voxel by voxel.
+    """
+
+    study: Study
+    assignments: tuple[Assignment, ...]
+    measured: tuple[Measured, ...]
+    rois: tuple[LaidRoi, ...]
+    tumour: str | None
+    quantities: tuple[Quantity, ...]
+    not_measured: tuple[NotMeasured, ...]
+    predictions: tuple[Prediction, ...]
+    not_predicted: tuple[NotPredicted, ...]
+    maps: tuple[QuantityMap, ...] = ()

@@ -1,0 +1,91 @@
+"""From series to predictions, on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from her2node.errors import AmbiguousRoi, NoRoi, Refused
+from her2node.models.package import Package
+from her2node.models.predicting import Conditions, Findings, predict
+from her2node.models.prediction import NotPredicted, Prediction
+from her2node.quantities.quantity import NotMeasured
+from her2node.reading.phases import read_phases
+from her2node.reading.reading import Found, Reading, Scene, joined
+from her2node.rois import GivenRoi, given
+from her2node.rois.tumour import current, tumour_of
+from her2node.selection.choice import Selection, select
+from her2node.selection.roles import Role
+from her2node.selection.rules import SiteRule
+from her2node.selection.study import Study
+
+_COURSES: tuple[Callable[[Scene], Found], ...] = (read_phases,)
+"""Every kind of imaging that the node measures, in the order of the report."""
+
+
+def read(
+    study: Study,
+    packages: Sequence[Package],
+    *,
+    rules: Sequence[SiteRule] = (),
+    entered_roles: Mapping[str, Role | None] | None = None,
+    entered: Mapping[str, str] | None = None,
+    prior: float | None = None,
+    prior_source: str = "",
+    demonstration: bool = False,
+    every_roi: bool = False,
+) -> Reading:
+    """Read a study: roles, voxels, regions, quantities, predictions.
+
+    ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
+    is the site's prevalence. With ``every_roi`` all given regions are measured, else the tumour alone. What cannot be
+    done is a value in the reading with its reason; nothing that the input causes is raised.
+    """
+    selection = select(study, rules, entered_roles or {})
+    regions = [r for r in current(given(study)) if not selection.of(r.source_series_instance_uid).ignored]
+    tumour = _tumour(regions)
+    wanted = tuple(region for region in regions if every_roi or region is tumour)
+    scene = Scene(study, selection, wanted)
+    found = joined([course(scene) for course in _COURSES])
+    not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
+    tracking_id = None if isinstance(tumour, Refused) else tumour.tracking_id
+    findings = Findings(
+        study, selection, found.quantities, not_measured, tumour if isinstance(tumour, Refused) else tumour.tracking_id
+    )
+    conditions = Conditions(entered or {}, prior, prior_source, demonstration)
+    answers = [_answer(package, findings, conditions) for package in packages]
+    return Reading(
+        study=study,
+        assignments=selection.assignments,
+        measured=found.measured,
+        rois=found.rois,
+        tumour=tracking_id,
+        quantities=found.quantities,
+        not_measured=not_measured,
+        predictions=tuple(answer for answer in answers if isinstance(answer, Prediction)),
+        not_predicted=tuple(answer for answer in answers if isinstance(answer, NotPredicted)),
+        maps=found.maps,
+    )
+
+
+def _tumour(regions: Sequence[GivenRoi]) -> GivenRoi | NoRoi | AmbiguousRoi:
+    try:
+        return tumour_of(regions)
+    except (NoRoi, AmbiguousRoi) as error:
+        return error
+
+
+def _study_refusals(tumour: GivenRoi | Refused, selection: Selection, every_roi: bool) -> tuple[NotMeasured, ...]:
+    """What concerns no single series: no ROI, several that could be the tumour, several series for one role."""
+    refusals: list[NotMeasured] = []
+    if isinstance(tumour, NoRoi) or (isinstance(tumour, AmbiguousRoi) and not every_roi):
+        refusals.append(NotMeasured("", None, tumour))
+    refusals += [NotMeasured("", role, error) for role, error in selection.ambiguous.items()]
+    return tuple(refusals)
+
+
+def _answer(package: Package, findings: Findings, conditions: Conditions) -> Prediction | NotPredicted:
+    """A package's prediction, or why it did not run (promise 5)."""
+    try:
+        return predict(package, findings, conditions)
+    except Refused as error:
+        return NotPredicted(package.ref, error)
