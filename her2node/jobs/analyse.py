@@ -181,9 +181,9 @@ class Workshop:
         paths = [self.spool.path_of(place.association_id, place.number) for place in places]
         try:
             with seconds.of("open"):
-                study = open_study(paths)
+                study = open_study(paths, met=True)  # filing opened them before
         except (ConflictingIdentity, MixedStudies) as error:
-            return refused_reading(open_study(paths[:1]), error)
+            return refused_reading(open_study(paths[:1], met=True), error)
         except InstanceUnreadable as error:
             if disk_is_silent(error):
                 raise SpoolAway(error.detail) from error

@@ -83,7 +83,7 @@ def classified(spool: Spool, rules: Sequence[SiteRule], changed: UnclassifiedSer
     """Judge a series by its headers. Raises SpoolAway."""
     try:
         paths = [spool.path_of(place.association_id, place.number) for place in changed.places]
-        series = group([open_stored(path) for path in paths]).series[0]
+        series = group([open_stored(path, met=True) for path in paths]).series[0]
     except Refused as error:  # its files could be read when they were filed
         return Classified(None, (), None, str(error))
     assignment = assign(series, rules, entered_roles(changed.entered_roles))

@@ -53,10 +53,10 @@ def read_arrival(spool: Spool, arrival: Unfiled) -> Filing | SetAside:
         return SetAside(arrival.instance_id, error.reason, error.detail[:_LONGEST_DETAIL])
 
 
-def open_stored(path: Path) -> Instance:
+def open_stored(path: Path, *, met: bool = False) -> Instance:
     """``open_instance`` of a file in the spool. Raises also SpoolAway, when the disk does not answer."""
     try:
-        return open_instance(path)
+        return open_instance(path, met=met)
     except InstanceUnreadable as error:
         if disk_is_silent(error):
             raise SpoolAway(error.detail) from error

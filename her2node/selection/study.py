@@ -70,13 +70,18 @@ class Study:
         return tuple(instance for series in self.series for instance in series.instances)
 
 
-def read_header(path: Path) -> Dataset:
-    """The header of a DICOM file, pixel data left on disk. Raises InstanceUnreadable."""
+def read_header(path: Path, *, met: bool = False) -> Dataset:
+    """The header of a DICOM file, pixel data left on disk. Raises InstanceUnreadable.
+
+    ``met``: this file was read here before, so that what is malformed in it was met then, and values may stay unparsed
+    until somebody wants them.
+    """
     try:
         # A deflated data set has no place in the file to come back to for what was left out.
         longest = None if is_deflated(path) else _LONGEST
         ds = dcmread(path, stop_before_pixels=True, force=False, defer_size=longest)
-        _meet(ds)
+        if not met:
+            _meet(ds)
     except RecursionError as error:
         raise InstanceUnreadable(f"{path.name}: sequences are nested too deeply") from error
     except (Refused, MemoryError):
@@ -104,24 +109,27 @@ def _is_long(element: DataElement | RawDataElement) -> bool:
     return element.VR != "SQ" and not (known and element.VR in {None, "UN"})
 
 
-def open_instance(path: Path) -> Instance:
-    """Read one object's header and identity. Raises InstanceUnreadable, MissingAttribute, InvalidAttribute."""
-    header = read_header(path)
+def open_instance(path: Path, *, met: bool = False) -> Instance:
+    """Read one object's header and identity; ``met`` as in ``read_header``.
+
+    Raises InstanceUnreadable, MissingAttribute, InvalidAttribute.
+    """
+    header = read_header(path, met=met)
     return Instance(path, identify(header), header)
 
 
-def open_study(paths: Iterable[Path], *, tolerant: bool = False) -> Study:
+def open_study(paths: Iterable[Path], *, tolerant: bool = False, met: bool = False) -> Study:
     """Read the headers of ``paths`` and group them into the series of one study.
 
-    With ``tolerant`` objects that cannot be read are listed in ``set_aside`` instead of raising. The same SOP Instance
-    UID given twice counts once. Raises EmptyStudy, MixedStudies, ConflictingIdentity, InstanceUnreadable and the
+    With ``tolerant`` objects that cannot be read are listed in ``set_aside`` instead of raising; ``met`` as in
+    ``read_header``. The same SOP Instance UID given twice counts once. Raises EmptyStudy, MixedStudies, ConflictingIdentity, InstanceUnreadable and the
     errors of ``identify``.
     """
     found: dict[str, Instance] = {}
     set_aside: list[tuple[Path, Refused]] = []
     for path in paths:
         try:
-            instance = open_instance(path)
+            instance = open_instance(path, met=met)
         except Refused as error:
             if not tolerant:
                 raise

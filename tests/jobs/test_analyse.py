@@ -339,10 +339,10 @@ def test_conflicting_patients_that_slipped_through_are_refused_in_a_report(
 ) -> None:
     really = analyse.open_study
 
-    def conflicting(paths: list[Path]) -> Study:
+    def conflicting(paths: list[Path], *, met: bool = False) -> Study:
         if len(paths) > 1:
             raise analyse.ConflictingIdentity("PatientID differ")
-        return really(paths)
+        return really(paths, met=met)
 
     monkeypatch.setattr(analyse, "open_study", conflicting)
     bench.workshop().run(bench.due())
@@ -359,7 +359,7 @@ def test_without_the_wish_for_a_report_the_refusal_stands_in_the_ledger_alone(be
 
 
 def test_a_disk_that_does_not_answer_makes_the_job_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def silent(paths: list[Path]) -> Study:
+    def silent(paths: list[Path], *, met: bool = False) -> Study:
         raise InstanceUnreadable("1.dcm") from OSError(5, "Input/output error")
 
     job_id = bench.due()

@@ -126,10 +126,10 @@ class SilentDisk:
         self.silent: set[Path] = set()
         really = filing.open_instance
 
-        def open_instance(path: Path) -> Any:
+        def open_instance(path: Path, *, met: bool = False) -> Any:
             if path in self.silent:
                 raise InstanceUnreadable(path.name) from OSError(5, "Input/output error")
-            return really(path)
+            return really(path, met=met)
 
         monkeypatch.setattr(filing, "open_instance", open_instance)
 
