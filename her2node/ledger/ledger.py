@@ -21,6 +21,7 @@ from her2node.ledger import (
     outcome,
     purge,
     reception,
+    revision,
     sending,
     series,
     stories,
@@ -56,7 +57,6 @@ from her2node.ledger.story_records import (
     StudyLine,
     StudyStory,
 )
-from her2node.ledger.upgrade import upgrade
 
 
 def open_ledger(url: str, backups: Path | None = None) -> Ledger:
@@ -68,7 +68,10 @@ def open_ledger(url: str, backups: Path | None = None) -> Ledger:
     engine = connect(url)
     with ExitStack() as on_failure:
         on_failure.callback(engine.dispose)
-        upgrade(engine, backups)
+        if revision.current(engine) != revision.newest():
+            from her2node.ledger.upgrade import upgrade  # here, for it brings in alembic: 11 MB in every process
+
+            upgrade(engine, backups)
         on_failure.pop_all()
     return Ledger(engine)
 

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Engine, text
 from her2node import log
 from her2node.errors import LedgerAway, LedgerNewer
 from her2node.ledger.database import BUSY_TIMEOUT_MS, is_sqlite, writing
+from her2node.ledger.revision import MIGRATIONS
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x48455232
 """'HER2': the key of PostgreSQL's advisory lock around an upgrade."""
 

@@ -122,8 +122,8 @@ def open_study(paths: Iterable[Path], *, tolerant: bool = False, met: bool = Fal
     """Read the headers of ``paths`` and group them into the series of one study.
 
     With ``tolerant`` objects that cannot be read are listed in ``set_aside`` instead of raising; ``met`` as in
-    ``read_header``. The same SOP Instance UID given twice counts once. Raises EmptyStudy, MixedStudies, ConflictingIdentity, InstanceUnreadable and the
-    errors of ``identify``.
+    ``read_header``. The same SOP Instance UID given twice counts once. Raises EmptyStudy, MixedStudies,
+    ConflictingIdentity, InstanceUnreadable and the errors of ``identify``.
     """
     found: dict[str, Instance] = {}
     set_aside: list[tuple[Path, Refused]] = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -11,13 +13,15 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from her2node.errors import LedgerAway, LedgerNewer, SettingsRefused
 from her2node.ledger import Ledger, open_ledger
 from her2node.ledger.database import connect, reading, writing
+from her2node.ledger.revision import MIGRATIONS, newest
 from her2node.ledger.schema import metadata
-from her2node.ledger.upgrade import MIGRATIONS, upgrade
+from her2node.ledger.upgrade import upgrade
 from tests.ledger.way import START, Way, slices
 
 NEXT = """
@@ -50,6 +54,21 @@ def test_the_migrations_make_the_tables_that_the_code_expects(url: str) -> None:
         differences = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
     engine.dispose()
     assert differences == []
+
+
+def test_the_newest_revision_is_where_the_migrations_end() -> None:
+    assert newest() == ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
+def test_a_ledger_of_todays_schema_is_opened_without_the_machinery_of_upgrades(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    open_ledger(url).close()
+    code = (
+        "import sys; from her2node.ledger import open_ledger;"
+        f"open_ledger({url!r}).close(); print('alembic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_opening_twice_changes_nothing(url: str) -> None:
