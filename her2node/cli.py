@@ -87,6 +87,9 @@ def up(config: Config = None) -> None:
 @app.command()
 def receive(config: Config = None) -> None:
     """Receive studies by C-STORE."""
+    from her2node.service.lean import without_decoders
+
+    without_decoders()
     from her2node.service import roles
 
     roles.receive(settings.read(config))
@@ -103,6 +106,9 @@ def work(config: Config = None) -> None:
 @app.command()
 def deliver(config: Config = None) -> None:
     """Send results."""
+    from her2node.service.lean import without_decoders
+
+    without_decoders()
     from her2node.service import roles
 
     roles.deliver(settings.read(config))
