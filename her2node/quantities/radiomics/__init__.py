@@ -1,0 +1,1 @@
+"""Radiomics as the Image Biomarker Standardisation Initiative defines it."""
