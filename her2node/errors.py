@@ -107,6 +107,10 @@ class UnevenSpacing(Refused):
     """The slices are not evenly spaced."""
 
 
+class AnisotropicVoxels(Refused):
+    """The voxels are not isotropic, and the filter has one size in mm for all its directions."""
+
+
 class MixedOrientations(Refused):
     """The images of the series have different orientations, sizes, pixel spacings or frames of reference."""
 
@@ -159,6 +163,10 @@ class AmbiguousRoi(Refused):
 # quantities, packages, predictions
 class TooFewVoxels(Refused):
     """The region of interest has too few voxels for this quantity."""
+
+
+class Undefined(Refused):
+    """The feature has no value for this region."""
 
 
 class RoleMissing(Refused):

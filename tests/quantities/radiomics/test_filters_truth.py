@@ -1,0 +1,75 @@
+"""The filters against IBSI 2's consensus: 33 response maps and 323 features of filtered images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from her2node.quantities.radiomics.filters import respond
+from tests.quantities import made
+from tests.quantities.radiomics import ibsi2
+from tests.quantities.radiomics.ibsi2 import Scan
+
+WHOLE = ("1_a_1", "2_a", "2_b", "5_a_1", "6_a_1", "7_a_1")
+SAMPLED = tuple(name for name in ibsi2.MAPS if name not in WHOLE)
+SPACING = (2.0, 2.0, 2.0)
+OF_RANGE = 0.01
+"""IBSI 2's tolerance for a voxel of a response map."""
+
+
+def response_map(shared: Path, name: str) -> np.ndarray:
+    phantom, filter_ = ibsi2.MAPS[name]
+    return filter_.apply(ibsi2.phantom(shared, phantom), SPACING)
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_voxel_of_a_response_map_is_ibsi_s(name: str, shared: Path) -> None:
+    reference = ibsi2.nifti(shared / f"reference/ibsi2/response_maps/{name}-ValidCRM.nii")
+    error = np.abs(response_map(shared, name) - reference).max() / np.ptp(reference)
+    print(f"{name}: largest difference {error:.4%} of the range")
+    assert error <= OF_RANGE
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("name", SAMPLED)
+def test_the_sampled_voxels_of_the_other_response_maps_are_ibsi_s(name: str, shared: Path) -> None:
+    rows = [row for row in made.table("ibsi2_maps.csv") if row["map"] == name]
+    places = tuple(np.array([int(row[axis]) for row in rows]) for axis in ("slice", "row", "column"))
+    reference = np.array([float(row["value"]) for row in rows])
+    error = np.abs(response_map(shared, name)[places] - reference).max() / float(rows[0]["range"])
+    print(f"{name}: largest difference {error:.4%} of the range at {len(rows)} voxels")
+    assert len(rows) >= 100
+    assert error <= OF_RANGE
+
+
+def test_all_maps_and_features_of_the_consensus_are_tested(shared: Path) -> None:
+    assert len(WHOLE) + len(SAMPLED) == 33
+    assert set(SAMPLED) == {row["map"] for row in made.table("ibsi2_maps.csv")}
+    references = ibsi2.reference_values(shared)
+    assert set(references) == set(ibsi2.FEATURES)
+    assert sum(len(features) for features in references.values()) == 323
+
+
+@pytest.fixture(scope="module")
+def scans(shared: Path) -> dict[str, Scan]:
+    return {"A": ibsi2.configuration_a(shared), "B": ibsi2.configuration_b(shared)}
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("name", ibsi2.FEATURES)
+def test_every_feature_of_the_filtered_ct_phantom_is_within_ibsi_s_tolerance(
+    name: str, shared: Path, scans: dict[str, Scan]
+) -> None:
+    voxels, spacing, mask = scans[name[-1]]
+    filter_ = ibsi2.FEATURES[name]
+    response = voxels if filter_ is None else respond(filter_, voxels, spacing, mask)
+    found = ibsi2.statistics(response[mask])
+    missed = {
+        feature: f"{found[feature]:.5g} instead of {value:.5g} +- {tolerance:.5g}"
+        for feature, (value, tolerance) in ibsi2.reference_values(shared)[name].items()
+        if abs(found[feature] - value) > tolerance
+    }
+    assert not missed
