@@ -37,6 +37,7 @@ class Unit:
     MM2 = Code("mm2", "UCUM", "square millimeter")
     MM3 = Code("mm3", "UCUM", "cubic millimeter")
     ONE = Code("1", "UCUM", "no units")
+    HU2 = Code("[hnsf'U]2", "UCUM", "square Hounsfield unit")
 
 
 class Quantity:
@@ -144,6 +145,38 @@ class Statement:
     REFUSAL = _private("REFUSAL", "Not done, and why")
     SERIES = _private("SERIES", "Series, its role and why")
     MEASURED_IN = _private("MEASURED-IN", "Where this was measured")
+
+
+class Histogram:
+    """Shape of the distribution of voxel values, and by which of several conventions (histogram)."""
+
+    SKEWNESS = Code("126051", "DCM", "Skewness")
+    KURTOSIS = Code("126052", "DCM", "Kurtosis")
+    ENTROPY = _private("ENTROPY", "Entropy of the histogram")
+    MOMENTS_N = _private("SKEW-N", "Standardized third moment, divisor n")
+    EXCESS_N = _private("KURT-EXCESS-N", "Excess kurtosis (normal: 0), standardized moment, divisor n")
+
+    @staticmethod
+    def bits(bin_width: float) -> Code:
+        """The method 'entropy in bits', which names the width of the bins in the unit of the values."""
+        return _private(f"ENT-W{bin_width:g}", f"Entropy in bits, bins {bin_width:g} wide from 0")
+
+
+class Texture:
+    """Texture in the manner of the program MaZda: each feature by MaZda's name, private for lack of a scheme."""
+
+    LIKE = _private("MAZDA-LIKE", "MaZda-like, largest slice, not normalized")
+    NORMALIZED = _private("MAZDA-LIKE-3SD", "MaZda-like, largest slice, mean +- 3 SD, no grey levels")
+
+    @staticmethod
+    def levels(bits: int) -> Code:
+        """The method 'so many grey levels between mean - 3 SD and mean + 3 SD'."""
+        return _private(f"MAZDA-LIKE-{bits}B", f"MaZda-like, largest slice, mean +- 3 SD in {2**bits} grey levels")
+
+    @staticmethod
+    def feature(name: str) -> Code:
+        """By MaZda's name: ``S(5,-5)AngScMom`` has the code value MZ-S5-5AngScMom."""
+        return _private("MZ-" + "".join(sign for sign in name if sign not in "(),_%"), f"{name} (MaZda-like)")
 
 
 def percentile_modifier(percent: int) -> Code:

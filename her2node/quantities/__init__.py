@@ -1,7 +1,8 @@
 """What is measured in a region: one module a method, each quantity with formula, unit and source in its docstring.
 
 ``measure(volume, roi, role)`` runs every method. A method imports no other; what several need has its own named module
-(``surface``). Pure: arrays in, numbers with codes out; what cannot be measured is a ``NotMeasured``, never a NaN.
+(``surface``, ``histogram``). Pure: arrays in, numbers with codes out; what cannot be measured is a ``NotMeasured``,
+never a NaN.
 """
 
 from __future__ import annotations
