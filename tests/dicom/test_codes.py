@@ -8,7 +8,17 @@ from pydicom.sr._concepts_dict import concepts
 from her2node.dicom import codes
 from her2node.dicom.codes import Code
 
-TABLES = (codes.Quantity, codes.Derivation, codes.Method, codes.Phase, codes.Estimate, codes.Anatomy, codes.Finding)
+TABLES = (
+    codes.Quantity,
+    codes.Derivation,
+    codes.Method,
+    codes.Phase,
+    codes.Estimate,
+    codes.Anatomy,
+    codes.Finding,
+    codes.Histogram,
+    codes.Texture,
+)
 ALL = [
     (f"{table.__name__}.{name}", code)
     for table in TABLES

@@ -6,16 +6,20 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import ModuleType
 
 import pytest
 
 from her2node import quantities
 from her2node.dicom.codes import Unit
-from her2node.quantities import attenuation, morphology
+from her2node.quantities import attenuation, histogram, morphology, texture
 
-METHODS = (attenuation, morphology)
-MEASURES = [measure for method in METHODS for measure in method.MEASURES]
+METHODS = (attenuation, morphology, texture)
+SHARED = (histogram,)
+"""Mathematics that several methods use."""
+MEASURES = [measure for module in (*METHODS, *SHARED) for measure in module.MEASURES]
+OF_VALUES = "that of the values"
 SECTIONS = ("Formula", "Unit", "Shapes", "Source", "Known deviation")
 
 
@@ -32,7 +36,8 @@ def test_every_quantity_says_its_formula_unit_shapes_source_and_deviation(
 def test_the_unit_of_a_docstring_is_one_that_the_node_speaks(measure: Callable[..., float]) -> None:
     stated = re.search(r"^Unit: (.+)\.$", inspect.getdoc(measure) or "", re.MULTILINE)
     assert stated is not None
-    assert stated.group(1) in {code.value for code in vars(Unit).values() if hasattr(code, "value")}
+    spoken = {code.value for code in vars(Unit).values() if hasattr(code, "value")}
+    assert stated.group(1) in spoken | ({OF_VALUES} if measure.__module__ == histogram.__name__ else set())
 
 
 def test_every_method_of_the_room_is_among_those_tested() -> None:
@@ -44,13 +49,20 @@ def test_every_method_of_the_room_is_among_those_tested() -> None:
 
 
 def test_every_function_that_gives_a_number_alone_is_listed_as_a_quantity() -> None:
-    for method in METHODS:
-        functions = inspect.getmembers(method, inspect.isfunction)
-        numbers = {
-            function
-            for name, function in functions
-            if function.__module__ == method.__name__
-            and not name.startswith("_")
-            and function.__annotations__.get("return") == "float"
-        }
+    for method in (*METHODS, *SHARED):
+        numbers = {function for module in _modules(method) for function in _numbers(module)}
         assert numbers == set(method.MEASURES)
+
+
+def _modules(method: ModuleType) -> Iterator[ModuleType]:
+    """The method itself and, of a package, its modules."""
+    yield method
+    for found in pkgutil.iter_modules(getattr(method, "__path__", [])):
+        yield importlib.import_module(f"{method.__name__}.{found.name}")
+
+
+def _numbers(module: ModuleType) -> Iterator[Callable[..., float]]:
+    for name, function in inspect.getmembers(module, inspect.isfunction):
+        here = function.__module__ == module.__name__ and not name.startswith("_")
+        if here and function.__annotations__.get("return") == "float":
+            yield function

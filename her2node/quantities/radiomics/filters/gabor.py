@@ -104,7 +104,8 @@ def _mean_modulus(
     """Mean over the kernels of the modulus of the convolution of every plane, by Fourier transform."""
     stack = np.moveaxis(voxels, plane, (1, 2))
     radius = kernels[0].shape[0] // 2
-    shape = [fft.next_fast_len(size + 4 * radius) for size in stack.shape[1:]]
+    # What comes round falls on the padding alone, so the transform needs no room for the kernel's tails.
+    shape = [fft.next_fast_len(size + 2 * radius) for size in stack.shape[1:]]
     spectra = [fft.fft2(kernel, shape) for kernel in kernels]
     result = np.empty_like(stack)
     for start in range(0, len(stack), _PLANES_AT_ONCE):
