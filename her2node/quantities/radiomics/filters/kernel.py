@@ -24,11 +24,11 @@ class Boundary(StrEnum):
     ZERO = "zero"
     """Zeros (Z3VE with constant 0)."""
     NEAREST = "nearest"
-    """The voxel of the face, repeated (SIJG)."""
+    """The voxel of the face, repeated."""
     PERIODIC = "periodic"
-    """The image again (Z7YO)."""
+    """The image again."""
     MIRROR = "mirror"
-    """The image mirrored at the face, the voxel of the face twice (ZDTV)."""
+    """The image mirrored at the face, the voxel of the face twice."""
 
 
 class Pooling(StrEnum):
@@ -104,7 +104,7 @@ def pooled(image: Floats, chains: Sequence[Chain], boundary: Boundary, pooling: 
     """The responses to a product of kernels in all its right-angle rotations, 4 in a plane and 24 in space, as one.
 
     Formula: average or maximum over the rotations R of (R^-1 o filter o R)(image).
-    Source: IBSI 2 section 2.3 (O1AQ), rotation by exchanging and reversing the kernels of the axes.
+    Source: IBSI 2 section 2.3, rotation by exchanging and reversing the kernels of the axes.
     Known deviation: none; equal rotations are computed once and counted.
     """
     axes = axes_of(len(chains))

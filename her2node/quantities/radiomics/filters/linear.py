@@ -111,7 +111,7 @@ class Laws:
 
     Formula: response h = image * g1 (x) g2 (x) g3, kernels divided by their Euclidean norm; with ``pooling`` over all
     right-angle rotations; with ``energy_distance`` d the mean of |h| over the (2d+1)^D voxels around.
-    Source: IBSI 2, Laws kernels (JTXT), energy images (PQSD).
+    Source: IBSI 2, Laws kernels (JTXT), energy images.
     Known deviation: none.
     """
 

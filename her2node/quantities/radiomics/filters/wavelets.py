@@ -43,7 +43,7 @@ class SeparableWavelet:
     Formula: at level j the taps stand 2^(j-1) voxels apart; the response of level j to the subband, e.g. LLH, is that
     of low- (L) and high-pass (H) taps along k1, k2, k3 to the low-pass response of level j-1; with ``pooling`` over
     all right-angle rotations, each carried through all levels.
-    Source: IBSI 2, separable wavelets (25BO), 'a trous' (PCEQ); Daubechies 1992, tables 6.1 and 8.1.
+    Source: IBSI 2, separable wavelets, 'a trous'; Daubechies 1992, tables 6.1 and 8.1.
     Known deviation: none.
     """
 
@@ -131,7 +131,7 @@ class NonSeparableWavelet:
 
     Formula: with v = |frequency| / (Nyquist 2^(1-level)), the spectrum is multiplied by
     cos(pi/2 log2(2 v)) for 1/4 < v <= 1 (Simoncelli) or by 1 for 1/2 < v <= 1 (Shannon), by 0 elsewhere.
-    Source: IBSI 2, non-separable wavelets (LODD); Simoncelli (PRT7), Shannon (A3VE).
+    Source: IBSI 2, non-separable wavelets (LODD); Simoncelli (PRT7) and Shannon.
     Known deviation: the grid of frequencies is that of IBSI's consensus maps, n equal steps from -Nyquist to +Nyquist,
     so with an even n it lies half a step off the frequencies of the discrete Fourier transform (with these, map 8.a.3
     would differ by 8 % of its range). The image is periodic: no other boundary can be chosen.
