@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Boundary(StrEnum):
-    """What stands beyond the faces of the image (IBSI 2 section 2.2)."""
+    """What stands beyond the faces of the image (IBSI 2, boundary conditions)."""
 
     ZERO = "zero"
     """Zeros (Z3VE with constant 0)."""
@@ -32,7 +32,7 @@ class Boundary(StrEnum):
 
 
 class Pooling(StrEnum):
-    """How the responses of all rotations become one (IBSI 2 section 2.3)."""
+    """How the responses of all rotations become one (IBSI 2, rotation invariance)."""
 
     AVERAGE = "average"
     MAXIMUM = "maximum"
@@ -104,7 +104,7 @@ def pooled(image: Floats, chains: Sequence[Chain], boundary: Boundary, pooling: 
     """The responses to a product of kernels in all its right-angle rotations, 4 in a plane and 24 in space, as one.
 
     Formula: average or maximum over the rotations R of (R^-1 o filter o R)(image).
-    Source: IBSI 2 section 2.3, rotation by exchanging and reversing the kernels of the axes.
+    Source: IBSI 2, rotation invariance, by exchanging and reversing the kernels of the axes.
     Known deviation: none; equal rotations are computed once and counted.
     """
     axes = axes_of(len(chains))

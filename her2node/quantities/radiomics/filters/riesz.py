@@ -22,7 +22,7 @@ class Riesz:
     Formula: the spectrum of the response times (-i)^L sqrt(L! / (l1! l2! l3!)) v1^l1 v2^l2 v3^l3 / |v|^L, order
     (l1, l2, l3) along k1 (columns), k2 (rows), k3 (slices), L = l1 + l2 + l3; 0 at frequency 0.
     Source: IBSI 2, Riesz transform (AYRS). Without alignment to the structure tensor: IBSI reached no consensus on
-    aligned maps (9.b.2, 10.b.2) nor on any feature of a Riesz-transformed image (phase 2, filters 10 and 11).
+    aligned maps (9.b.2, 10.b.2), on map 10.a, nor on any feature of a Riesz-transformed image.
     Known deviation: the transform itself is periodic whatever the boundary of the filter before it.
     """
 
