@@ -251,6 +251,11 @@ class Peer(_Section):
         description="Which objects it gets.",
     )
     commitment: bool = Field(False, description="It offers storage commitment.")
+    counts: bool = Field(
+        False,
+        description="Ask it by C-FIND how many objects a study has; a study is not complete by content before they "
+        "are here.",
+    )
 
 
 def default_state_dir() -> Path:

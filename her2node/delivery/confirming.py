@@ -13,7 +13,8 @@ from datetime import datetime
 from itertools import groupby
 
 from her2node.delivery.desk import Desk, Timing
-from her2node.dimse.requestor import STUDY_ROOT_FIND, Link, Need
+from her2node.dimse.queries import STUDY_ROOT_FIND
+from her2node.dimse.requestor import Link, Need
 from her2node.errors import PeerAway, PeerBusy, Refused
 from her2node.ledger.records import ToConfirm
 from her2node.log import Event, emit

@@ -1,6 +1,7 @@
 """The courier: a thread a peer, so that one that is away or slow holds up nobody else.
 
 Each thread looks at the ledger for what is due to its peer, makes a trip for it, then asks the peer for what was sent.
+Before that it asks a peer that counts how many objects there are of the studies that it is sending.
 The ledger's leases and due times are all that it knows: another courier, or the same one after a restart, goes on.
 """
 
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from her2node.delivery.census import take_census
 from her2node.delivery.confirming import confirm
 from her2node.delivery.desk import Desk, Timing, utc_now
 from her2node.delivery.trip import Trip
@@ -99,12 +101,13 @@ class Courier:
                 stopping.wait(self._desk.timing.tick.total_seconds())
 
     def _round(self, name: str) -> bool:
-        """One trip to a peer, or else its confirmations; whether there was anything to do."""
+        """Its counts, one trip to a peer, or else its confirmations; whether there was anything to do."""
         desk, peer = self._desk, self._peers[name]
+        asked = peer.counts and take_census(desk, peer)
         claims = desk.ledger.claim_deliveries(desk.worker, desk.timing.lease, desk.clock(), 1, to=(name,))
         for claim in claims:
             Trip(desk, peer, claim).run()
-        return bool(claims) or (self._confirms and confirm(desk, name, peer))
+        return bool(claims) or (self._confirms and confirm(desk, name, peer)) or asked
 
     def _at_the_door(self, what: str, act: Callable[[], bool | None]) -> bool:
         """The one place that meets errors which no trip can settle: told once, and on it goes after a tick."""

@@ -29,6 +29,8 @@ class Timing:
     """How often each peer's courier looks at the ledger."""
     survey: timedelta = timedelta(seconds=5)
     """How often it looks for held results that have a peer by now, and for results whose peer is gone."""
+    settle: timedelta = timedelta(seconds=5)
+    """A study for which nothing came for so long rests: its sender is asked how many objects it has."""
     unanswerable: timedelta = timedelta(days=1)
     """When a peer that offers no C-FIND is asked again."""
     questions: int = 6

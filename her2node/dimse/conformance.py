@@ -14,6 +14,7 @@ from her2node.dicom.codes import PRIVATE_SCHEME, PRIVATE_SCHEME_NAME
 from her2node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from her2node.dimse.contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES, VERIFICATION
 from her2node.dimse.probe import OUTPUT_CLASSES, OUTPUT_SYNTAXES
+from her2node.dimse.queries import QUERIES, STUDY_ROOT_FIND
 from her2node.dimse.reception import (
     CALLED_AE_NOT_RECOGNISED,
     CALLING_AE_NOT_RECOGNISED,
@@ -21,7 +22,7 @@ from her2node.dimse.reception import (
     NO_REASON,
     Rejection,
 )
-from her2node.dimse.requestor import MAXIMUM_CONTEXTS, STUDY_ROOT_FIND, TimeLimits
+from her2node.dimse.requestor import MAXIMUM_CONTEXTS, TimeLimits
 from her2node.dimse.status import Outcome, Status, outcome
 from her2node.settings import Delivery, Reception
 
@@ -123,7 +124,8 @@ def _networking(facts: Facts) -> Iterator[str]:
     yield from ("", "## 2 Networking", "", "### 2.1 Implementation model", "")
     yield (
         "One application entity. It accepts associations to receive objects and answer C-ECHO; when a study was read, "
-        "it opens associations to send the results, and later others to ask by C-FIND whether they are there."
+        "it opens associations to send the results, and later others to ask by C-FIND whether they are there. Where a "
+        "peer's `counts` is set, it asks the sender of a study by C-FIND how many objects there are, before it is read."
     )
     yield from ("", "### 2.2 General association policies", "")
     rows = [
@@ -167,12 +169,21 @@ def _initiation(facts: Facts) -> Iterator[str]:
     yield from _table(("Limit", "Value"), _limits(facts))
     yield from ("", "#### 2.3.2 Asking for results", "")
     yield (
-        f"{name_of(STUDY_ROOT_FIND)} ({STUDY_ROOT_FIND}) in Implicit VR Little Endian, level IMAGE, with "
-        "StudyInstanceUID, SeriesInstanceUID and a list of SOPInstanceUIDs as keys. An object that the peer accepted "
-        "and does not show after several questions is sent again, a bounded number of times. A peer that does not "
-        "accept the context or answers 0x0122 is asked again a day later; after another failure sooner. "
+        f"{name_of(STUDY_ROOT_FIND)} ({STUDY_ROOT_FIND}) in Implicit VR Little Endian, with the keys of level IMAGE "
+        "below, the last a list of UIDs. An object that the peer accepted and does not show after several questions is "
+        "sent again, a bounded number of times. A peer that does not accept the context or answers 0x0122 is asked "
+        "again a day later; after another failure sooner. "
         + ("Switched on." if facts.delivery.confirm else "Switched off in the settings.")
     )
+    yield from ("", "#### 2.3.3 Asking how many objects a study has", "")
+    yield (
+        "The same SOP class, levels SERIES and STUDY, over one association. Only peers whose `counts` is set are "
+        "asked, about studies that they sent, when nothing came for `completion.settle`, and again after more has "
+        "come. The numbers and Modality are return keys. A study whose numbers are not given, or whose question fails, "
+        "is judged without them; after a failure that may pass it is asked for again after the pauses above."
+    )
+    yield ""
+    yield from _table(("Query level", "Keys"), [(level, ", ".join(keys)) for level, keys in QUERIES.items()])
 
 
 def _limits(facts: Facts) -> Iterator[tuple[str, str]]:

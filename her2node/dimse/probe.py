@@ -21,7 +21,8 @@ from pydicom.uid import (
 )
 
 from her2node.dimse.contexts import VERIFICATION
-from her2node.dimse.requestor import STUDY_ROOT_FIND, Need, Requestor
+from her2node.dimse.queries import STUDY_ROOT_FIND
+from her2node.dimse.requestor import Need, Requestor
 from her2node.errors import Her2nodeError, PeerAway, Refused, Transient
 from her2node.settings import ObjectKind, Peer
 
@@ -143,9 +144,7 @@ def _offers(requestor: Requestor, peer: Peer) -> Iterator[Check]:
         return
     for kind in peer.receives:
         yield _storage(kind, accepted)
-    yield _service(
-        "C-FIND", STUDY_ROOT_FIND, accepted, "results stay `sent`, the node cannot see whether they are kept"
-    )
+    yield _service("C-FIND", STUDY_ROOT_FIND, accepted, _without_queries(peer))
     yield _service("storage commitment", STORAGE_COMMITMENT, accepted, "results are confirmed by C-FIND alone")
 
 
@@ -156,6 +155,11 @@ def _storage(kind: ObjectKind, accepted: frozenset[Need]) -> Check:
         return Check(kind, Verdict.GOOD, f"{sop_class.name} in {', '.join(syntax.name for syntax in syntaxes)}")
     remedy = f'have {sop_class.name} ({sop_class}) switched on at the peer, or take "{kind}" out of its `receives`'
     return Check(kind, Verdict.BAD, f"{sop_class.name} is not accepted", remedy)
+
+
+def _without_queries(peer: Peer) -> str:
+    stays = "results stay `sent`, the node cannot see whether they are kept"
+    return f"{stays}; `counts` is in vain, the phases' extents stand in for the numbers" if peer.counts else stays
 
 
 def _service(what: str, sop_class: UID, accepted: frozenset[Need], without: str) -> Check:

@@ -30,6 +30,15 @@ from pynetdicom.presentation import PresentationContext
 from her2node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from her2node.dimse.contexts import VERIFICATION
 from her2node.dimse.outbound import OutboundEntity, OutboundSocket
+from her2node.dimse.queries import (
+    STUDY_ROOT_FIND,
+    StudyHeld,
+    held_in,
+    instances_in,
+    instances_of,
+    series_of,
+    study_of,
+)
 from her2node.dimse.status import Outcome, outcome
 from her2node.errors import (
     AssociationRejected,
@@ -45,7 +54,6 @@ from her2node.settings import Peer
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # files go out as they are, without being parsed
 
-STUDY_ROOT_FIND: Final = UID("1.2.840.10008.5.1.4.1.2.2.1")
 MAXIMUM_CONTEXTS: Final = 128
 """Presentation context IDs are the odd numbers of one byte (PS3.8 9.3.2.2)."""
 
@@ -166,29 +174,32 @@ class Link:
 
         Raises SopClassRefused when it offers no such query, PeerBusy when the query failed.
         """
+        found = instances_in(self._matches(instances_of(study_uid, series_uid, instance_uids)))
+        return found & frozenset(instance_uids)
+
+    def count(self, study_uid: str) -> StudyHeld:
+        """How many objects the peer has of a study and of each of its series (C-FIND, study root, SERIES and STUDY).
+
+        A peer need not give the numbers. Raises SopClassRefused when it offers no such query, PeerBusy when the query
+        failed.
+        """
+        return held_in(study_uid, self._matches(series_of(study_uid)), self._matches(study_of(study_uid)))
+
+    def _matches(self, identifier: Dataset) -> list[Dataset]:
+        """All answers to one query."""
         self._must_accept(Need(STUDY_ROOT_FIND), "C-FIND")
-        identifier = Dataset()
-        identifier.QueryRetrieveLevel = "IMAGE"
-        identifier.StudyInstanceUID = study_uid
-        identifier.SeriesInstanceUID = series_uid
-        identifier.SOPInstanceUID = sorted(instance_uids)
+        found: list[Dataset] = []
+        status = _SUCCESS
         with self._within(self._patience.answer.total_seconds()):
-            found, status = self._matches(identifier)
+            for answer, match in self._assoc.send_c_find(identifier, STUDY_ROOT_FIND, self._next_message()):
+                status = self._status_of(answer)
+                if status in _PENDING and match is not None:
+                    found.append(match)
         if status == _SOP_CLASS_NOT_SUPPORTED:
             raise SopClassRefused(f"{self._where} offers no C-FIND")
         if status != _SUCCESS:
             raise PeerBusy(f"{self._where} answered C-FIND with 0x{status:04X}")
-        return frozenset(found) & frozenset(instance_uids)
-
-    def _matches(self, identifier: Dataset) -> tuple[list[str], int]:
-        found: list[str] = []
-        answers = self._assoc.send_c_find(identifier, STUDY_ROOT_FIND, self._next_message())
-        status = 0
-        for answer, match in answers:
-            status = self._status_of(answer)
-            if status in _PENDING and match is not None:
-                found.append(str(match.get("SOPInstanceUID", "")))
-        return found, status
+        return found
 
     def _encoding_of(self, file: Outgoing) -> Path | Dataset:
         """The file itself where its own syntax was accepted, else its data set for pynetdicom to encode anew."""

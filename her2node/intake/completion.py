@@ -2,15 +2,19 @@
 
 Three ways, first to speak wins: by content (every need is met and nothing came for ``settle``), by quiet (nothing came
 for ``quiet``), by patience (``patience`` since the first object). None of them while an association is delivering.
+
+Whether a series is whole nothing in it says. Where the sender is a peer that counts, its own number of objects decides;
+elsewhere, and where it gives none, the phases must cover the same extent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from her2node.intake.counts import Count, count
 from her2node.ledger.records import Extent, Gathering, OpenAssociation, SeriesFacts
 
 By = Literal["content", "quiet", "patience"]
@@ -54,14 +58,21 @@ class Verdict:
         return self.by is not None
 
 
-def judge(facts: Gathering, needs: Sequence[Need], clock: CompletionTimes, now: datetime) -> Verdict:
-    """Whether an edition is complete at ``now``.
+def judge(
+    facts: Gathering,
+    needs: Sequence[Need],
+    clock: CompletionTimes,
+    now: datetime,
+    counting: Collection[str] = (),
+) -> Verdict:
+    """Whether an edition is complete at ``now``. ``counting``: AE titles of the peers that are asked for their counts.
 
     What arrived but is not filed yet may belong to the study, so time runs only as far as arrivals are filed: a
     backlog after a pause of the node completes nothing early.
     """
-    known_until = min(now, facts.filed_until) if facts.filed_until else now
-    lacking = _lacking(facts, needs)
+    known_until = facts.known_until(now)
+    counted = _counted(facts, needs, counting)
+    lacking = _lacking(facts, needs, counted)
     delivering = [item for item in facts.delivering if _delivers(item, clock.quiet, known_until)]
     if delivering:
         callers = ", ".join(sorted({item.calling_ae for item in delivering}))
@@ -70,7 +81,7 @@ def judge(facts: Gathering, needs: Sequence[Need], clock: CompletionTimes, now: 
     quiet_at = facts.last_at + clock.quiet
     patience_at = facts.first_at + clock.patience
     if not lacking and known_until >= settled_at:
-        return Verdict("content", _evidence(facts, needs))
+        return Verdict("content", _evidence(facts, needs, counted))
     if known_until >= quiet_at:
         return Verdict("quiet", f"nothing came for {_seconds(clock.quiet)}{_also(lacking)}")
     if known_until >= patience_at:
@@ -90,23 +101,31 @@ def _delivers(item: OpenAssociation, quiet: timedelta, known_until: datetime) ->
     return not (item.moved_on and known_until >= item.last_at + quiet)
 
 
-def _lacking(facts: Gathering, needs: Sequence[Need]) -> list[str]:
+def _counted(facts: Gathering, needs: Sequence[Need], counting: Collection[str]) -> Count:
+    """What the sender's count says of the modalities that packages accept, those of which nothing came among them."""
+    if facts.sender_ae not in counting:
+        return Count(False)
+    return count(facts, {need.modality for need in needs})
+
+
+def _lacking(facts: Gathering, needs: Sequence[Need], counted: Count) -> list[str]:
     """What content completion still misses, in words; nothing when every need is met."""
-    counting = _counting(facts, needs)
-    if not counting:
+    heard = _heard(facts, needs)
+    if not heard:
         return ["no enabled package accepts what came so far"]
-    lacking = _missing(facts, counting)
+    lacking = _missing(facts, heard)
     if facts.unclassified:
         lacking.append(f"series that are not classified yet: {facts.unclassified}")
     if facts.aborted:
         lacking.append(f"associations that broke off and sent nothing again: {len(facts.aborted)}")
-    uneven = _uneven(facts, counting)
-    if uneven:
+    if counted.decides:
+        lacking.extend(counted.lacking)
+    elif uneven := _uneven(facts, heard):
         lacking.append(uneven)
     return lacking
 
 
-def _counting(facts: Gathering, needs: Sequence[Need]) -> list[Need]:
+def _heard(facts: Gathering, needs: Sequence[Need]) -> list[Need]:
     """Needs of packages whose modality is present."""
     present = facts.modalities
     return [need for need in needs if need.modality in present]
@@ -150,9 +169,10 @@ def _extents(series: Sequence[SeriesFacts], roles: frozenset[str]) -> dict[str, 
     return extents
 
 
-def _evidence(facts: Gathering, needs: Sequence[Need]) -> str:
-    packages = ", ".join(sorted({need.package for need in _counting(facts, needs)}))
-    return f"{packages}: every role that is needed is here"
+def _evidence(facts: Gathering, needs: Sequence[Need], counted: Count) -> str:
+    packages = ", ".join(sorted({need.package for need in _heard(facts, needs)}))
+    met = f"{packages}: every role that is needed is here"
+    return f"{met}; {counted.evidence}" if counted.evidence else met
 
 
 def _also(lacking: Sequence[str]) -> str:

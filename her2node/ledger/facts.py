@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, true
 
+from her2node.ledger import census
 from her2node.ledger.database import AnyRow, in_state
 from her2node.ledger.editions import entered_until
-from her2node.ledger.records import Gathering, OpenAssociation, SeriesFacts
+from her2node.ledger.records import Census, Gathering, OpenAssociation, SeriesFacts
 from her2node.ledger.schema import association, brought, edition, entered, instance, series, study
 from her2node.ledger.states import EditionState, InstanceState
 
 
-def gathering(connection: Connection) -> tuple[Gathering, ...]:
+def gathering(connection: Connection, sender_ae: str | None = None) -> tuple[Gathering, ...]:
     """The facts in order of opening. Its cost goes with series and associations, not with objects."""
     open_ = connection.execute(
         select(
@@ -25,9 +26,11 @@ def gathering(connection: Connection) -> tuple[Gathering, ...]:
             edition.c.opened_at,
             edition.c.evidence,
             study.c.study_instance_uid,
+            study.c.sender_ae,
         )
         .join(study, study.c.id == edition.c.study_id)
         .where(in_state(edition, EditionState.GATHERING))
+        .where(true() if sender_ae is None else study.c.sender_ae == sender_ae)
         .order_by(edition.c.id)
     ).all()
     if not open_:
@@ -39,6 +42,8 @@ def gathering(connection: Connection) -> tuple[Gathering, ...]:
     of_series = _series(connection, study_ids)
     of_brought = _brought(connection, study_ids)
     entered_at = _entered_at(connection, study_ids)
+    censuses = census.of_studies(connection, study_ids)
+    own_series = census.own_series(connection, study_ids)
     return tuple(
         _facts(
             row,
@@ -47,6 +52,8 @@ def gathering(connection: Connection) -> tuple[Gathering, ...]:
             entered_at.get((row.study_id, row.number)),
             entered_until(connection, row.study_id, row.number),
             filed_until,
+            censuses.get(row.study_id),
+            own_series.get(row.study_id, {}),
         )
         for row in open_
     )
@@ -103,6 +110,8 @@ def _facts(
     entered_at: datetime | None,
     values: dict[str, str],
     filed_until: datetime | None,
+    census_: Census | None,
+    own_series: Mapping[str, int],
 ) -> Gathering:
     here = [item for item in brought_ if item.edition_id == row.id]
     last = [item.last_at for item in here] + ([entered_at] if entered_at else [])
@@ -118,6 +127,9 @@ def _facts(
         filed_until=filed_until,
         entered=values,
         noted=row.evidence or "",
+        sender_ae=row.sender_ae,
+        census=census_,
+        own_series=own_series,
     )
 
 

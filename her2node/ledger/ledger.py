@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from her2node.ledger import (
+    census,
     commands,
     confirmation,
     editions,
@@ -31,6 +32,7 @@ from her2node.ledger.records import (
     Arrival,
     AssociationEnded,
     AssociationOpened,
+    Census,
     Claim,
     CompletedBy,
     DeliveryClaim,
@@ -159,10 +161,10 @@ class Ledger:
 
     # --- leader: completion --------------------------------------------------------------------------------
 
-    def gathering(self) -> tuple[Gathering, ...]:
-        """The facts of every edition that is not complete."""
+    def gathering(self, sender_ae: str | None = None) -> tuple[Gathering, ...]:
+        """The facts of every edition that is not complete, or of those whose study this AE title sent."""
         with reading(self._engine) as connection:
-            return facts.gathering(connection)
+            return facts.gathering(connection, sender_ae)
 
     def note_waiting(self, edition_id: int, sentence: str) -> None:
         """What a gathering edition waits for, for ``status``; write it when it changes."""
@@ -312,6 +314,11 @@ class Ledger:
         with writing(self._engine) as connection:
             return confirmation.missing(connection, delivery_ids, reason, due_at, now)
 
+    def note_census(self, study_instance_uid: str, answer: Census) -> None:
+        """What the sender of a study said it has; an answer to a later question is never undone."""
+        with writing(self._engine) as connection:
+            census.note(connection, study_instance_uid, answer)
+
     def release_held(self, peers: Mapping[str, Taker], now: datetime) -> int:
         """Make held deliveries due whose AE title is now that of a peer; how many. ``peers``: by AE title.
 
@@ -346,6 +353,11 @@ class Ledger:
         """Make the deliveries of the latest edition with results due again; how many. Raises NotFound."""
         with writing(self._engine) as connection:
             return commands.resend(connection, study_instance_uid, now)
+
+    def addresses(self, ae_titles: Collection[str]) -> dict[str, str]:
+        """AE title to the address from which it called last, as far as that is still known."""
+        with reading(self._engine) as connection:
+            return reception.addresses(connection, ae_titles)
 
     def studies(self, limit: int = 1000) -> tuple[StudyLine, ...]:
         """Every study on one line, the latest change first."""

@@ -13,7 +13,18 @@ from sqlalchemy import Connection, and_, delete, or_, select, update
 from her2node.ledger.database import in_state, moving, not_in_state
 from her2node.ledger.events import note
 from her2node.ledger.records import Leaving, SpoolPlace
-from her2node.ledger.schema import association, brought, delivery, edition, entered, event, instance, series, study
+from her2node.ledger.schema import (
+    association,
+    brought,
+    census,
+    delivery,
+    edition,
+    entered,
+    event,
+    instance,
+    series,
+    study,
+)
 from her2node.ledger.states import (
     DELIVERY,
     INSTANCE,
@@ -85,6 +96,7 @@ def _leave(connection: Connection, before: datetime, now: datetime, limit: int) 
     connection.execute(
         update(edition).where(edition.c.study_id.in_(ids), edition.c.left_at.is_(None)).values(left_at=now)
     )
+    connection.execute(delete(census).where(census.c.study_id.in_(ids)))
     connection.execute(update(study).where(study.c.id.in_(ids)).values(_NOBODY))
     for row in rows:
         note(connection, Event.HOUSE_KEPT, now, study_uid=row.study_instance_uid)

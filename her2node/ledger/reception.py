@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from her2node.ledger.database import in_state, insert
 from her2node.ledger.records import Arrival, AssociationEnded, AssociationOpened, Unfiled
@@ -113,3 +113,22 @@ def unfiled(connection: Connection, limit: int) -> tuple[Unfiled, ...]:
         .limit(limit)
     )
     return tuple(Unfiled(*row) for row in rows)
+
+
+def addresses(connection: Connection, ae_titles: Collection[str]) -> dict[str, str]:
+    """Calling AE title to the address of its latest association."""
+    latest = (
+        select(association.c.calling_ae, func.max(association.c.opened_at).label("opened_at"))
+        .where(association.c.calling_ae.in_(sorted(ae_titles)))
+        .group_by(association.c.calling_ae)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(association.c.calling_ae, association.c.address)
+        .join(
+            latest,
+            (latest.c.calling_ae == association.c.calling_ae) & (latest.c.opened_at == association.c.opened_at),
+        )
+        .order_by(association.c.id)
+    )
+    return {row.calling_ae: row.address for row in rows}

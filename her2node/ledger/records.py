@@ -169,6 +169,31 @@ class OpenAssociation:
 
 
 @dataclass(frozen=True)
+class SeriesCount:
+    """A series that the sender of a study has. ``modality`` is '' and ``objects`` None where it does not say."""
+
+    series_instance_uid: str
+    modality: str
+    objects: int | None
+
+
+@dataclass(frozen=True)
+class Census:
+    """What the sender of a study answered when it was asked at ``asked_at`` how many objects it has of it.
+
+    ``silence`` says why there is no answer, '' where there is one. ``vain`` counts the questions without an answer in
+    a row, and ``again_at`` is when to ask again although nothing came since (None: not before something comes).
+    """
+
+    asked_at: datetime
+    series: tuple[SeriesCount, ...] = ()
+    objects: int | None = None
+    silence: str = ""
+    vain: int = 0
+    again_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Gathering:
     """All facts on which the completion of an edition is judged.
 
@@ -189,6 +214,10 @@ class Gathering:
     entered: Mapping[str, str] = field(default_factory=dict)
     noted: str = ""
     """What ``note_waiting`` noted last."""
+    sender_ae: str = ""
+    census: Census | None = None
+    own_series: Mapping[str, int] = field(default_factory=dict)
+    """The series of the node's own results in this study, with the number of objects of each."""
 
     @property
     def modalities(self) -> frozenset[str]:
@@ -199,6 +228,10 @@ class Gathering:
     def unclassified(self) -> int:
         """How many of its series changed since they were classified."""
         return sum(not series.classified for series in self.series)
+
+    def known_until(self, now: datetime) -> datetime:
+        """How far time runs for this edition: what arrived but is not filed yet may belong to it."""
+        return min(now, self.filed_until) if self.filed_until else now
 
 
 # --- jobs --------------------------------------------------------------------------------------------------

@@ -178,6 +178,18 @@ brought = Table(
 Index("ix_brought_association_id", brought.c.association_id)
 Index("ix_brought_series_id", brought.c.series_id)
 
+census = Table(
+    "census",
+    metadata,
+    Column("study_id", _Id, ForeignKey("study.id"), primary_key=True, autoincrement=False),
+    Column("asked_at", Moment, nullable=False),
+    Column("series", Text, nullable=False),
+    Column("objects", Integer),
+    Column("silence", Text, nullable=False),
+    Column("vain", Integer, nullable=False),
+    Column("again_at", Moment),
+)
+
 entered = Table(
     "entered",
     metadata,

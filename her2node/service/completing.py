@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -15,7 +15,10 @@ from her2node.settings import Settings
 
 
 def judge_of(settings: Settings, packages: Sequence[Package]) -> Callable[[Gathering, datetime], completion.Verdict]:
-    """``intake.completion.judge`` for these packages; those that may not run in this mode are not waited for."""
+    """``intake.completion.judge`` for these packages and the peers that count.
+
+    Packages that may not run in this mode are not waited for.
+    """
     wanted = tuple(
         completion.Need(need.package, need.modality, frozenset(need.roles), need.roi)
         for need in needs(runnable(packages, settings.demonstration))
@@ -23,10 +26,15 @@ def judge_of(settings: Settings, packages: Sequence[Package]) -> Callable[[Gathe
     times = completion.CompletionTimes(
         settings.completion.settle, settings.completion.quiet, settings.completion.patience
     )
-    return partial(_judge, wanted, times)
+    counting = frozenset(peer.ae for peer in settings.peers.values() if peer.counts)
+    return partial(_judge, wanted, times, counting)
 
 
 def _judge(
-    wanted: Sequence[completion.Need], times: completion.CompletionTimes, facts: Gathering, now: datetime
+    wanted: Sequence[completion.Need],
+    times: completion.CompletionTimes,
+    counting: Collection[str],
+    facts: Gathering,
+    now: datetime,
 ) -> completion.Verdict:
-    return completion.judge(facts, wanted, times, now)
+    return completion.judge(facts, wanted, times, now, counting)

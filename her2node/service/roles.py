@@ -91,6 +91,7 @@ def deliver(settings: Settings) -> None:
         lease=settings.jobs.lease,
         heartbeat=settings.jobs.heartbeat,
         tick=settings.jobs.tick,
+        settle=settings.completion.settle,
         survey=min(timedelta(seconds=30), settings.delivery.longest_pause),
     )
     ledger = ledger_of(settings)

@@ -7,7 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,6 +52,8 @@ class FakePacs:
         self.echoes = 0
         self.fails_queries = False
         self.queries: list[Dataset] = []
+        self.holds: list[Dataset] = []
+        """What it answers to queries of series and studies."""
         self._on_store = on_store
         ae = AE(ae_title)
         ae.require_called_aet = True
@@ -91,6 +93,10 @@ class FakePacs:
         if self.fails_queries:
             yield 0xC001, None
             return
+        if wanted.QueryRetrieveLevel != "IMAGE":
+            held = [match for match in self.holds if match.QueryRetrieveLevel == wanted.QueryRetrieveLevel]
+            yield from ((0xFF00, match) for match in held)
+            return
         uids = wanted.SOPInstanceUID
         for uid in [str(uids)] if isinstance(uids, UID) else [str(uid) for uid in uids]:
             if uid in self.stored and uid not in self.lost:
@@ -120,6 +126,27 @@ class FakePacs:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def holding(
+    series: Mapping[str, tuple[str, int | str | None]], objects: int | str | None = None, study: str = "2.25.100"
+) -> list[Dataset]:
+    """Answers of a peer that has ``series`` (UID to modality and number of objects); None leaves the number out."""
+    whole = Dataset()
+    whole.QueryRetrieveLevel, whole.StudyInstanceUID = "STUDY", study
+    if objects is not None:
+        whole.NumberOfStudyRelatedInstances = objects
+    return [whole, *(_held(study, uid, *what) for uid, what in series.items())]
+
+
+def _held(study: str, series: str, modality: str, objects: int | str | None) -> Dataset:
+    ds = Dataset()
+    ds.QueryRetrieveLevel, ds.StudyInstanceUID, ds.SeriesInstanceUID = "SERIES", study, series
+    if modality:
+        ds.Modality = modality
+    if objects is not None:
+        ds.NumberOfSeriesRelatedInstances = objects
+    return ds
 
 
 @contextmanager

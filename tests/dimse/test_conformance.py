@@ -10,6 +10,7 @@ from her2node.dimse import reception as on_the_wire
 from her2node.dimse.conformance import ANSWERS, BEHAVIOUR, REJECTIONS, Facts, name_of, ranges_of, statement
 from her2node.dimse.contexts import STORAGE_CLASSES, TRANSFER_SYNTAXES, accepted_contexts
 from her2node.dimse.probe import OUTPUT_CLASSES, OUTPUT_SYNTAXES
+from her2node.dimse.queries import QUERIES, instances_of, series_of, study_of
 from her2node.dimse.reception import Rejection
 from her2node.dimse.requestor import Outgoing
 from her2node.dimse.status import Outcome, Status, outcome
@@ -50,6 +51,15 @@ def test_what_is_sent_is_what_the_reports_are(text: str) -> None:
 def test_what_is_proposed_is_what_is_stated(tmp_path: Path) -> None:
     file = Outgoing.of(write_object(tmp_path, SR))
     assert tuple(need.transfer_syntax_uid for need in file.needs) == OUTPUT_SYNTAXES
+
+
+def test_what_is_asked_for_is_what_is_stated(text: str) -> None:
+    queries = (instances_of("1.2", "1.2.3", ["1.2.3.4"]), series_of("1.2"), study_of("1.2"))
+    assert [query.QueryRetrieveLevel for query in queries] == list(QUERIES)
+    for query in queries:
+        stated = next(line for line in text.splitlines() if line.startswith(f"| {query.QueryRetrieveLevel} |"))
+        keywords = {item.keyword for item in query} - {"QueryRetrieveLevel"}
+        assert set(stated.split(" | ")[1].removesuffix(" |").split(", ")) == keywords
 
 
 def test_every_answer_and_every_rejection_is_stated(text: str) -> None:

@@ -12,8 +12,8 @@ from pydicom import dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import evt
 
+from her2node.dimse.queries import QUERIES, STUDY_ROOT_FIND, SeriesHeld, StudyHeld
 from her2node.dimse.requestor import (
-    STUDY_ROOT_FIND,
     Link,
     Need,
     Outgoing,
@@ -34,7 +34,7 @@ from her2node.errors import (
 )
 from her2node.settings import Peer, TlsFiles
 from tests.delivery.objects import CT, SEG, SR, write_object
-from tests.delivery.peers import VERIFICATION, FakePacs, deaf_peer, peer_at, storescp
+from tests.delivery.peers import VERIFICATION, FakePacs, deaf_peer, holding, peer_at, storescp
 from tests.dimse.test_probe import authority_server
 from tests.orthanc import Orthanc, free_port, wait_for
 from tests.wire.certificates import Authority
@@ -309,6 +309,48 @@ def test_a_query_tells_what_the_peer_has_of_a_series(tmp_path: Path) -> None:
         assert (query.QueryRetrieveLevel, query.StudyInstanceUID) == ("IMAGE", "2.25.100")
 
 
+def test_a_query_tells_how_many_objects_the_peer_has_of_a_study() -> None:
+    with FakePacs() as pacs:
+        pacs.holds = holding({"1.2": ("CT", 120), "1.1": ("SEG", 1)}, objects=121)
+        with Requestor("HER2NODE", limits=PATIENT).open(pacs.peer, [Need(STUDY_ROOT_FIND)]) as link:
+            held = link.count("2.25.100")
+    assert held == StudyHeld((SeriesHeld("1.1", "SEG", 1), SeriesHeld("1.2", "CT", 120)), 121)
+    asked = {query.QueryRetrieveLevel: query for query in pacs.queries}
+    for level in ("SERIES", "STUDY"):
+        assert {item.keyword for item in asked[level]} - {"QueryRetrieveLevel"} == set(QUERIES[level])
+        assert [item.value for item in asked[level] if item.value] == [level, "2.25.100"]
+
+
+def test_a_number_that_the_peer_leaves_out_or_garbles_is_none() -> None:
+    with FakePacs() as pacs, Requestor("HER2NODE", limits=PATIENT).open(pacs.peer, [Need(STUDY_ROOT_FIND)]) as link:
+        pacs.holds = holding({"1.1": ("CT", None), "1.2": ("", ""), "1.3": ("CT", -4)}, objects="")
+        held = link.count("2.25.100")
+        pacs.holds = []
+        assert link.count("2.25.100") == StudyHeld((), None)
+    assert held == StudyHeld(
+        (SeriesHeld("1.1", "CT", None), SeriesHeld("1.2", "", None), SeriesHeld("1.3", "CT", None)), None
+    )
+
+
+def test_what_a_peer_answers_of_other_studies_is_left_out() -> None:
+    with FakePacs() as pacs, Requestor("HER2NODE", limits=PATIENT).open(pacs.peer, [Need(STUDY_ROOT_FIND)]) as link:
+        pacs.holds = holding({"1.1": ("CT", 5)}, 5, study="2.25.999") + holding({"1.2": ("CT", 7)}, 7)
+        assert link.count("2.25.100") == StudyHeld((SeriesHeld("1.2", "CT", 7),), 7)
+
+
+def test_a_failed_count_is_tried_again_and_a_refused_one_is_not() -> None:
+    with FakePacs() as pacs, Requestor("HER2NODE", limits=PATIENT).open(pacs.peer, [Need(STUDY_ROOT_FIND)]) as link:
+        pacs.fails_queries = True
+        with pytest.raises(PeerBusy, match="0xC001"):
+            link.count("2.25.100")
+    with (
+        FakePacs(finds=False) as pacs,
+        Requestor("HER2NODE", limits=PATIENT).open(pacs.peer, [Need(STUDY_ROOT_FIND)]) as link,
+        pytest.raises(SopClassRefused),
+    ):
+        link.count("2.25.100")
+
+
 def test_a_peer_without_queries_says_so(tmp_path: Path) -> None:
     with (
         FakePacs(finds=False) as pacs,
@@ -379,6 +421,8 @@ def test_orthanc_stores_finds_and_answers(tmp_path: Path) -> None:
         with Requestor("HER2NODE").open(peer, [Need(STUDY_ROOT_FIND), Need(VERIFICATION)]) as link:
             link.echo()
             assert link.find("2.25.100", "2.25.100.1.1", ["2.25.100.1", "2.25.100.7"]) == {"2.25.100.1"}
+            held = link.count("2.25.100")
+        assert held == StudyHeld((SeriesHeld("2.25.100.1.1", "SR", 1), SeriesHeld("2.25.100.2.1", "CT", 1)), 2)
         assert pacs.instances("2.25.100") == ["2.25.100.1", "2.25.100.2"]
         assert pacs.instances(modality="CT") == ["2.25.100.2"]
         assert dcmread(paths[0]).PatientID == "P1"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2node.intake.completion import EXTENT_TOLERANCE_MM, CompletionTimes, Need, Verdict, judge
-from her2node.ledger.records import Gathering, OpenAssociation, SeriesFacts
+from her2node.ledger.records import Census, Gathering, OpenAssociation, SeriesCount, SeriesFacts
 
 START = datetime(2026, 3, 1, 8, 0, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -30,8 +30,14 @@ def facts(*series: SeriesFacts, last: timedelta = timedelta(0), **other: object)
     return replace(gathering, **other)
 
 
-def after(seconds: float, gathering: Gathering, *needs: Need, clock: CompletionTimes = CLOCK) -> Verdict:
-    return judge(gathering, needs, clock, START + seconds * SECOND)
+def after(
+    seconds: float,
+    gathering: Gathering,
+    *needs: Need,
+    clock: CompletionTimes = CLOCK,
+    counting: tuple[str, ...] = (),
+) -> Verdict:
+    return judge(gathering, needs, clock, START + seconds * SECOND, counting)
 
 
 # --- by content --------------------------------------------------------------------------------------------
@@ -123,6 +129,144 @@ def test_a_series_of_unknown_extent_says_nothing_against_the_others() -> None:
     assert after(6, gathering, TWO_PHASES).by == "content"
 
 
+# --- by the sender's own count -----------------------------------------------------------------------------
+
+ANSWERED = START + 6 * SECOND
+
+
+def census(*series: SeriesCount, objects: int | None = None, **other: object) -> Census:
+    return replace(Census(ANSWERED, series, objects), **other)
+
+
+def sent(*series: SeriesFacts, told: Census | None = None, **other: object) -> Gathering:
+    """From a peer that counts, which answered ``told``."""
+    return facts(*series, sender_ae="PACS", census=told, **other)
+
+
+def counted(gathering: Gathering, *needs: Need, at: float = 10) -> Verdict:
+    return after(at, gathering, *(needs or (PORTAL,)), counting=("PACS",))
+
+
+PORTAL_80 = SeriesCount("1.portal", "CT", 80)
+
+
+def test_a_series_is_waited_for_until_as_many_objects_are_here_as_the_sender_has() -> None:
+    told = census(replace(PORTAL_80, objects=120))
+    verdict = counted(sent(ct("portal"), REGION, told=told))
+    assert verdict.by is None
+    assert verdict.sentence == ("PACS has 120 objects of series 1.portal, 80 are here; until 2026-03-01 08:01:00 UTC")
+
+
+def test_when_they_are_here_the_study_is_complete_by_content_and_the_evidence_says_the_number() -> None:
+    verdict = counted(sent(ct("portal"), ct("plain"), REGION, told=census(PORTAL_80, SeriesCount("1.plain", "CT", 80))))
+    assert verdict.by == "content"
+    assert verdict.sentence == (
+        "lee2017-portal-liver: every role that is needed is here; PACS has 160 objects in 2 series, all are here"
+    )
+
+
+def test_a_series_that_the_sender_has_and_of_which_nothing_came_is_waited_for() -> None:
+    told = census(PORTAL_80, SeriesCount("1.late", "CT", 40))
+    assert "PACS has 40 objects of series 1.late, 0 are here" in counted(sent(ct("portal"), REGION, told=told)).sentence
+
+
+def test_a_modality_that_a_package_accepts_is_waited_for_although_nothing_of_it_came() -> None:
+    told = census(PORTAL_80, SeriesCount("1.8", "PT", 200))
+    gathering = sent(ct("portal"), REGION, told=told)
+    assert counted(gathering, PORTAL).by == "content"
+    assert "PACS has 200 objects of series 1.8, 0 are here" in counted(gathering, PORTAL, UPTAKE).sentence
+
+
+@pytest.mark.parametrize("modality", ["SR", "PR", "OT", "SEG", "KO"])
+def test_what_no_package_accepts_is_not_counted(modality: str) -> None:
+    told = census(PORTAL_80, SeriesCount("1.7", modality, 5))
+    assert counted(sent(ct("portal"), REGION, told=told)).by == "content"
+
+
+def test_the_results_of_the_node_are_not_counted_whatever_their_modality() -> None:
+    told = census(PORTAL_80, SeriesCount("1.own", "CT", 3))
+    gathering = sent(ct("portal"), REGION, told=told)
+    assert counted(gathering).by is None
+    assert counted(replace(gathering, own_series={"1.own": 3})).by == "content"
+
+
+def test_more_here_than_the_sender_has_is_enough() -> None:
+    assert counted(sent(ct("portal"), REGION, told=census(replace(PORTAL_80, objects=79)))).by == "content"
+
+
+def test_a_series_without_modality_counts_when_it_is_known_by_its_uid() -> None:
+    nameless = census(PORTAL_80, SeriesCount("1.x", "", 5))
+    assert counted(sent(ct("portal"), REGION, told=nameless)).by == "content"
+    known = census(SeriesCount("1.portal", "", 120))
+    assert "80 are here" in counted(sent(ct("portal"), REGION, told=known)).sentence
+
+
+def test_the_extent_rule_does_not_apply_where_the_sender_counts() -> None:
+    uneven = sent(ct("arterial"), ct("portal", high=200), told=census(PORTAL_80, SeriesCount("1.arterial", "CT", 80)))
+    assert after(10, uneven, TWO_PHASES).by is None
+    assert counted(uneven, TWO_PHASES).by == "content"
+
+
+def test_content_waits_for_the_answer_and_says_until_when() -> None:
+    verdict = counted(sent(ct("portal"), REGION))
+    assert (verdict.by, verdict.until) == (None, START + 60 * SECOND)
+    assert verdict.sentence == "waits for PACS to say how many objects it has; until 2026-03-01 08:01:00 UTC"
+
+
+def test_an_answer_from_before_the_last_object_is_none() -> None:
+    told = census(PORTAL_80)
+    assert counted(sent(ct("portal"), REGION, told=told, last=6 * SECOND), at=12).by == "content"
+    later = sent(ct("portal"), REGION, told=told, last=7 * SECOND)
+    assert "waits for PACS to say" in counted(later, at=12).sentence
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (census(silence="The peer does not accept this SOP class: C-FIND"), "PACS was asked in vain"),
+        (census(silence="The peer cannot be reached", again_at=ANSWERED + 5 * SECOND), "(The peer cannot be reached)"),
+        (census(), "PACS shows no series of CT in this study"),
+        (census(replace(PORTAL_80, objects=None)), "PACS gives no number of objects for 1 series"),
+    ],
+)
+def test_without_numbers_the_extent_rule_decides_and_the_evidence_says_so(told: Census, why: str) -> None:
+    verdict = counted(sent(ct("arterial"), ct("portal"), told=told), TWO_PHASES)
+    assert verdict.by == "content"
+    assert why in verdict.sentence
+    assert verdict.sentence.endswith("the phases' extents decided instead")
+    uneven = sent(ct("arterial"), ct("portal", high=200), told=told)
+    assert "different extents" in counted(uneven, TWO_PHASES).sentence
+
+
+@pytest.mark.parametrize(("objects", "complete"), [(85, True), (86, False)])
+def test_the_number_of_the_study_decides_where_the_series_have_none(objects: int, complete: bool) -> None:
+    """80 images and a segmentation are here, 3 objects of the node and one more are at the PACS with them."""
+    told = census(
+        replace(PORTAL_80, objects=None),
+        SeriesCount("1.9", "SEG", None),
+        SeriesCount("1.own", "SR", None),
+        SeriesCount("1.dose", "SR", 1),
+        objects=objects,
+    )
+    verdict = counted(sent(ct("portal"), REGION, told=told, own_series={"1.own": 3}))
+    assert verdict.complete is complete
+    assert (f"PACS has {objects} objects of the study, {'all' if complete else 84} are here") in verdict.sentence
+
+
+def test_quiet_and_patience_end_the_waiting_for_what_the_sender_never_routes() -> None:
+    short = sent(ct("portal"), REGION, told=census(replace(PORTAL_80, objects=120)))
+    verdict = counted(short, at=60)
+    assert verdict.by == "quiet"
+    assert verdict.sentence.endswith("PACS has 120 objects of series 1.portal, 80 are here")
+    assert counted(replace(short, last_at=START + 3599 * SECOND), at=3600).by == "patience"
+    assert counted(sent(ct("portal"), REGION), at=60).by == "quiet", "nor does a question without answer"
+
+
+def test_a_sender_that_is_not_asked_is_not_waited_for() -> None:
+    told = census(replace(PORTAL_80, objects=120))
+    assert after(10, sent(ct("portal"), REGION, told=told), PORTAL, counting=("ARCHIVE",)).by == "content"
+
+
 # --- by quiet and patience ---------------------------------------------------------------------------------
 
 
@@ -174,6 +318,7 @@ def test_time_runs_only_as_far_as_arrivals_are_filed() -> None:
 
 # --- whatever the facts ------------------------------------------------------------------------------------
 
+COUNTING = ("PACS",)
 ROLES = st.sampled_from([None, "plain", "arterial", "portal", "equilibrium", "roi"])
 SPANS = st.tuples(st.floats(-500, 0), st.floats(1, 500))
 SERIES = st.builds(
@@ -198,6 +343,19 @@ NEEDS = st.lists(
 )
 TIMES = st.integers(0, 5000).map(lambda seconds: START + seconds * SECOND)
 OPEN = st.builds(OpenAssociation, st.just("a1"), st.just("PACS"), TIMES, st.booleans())
+COUNTS = st.builds(
+    SeriesCount,
+    st.sampled_from(["1.1", "1.2", "1.4"]),
+    st.sampled_from(["CT", "SR", ""]),
+    st.none() | st.integers(0, 3000),
+)
+CENSUSES = st.builds(
+    Census,
+    TIMES,
+    st.lists(COUNTS, max_size=3, unique_by=lambda item: item.series_instance_uid).map(tuple),
+    st.none() | st.integers(0, 9000),
+    st.sampled_from(["", "The peer cannot be reached"]),
+)
 GATHERINGS = st.builds(
     Gathering,
     st.just(1),
@@ -209,6 +367,9 @@ GATHERINGS = st.builds(
     st.lists(OPEN, max_size=1).map(tuple),
     st.sampled_from([(), ("a2",)]),
     st.none() | TIMES,
+    sender_ae=st.sampled_from(["PACS", "SCANNER"]),
+    census=st.none() | CENSUSES,
+    own_series=st.sampled_from([{}, {"1.4": 2}]),
 )
 CLOCKS = st.builds(CompletionTimes, *[st.integers(1, 4000).map(lambda seconds: seconds * SECOND)] * 3)
 
@@ -218,7 +379,7 @@ CLOCKS = st.builds(CompletionTimes, *[st.integers(1, 4000).map(lambda seconds: s
 def test_a_verdict_always_says_something_and_waits_for_a_time_or_a_peer(
     gathering: Gathering, needs: list[Need], clock: CompletionTimes, now: datetime
 ) -> None:
-    verdict = judge(gathering, needs, clock, now)
+    verdict = judge(gathering, needs, clock, now, COUNTING)
     assert verdict.sentence
     if verdict.until is None:
         assert verdict.complete or "is delivering" in verdict.sentence
@@ -229,15 +390,15 @@ def test_a_verdict_always_says_something_and_waits_for_a_time_or_a_peer(
 def test_a_complete_study_stays_complete_while_nothing_comes(
     gathering: Gathering, needs: list[Need], clock: CompletionTimes, now: datetime
 ) -> None:
-    if judge(gathering, needs, clock, now).complete:
-        assert judge(gathering, needs, clock, now + 3600 * SECOND).complete
+    if judge(gathering, needs, clock, now, COUNTING).complete:
+        assert judge(gathering, needs, clock, now + 3600 * SECOND, COUNTING).complete
 
 
 @settings(deadline=None)
 @given(GATHERINGS, NEEDS, CLOCKS)
 def test_every_study_is_complete_in_the_end(gathering: Gathering, needs: list[Need], clock: CompletionTimes) -> None:
     at_rest = replace(gathering, delivering=(), filed_until=None)
-    assert judge(at_rest, needs, clock, START + timedelta(days=1)).complete
+    assert judge(at_rest, needs, clock, START + timedelta(days=1), COUNTING).complete
 
 
 @settings(deadline=None)
@@ -246,10 +407,10 @@ def test_it_is_complete_when_the_time_it_names_has_come(
     gathering: Gathering, needs: list[Need], clock: CompletionTimes, now: datetime
 ) -> None:
     filed = replace(gathering, filed_until=None)
-    verdict = judge(filed, needs, clock, now)
+    verdict = judge(filed, needs, clock, now, COUNTING)
     if verdict.until is not None:
         assert verdict.until > now
-        assert judge(filed, needs, clock, verdict.until).complete
+        assert judge(filed, needs, clock, verdict.until, COUNTING).complete
 
 
 @settings(deadline=None)
@@ -258,7 +419,7 @@ def test_an_association_that_delivers_is_always_waited_for(
     gathering: Gathering, needs: list[Need], clock: CompletionTimes, now: datetime
 ) -> None:
     delivering = replace(gathering, delivering=(OpenAssociation("a1", "PACS", START),))
-    assert not judge(delivering, needs, clock, now).complete
+    assert not judge(delivering, needs, clock, now, COUNTING).complete
 
 
 @settings(deadline=None)
@@ -266,7 +427,7 @@ def test_an_association_that_delivers_is_always_waited_for(
 def test_content_speaks_only_of_what_is_classified_unbroken_and_settled(
     gathering: Gathering, needs: list[Need], clock: CompletionTimes, now: datetime
 ) -> None:
-    if judge(gathering, needs, clock, now).by == "content":
+    if judge(gathering, needs, clock, now, COUNTING).by == "content":
         assert gathering.unclassified == 0
         assert gathering.aborted == ()
         assert now >= gathering.last_at + clock.settle
@@ -279,4 +440,15 @@ def test_the_order_of_series_and_needs_does_not_matter(
     gathering: Gathering, needs: list[Need], clock: CompletionTimes, now: datetime
 ) -> None:
     shuffled = replace(gathering, series=tuple(reversed(gathering.series)))
-    assert judge(shuffled, needs[::-1], clock, now).by == judge(gathering, needs, clock, now).by
+    assert judge(shuffled, needs[::-1], clock, now, COUNTING).by == judge(gathering, needs, clock, now, COUNTING).by
+
+
+@settings(deadline=None)
+@given(GATHERINGS, NEEDS, CLOCKS, TIMES)
+def test_a_sender_that_counts_changes_nothing_but_completion_by_content(
+    gathering: Gathering, needs: list[Need], clock: CompletionTimes, now: datetime
+) -> None:
+    """Quiet and patience come when they come without it."""
+    with_count, without = judge(gathering, needs, clock, now, COUNTING), judge(gathering, needs, clock, now)
+    if with_count.by != without.by:
+        assert "content" in {with_count.by, without.by}

@@ -14,12 +14,13 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from her2node.errors import LedgerAway, LedgerNewer, SettingsRefused
 from her2node.ledger import Ledger, open_ledger
 from her2node.ledger.database import connect, reading, writing
 from her2node.ledger.revision import MIGRATIONS, newest
+from her2node.ledger.records import Census, SeriesCount
 from her2node.ledger.schema import metadata
 from her2node.ledger.upgrade import upgrade
 from tests.ledger.way import START, Way, slices
@@ -107,6 +108,54 @@ def test_an_upgrade_keeps_everything_and_leaves_a_copy_of_before(
         assert before.execute("SELECT count(*) FROM instance").fetchone() == (3,)
         assert "nickname" not in [row[1] for row in before.execute("PRAGMA table_info(study)")]
     assert "ledger-upgraded" in capsys.readouterr().out
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Path:
+    """The migrations of the first version of the node."""
+    folder = tmp_path / "first"
+    shutil.copytree(MIGRATIONS, folder)
+    for path in (folder / "versions").glob("v*.py"):
+        if path.name != "v0001_first.py":
+            path.unlink()
+    return folder
+
+
+def _upgrade_from_the_first_version(url: str, first: Path, backups: Path) -> None:
+    engine = connect(url)
+    upgrade(engine, None, first)
+    old = Way(Ledger(engine))
+    old.send(slices(3))
+    old.file()
+    with reading(engine) as connection:
+        assert "census" not in inspect(connection).get_table_names()
+    engine.dispose()
+    with closing(open_ledger(url, backups)) as ledger:
+        (facts,) = ledger.gathering("PACS")
+        assert (facts.series[0].instances, facts.census) == (3, None)
+        answer = Census(START, (SeriesCount("1.2.3.1", "CT", 3),), 3)
+        ledger.note_census("1.2.3", answer)
+        assert ledger.gathering()[0].census == answer
+
+
+def test_a_file_of_the_first_version_is_upgraded_with_all_that_it_holds(tmp_path: Path, first: Path) -> None:
+    _upgrade_from_the_first_version(f"sqlite:///{tmp_path / 'ledger.sqlite'}", first, tmp_path / "kept")
+    (copy,) = (tmp_path / "kept").iterdir()
+    with closing(sqlite3.connect(copy)) as before:
+        assert before.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        assert before.execute("SELECT count(*) FROM instance").fetchone() == (3,)
+
+
+@pytest.mark.servers
+def test_a_database_of_the_first_version_is_upgraded_with_all_that_it_holds(
+    postgres: str, tmp_path: Path, first: Path
+) -> None:
+    server = connect(postgres)
+    with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("CREATE DATABASE of_the_first_version"))
+    server.dispose()
+    url = postgres.replace("/postgres?", "/of_the_first_version?")
+    _upgrade_from_the_first_version(url, first, tmp_path / "kept")
 
 
 def test_an_upgrade_without_room_for_a_copy_does_not_begin(tmp_path: Path, newer: Path) -> None:

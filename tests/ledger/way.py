@@ -80,10 +80,10 @@ class Way:
         self.now += by
         return self.now
 
-    def open(self, calling_ae: str = "PACS", receiver: str = "receive-1") -> str:
+    def open(self, calling_ae: str = "PACS", receiver: str = "receive-1", address: str = "192.0.2.1") -> str:
         """Open an association; its id."""
         name = f"a{next(self._names):04d}"
-        opened = AssociationOpened(name, calling_ae, "HER2NODE", "192.0.2.1", self.now, receiver)
+        opened = AssociationOpened(name, calling_ae, "HER2NODE", address, self.now, receiver)
         self.ledger.take_in([opened], [], [])
         return name
 
@@ -101,9 +101,15 @@ class Way:
     def end(self, association: str, how: AssociationEnd = "released") -> None:
         self.ledger.take_in([], [], [AssociationEnded(association, self.now, how, 0)])
 
-    def send(self, sent: Sequence[Sent], calling_ae: str = "PACS", how: AssociationEnd = "released") -> str:
+    def send(
+        self,
+        sent: Sequence[Sent],
+        calling_ae: str = "PACS",
+        how: AssociationEnd = "released",
+        address: str = "192.0.2.1",
+    ) -> str:
         """One association that brings all of it and ends."""
-        association = self.open(calling_ae)
+        association = self.open(calling_ae, address=address)
         self.store(association, sent)
         self.end(association, how)
         return association
