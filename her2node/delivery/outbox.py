@@ -58,10 +58,14 @@ def _to(
         yield NewDelivery(result.sop_instance_uid, destination, ae_title, report if waits else None)
 
 
-def remedy_for(ae_title: str) -> str:
-    """The lines that, added to the settings, give held results of this sender a place to go."""
+def remedy_for(ae_title: str, address: str = "") -> str:
+    """The lines that, added to the settings, give held results of this sender a place to go.
+
+    ``address``: where it called from, '' where that is not known any more. No association tells the port.
+    """
     if not ae_title.strip():
         return '[delivery]\ndestinations = ["..."]  # the name of a peer in [peers]'
     name = re.sub(r"[^a-z0-9_-]+", "-", ae_title.strip().lower()).strip("-") or "peer"
     quoted = ae_title.strip().replace('"', '\\"')
-    return f'[peers.{name}]\nae = "{quoted}"\nhost = "..."  # its host name or address\nport = 104'
+    host = f'"{address}"  # where it called from' if address else '"..."  # its host name or address'
+    return f'[peers.{name}]\nae = "{quoted}"\nhost = {host}\nport = 104  # check: the port on which it listens'

@@ -34,7 +34,7 @@ from her2node.errors import (
 from her2node.jobs.classify import entered_roles
 from her2node.jobs.filing import disk_is_silent
 from her2node.jobs.heartbeat import Heartbeat
-from her2node.jobs.story import Seconds, summary_of, tell_outcome
+from her2node.jobs.story import Seconds, held_for, summary_of, tell_held, tell_outcome
 from her2node.ledger import Ledger
 from her2node.ledger.records import Claim, EditionInput, NewDelivery, NewResult, Outcome
 from her2node.log import Event, emit, emit_exception
@@ -231,7 +231,9 @@ class Workshop:
             case Done():
                 summary = json.dumps(outcome.summary, ensure_ascii=False)
                 self.ledger.finish(claim.token, outcome.how, summary, outcome.results, outcome.deliveries, now)
-                tell_outcome(claim, outcome.how, outcome.summary, outcome.results, outcome.deliveries)
+                tell_outcome(claim, outcome.how, outcome.summary, outcome.results)
+                if held := held_for(outcome.deliveries):
+                    tell_held(claim.study_instance_uid, held, self.ledger.addresses(held))
             case Again():
                 pause = self.patience.pause(claim.attempts)
                 self.ledger.retry(claim.token, outcome.error, now + pause, now)

@@ -53,9 +53,8 @@ def tell_outcome(
     how: str,
     summary: Mapping[str, Any],
     results: Sequence[NewResult],
-    deliveries: Sequence[NewDelivery],
 ) -> None:
-    """One line for the edition, and one for each AE title that results are held for."""
+    """One line for the edition."""
     emit(
         Event.EDITION_READ,
         study=claim.study_instance_uid,
@@ -71,8 +70,18 @@ def tell_outcome(
         reason=summary["reason"],
         **{f"{step}_s": spent for step, spent in summary["seconds"].items()},
     )
-    for ae_title in sorted({delivery.ae_title for delivery in deliveries if delivery.destination is None}):
-        emit(Event.RESULT_HELD, study=claim.study_instance_uid, ae_title=ae_title, remedy=remedy_for(ae_title))
+
+
+def held_for(deliveries: Sequence[NewDelivery]) -> tuple[str, ...]:
+    """The AE titles that results are held for."""
+    return tuple(sorted({delivery.ae_title for delivery in deliveries if delivery.destination is None}))
+
+
+def tell_held(study: str, ae_titles: Sequence[str], addresses: Mapping[str, str]) -> None:
+    """One line for each AE title that results are held for, with the lines to add. ``addresses``: by AE title."""
+    for ae_title in ae_titles:
+        remedy = remedy_for(ae_title, addresses.get(ae_title, ""))
+        emit(Event.RESULT_HELD, study=study, ae_title=ae_title, remedy=remedy)
 
 
 def _reason(reading: Reading) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -52,6 +52,8 @@ class Story:
     """Everything about one study."""
 
     study: StudyStory
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """AE title that results may be held for, to the address from which it called."""
 
     def as_json(self) -> dict[str, Any]:
         shown = asdict(self.study)
@@ -61,7 +63,7 @@ class Story:
         return shown
 
     def print(self, console: Console) -> None:
-        for line in _tell(self.study):
+        for line in _tell(self.study, self.addresses):
             console.print(line)
 
 
@@ -69,7 +71,8 @@ def tell(settings: Settings, study: str | None) -> Listing | Story:
     """What the ledger knows: of one study everything, of all a line each. Raises NotFound."""
     with open_ledger_of(settings) as ledger:
         if study is not None:
-            return Story(ledger.study(study))
+            told = ledger.study(study)
+            return Story(told, ledger.addresses([told.sender_ae]))
         return Listing(ledger.studies(), _homeless(ledger), _held(ledger))
 
 
@@ -105,7 +108,8 @@ def _homeless(ledger: Ledger) -> tuple[SetAsideStory, ...]:
 
 def _held(ledger: Ledger) -> dict[str, str]:
     senders = {line.sender_ae for line in ledger.studies() if line.deliveries.get("held")}
-    return {ae: remedy_for(ae) for ae in sorted(senders)}
+    addresses = ledger.addresses(senders)
+    return {ae: remedy_for(ae, addresses.get(ae, "")) for ae in sorted(senders)}
 
 
 def _line(line: StudyLine) -> str:
@@ -121,7 +125,7 @@ def _line(line: StudyLine) -> str:
     return "  ".join(part for part in parts if part)
 
 
-def _tell(study: StudyStory) -> Iterator[str]:
+def _tell(study: StudyStory, addresses: Mapping[str, str]) -> Iterator[str]:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(study.instances.items()))
     yield f"study {study.study_instance_uid} from {study.sender_ae}: {counts}"
     for series in study.series:
@@ -134,12 +138,12 @@ def _tell(study: StudyStory) -> Iterator[str]:
     for item in study.set_aside:
         yield f"  set aside: {item.sop_instance_uid} {item.reason} {item.detail}".rstrip()
     for edition in study.editions:
-        yield from _edition(edition)
+        yield from _edition(edition, addresses)
     for event in study.events:
         yield f"  {event.at:%Y-%m-%d %H:%M:%S.%f} {event.kind} {event.detail}".rstrip()
 
 
-def _edition(edition: EditionStory) -> Iterator[str]:
+def _edition(edition: EditionStory, addresses: Mapping[str, str]) -> Iterator[str]:
     yield f"  edition {edition.number} {edition.state}: {edition.reason}"
     for step, seconds in _steps(edition):
         yield f"    {step}: {seconds:.2f} s"
@@ -150,7 +154,8 @@ def _edition(edition: EditionStory) -> Iterator[str]:
             error = f": {delivery.error}" if delivery.error else ""
             yield f"      {where}: {delivery.state} after {delivery.attempts} attempts{error}"
             if delivery.destination is None:
-                yield from (f"      {line}" for line in remedy_for(delivery.ae_title).splitlines())
+                remedy = remedy_for(delivery.ae_title, addresses.get(delivery.ae_title, ""))
+                yield from (f"      {line}" for line in remedy.splitlines())
 
 
 def _steps(edition: EditionStory) -> list[tuple[str, float]]:

@@ -92,6 +92,14 @@ def test_the_remedy_for_an_unknown_sender_is_settings_that_can_be_read(ae_title:
     assert set(keys) <= set(Peer.model_fields)
 
 
+def test_the_remedy_names_the_address_that_the_sender_called_from_and_asks_to_check_the_port() -> None:
+    remedy = remedy_for("CT1", "192.0.2.7")
+    keys = tomllib.loads(remedy)["peers"]["ct1"]
+    assert (keys["host"], keys["port"]) == ("192.0.2.7", 104)
+    assert "port = 104  # check" in remedy
+    assert tomllib.loads(remedy_for("CT1"))["peers"]["ct1"]["host"] == "..."
+
+
 def test_the_remedy_for_a_study_without_sender_names_destinations() -> None:
     assert set(tomllib.loads(remedy_for(""))["delivery"]) <= set(
         Settings.model_fields["delivery"].annotation.model_fields
