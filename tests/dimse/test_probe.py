@@ -129,6 +129,9 @@ def test_orthanc_offers_everything(tmp_path: Path) -> None:
 @pytest.mark.servers
 def test_storescp_offers_no_query(tmp_path: Path) -> None:
     with storescp(tmp_path) as port:
-        checks = {check.what: check.verdict for check in probe(REQUESTOR, peer_at(port))}
-    assert checks["report"] is Verdict.GOOD
-    assert checks["C-FIND"] is Verdict.LACKING
+        checks = {check.what: check for check in probe(REQUESTOR, peer_at(port))}
+        counting = {check.what: check for check in probe(REQUESTOR, peer_at(port, counts=True))}
+    assert checks["report"].verdict is Verdict.GOOD
+    assert checks["C-FIND"].verdict is counting["C-FIND"].verdict is Verdict.LACKING
+    assert "`counts`" not in checks["C-FIND"].detail
+    assert "`counts` is in vain" in counting["C-FIND"].detail

@@ -108,6 +108,14 @@ def bench(house: House) -> Bench:
     return Bench(house)
 
 
+def test_the_lines_to_add_for_held_results_name_the_address_of_the_sender(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.workshop().run(bench.due())
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "result-held" in line]
+    assert "127.0.0.1" in told
+
+
 def test_a_study_on_which_nothing_could_run_gets_the_report_that_says_why(bench: Bench) -> None:
     bench.workshop().run(bench.due())
     edition = bench.edition()

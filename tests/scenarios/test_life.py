@@ -161,7 +161,10 @@ def test_objects_of_an_unknown_sender_are_held_and_the_lines_to_add_are_printed(
     listing = ward.node.run("status").stdout
     assert "[peers.stranger]" in listing
     assert 'ae = "STRANGER"' in listing
-    assert any("[peers.stranger]" in str(e.get("remedy")) for e in ward.node.events() if e["event"] == "result-held")
+    assert 'host = "127.0.0.1"  # where it called from' in listing
+    assert 'host = "127.0.0.1"' in ward.node.run("status", study).stdout
+    remedies = [str(e["remedy"]) for e in ward.node.events() if e["event"] == "result-held"]
+    assert any("[peers.stranger]" in remedy and 'host = "127.0.0.1"' in remedy for remedy in remedies)
 
 
 def test_logs_hold_no_patient(ward: Ward) -> None:
