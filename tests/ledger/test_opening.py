@@ -19,8 +19,8 @@ from sqlalchemy import inspect, text
 from her2node.errors import LedgerAway, LedgerNewer, SettingsRefused
 from her2node.ledger import Ledger, open_ledger
 from her2node.ledger.database import connect, reading, writing
-from her2node.ledger.revision import MIGRATIONS, newest
 from her2node.ledger.records import Census, SeriesCount
+from her2node.ledger.revision import MIGRATIONS, newest
 from her2node.ledger.schema import metadata
 from her2node.ledger.upgrade import upgrade
 from tests.ledger.way import START, Way, slices
