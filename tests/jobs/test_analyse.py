@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +109,11 @@ def bench(house: House) -> Bench:
     return Bench(house)
 
 
-def test_the_lines_to_add_for_held_results_name_the_address_of_the_sender(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_lines_to_add_for_held_results_name_the_address_of_the_sender(bench: Bench, quiet_log: StringIO) -> None:
     bench.workshop().run(bench.due())
-    (told,) = [line for line in capsys.readouterr().out.splitlines() if "result-held" in line]
-    assert "127.0.0.1" in told
+    lines = [json.loads(line) for line in quiet_log.getvalue().splitlines()]
+    (held_,) = [line for line in lines if line["event"] == "result-held"]
+    assert 'host = "127.0.0.1"' in held_["remedy"]
 
 
 def test_a_study_on_which_nothing_could_run_gets_the_report_that_says_why(bench: Bench) -> None:
