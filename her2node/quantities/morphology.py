@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,12 +56,19 @@ def maximum_diameter(mesh: Mesh) -> float:
     return farthest(hull(mesh.vertices_mm))[2]
 
 
+Ends = tuple[tuple[float, float], tuple[float, float]]
+"""Where a line begins and ends in its slice: (row, column) each, in voxels, whole numbers at the voxels' centres."""
+
+
 @dataclass(frozen=True)
 class Axes:
-    """Longest diameter in a slice and its longest perpendicular, mm."""
+    """Longest diameter in a slice and its longest perpendicular, mm; in which slice, and where both lie there."""
 
     long_mm: float
     short_mm: float
+    slice_index: int
+    long_ends: Ends
+    short_ends: Ends
 
 
 def long_axis(axes: Axes) -> float:
@@ -96,34 +103,54 @@ MEASURES: tuple[Callable[..., float], ...] = (voxel_volume, mesh_volume, maximum
 
 def axes_of(mask: Bools, spacing_mm: tuple[float, float, float]) -> Axes:
     """Long and short axis of a mask of shape (slices, rows, columns) with at least one True voxel."""
-    candidates = (axes for part in _parts(cropped(mask)) for axes in [_axes(part, spacing_mm[1:])])
+    candidates = (_axes(part, spacing_mm[1:]) for part in _parts(mask))
     return max(candidates, key=lambda axes: (axes.long_mm, axes.short_mm))
 
 
-def _parts(mask: Bools) -> list[Bools]:
+@dataclass(frozen=True)
+class _Part:
+    """A connected part of one slice, in the smallest box around it; the box begins at ``corner`` (row, column)."""
+
+    mask: Bools
+    slice_index: int
+    corner: tuple[int, int]
+
+
+def _parts(mask: Bools) -> Iterator[_Part]:
     """The connected parts of each slice."""
-    found = []
-    for image in mask:
-        labels, count = ndimage.label(image, structure=np.ones((3, 3)))
-        found += [labels[box] == number for number, box in enumerate(ndimage.find_objects(labels, count), start=1)]
-    return found
+    for index in np.flatnonzero(mask.any(axis=(1, 2))):
+        labels, count = ndimage.label(mask[index], structure=np.ones((3, 3)))
+        for number, (rows, columns) in enumerate(ndimage.find_objects(labels, count), start=1):
+            yield _Part(labels[rows, columns] == number, int(index), (rows.start, columns.start))
 
 
-def _axes(part: Bools, spacing_mm: tuple[float, float]) -> Axes:
-    corners = hull(outline(part, spacing_mm))
+def _axes(part: _Part, spacing_mm: tuple[float, float]) -> Axes:
+    corners = hull(outline(part.mask, spacing_mm))
     first, second, length = farthest(corners)
     direction = (corners[second] - corners[first]) / length
-    along = corners @ direction
-    across = corners @ np.array([-direction[1], direction[0]])
-    return Axes(length, _widest(along, across))
+    normal = np.array([-direction[1], direction[0]])
+    width, place, lower, upper = _widest(corners @ direction, corners @ normal)
+    short = place * direction + np.array([[lower], [upper]]) * normal
+    ends = (_ends(line, part.corner, spacing_mm) for line in (corners[[first, second]], short))
+    return Axes(length, width, part.slice_index, *ends)
 
 
-def _widest(along: Floats, across: Floats) -> float:
-    """The greatest width in ``across`` of a convex polygon at any place ``along``: it is reached at a corner."""
+def _ends(line_mm: Floats, corner: tuple[int, int], spacing_mm: tuple[float, float]) -> Ends:
+    """A line (2, 2) in mm from a part's corner as places in its slice."""
+    (row, column), (other_row, other_column) = (line_mm / spacing_mm + corner).tolist()
+    return (row, column), (other_row, other_column)
+
+
+def _widest(along: Floats, across: Floats) -> tuple[float, float, float, float]:
+    """The greatest width in ``across`` of a convex polygon at any place ``along``: it is reached at a corner.
+
+    Returns that width, the place along, and the lower and upper end across.
+    """
     last, end = int(along.argmax()), int(along.argmin())
     side = (across - across[end]) * (along[last] - along[end]) - (along - along[end]) * (across[last] - across[end])
-    upper, lower = side >= -1e-9, side <= 1e-9
-    return float(np.max(_chain(along, across, upper)(along) - _chain(along, across, lower)(along)))
+    upper, lower = _chain(along, across, side >= -1e-9)(along), _chain(along, across, side <= 1e-9)(along)
+    widest = int((upper - lower).argmax())
+    return float(upper[widest] - lower[widest]), float(along[widest]), float(lower[widest]), float(upper[widest])
 
 
 def _chain(along: Floats, across: Floats, chosen: Bools) -> Callable[[Floats], Floats]:

@@ -87,7 +87,19 @@ def test_a_rectangle_has_its_diagonal_and_the_widest_line_across_it() -> None:
     first, second, length = farthest(hull(outline))
     assert length == 5
     assert first < second
-    assert morphology._axes(np.ones((30, 40), np.bool_), (0.1, 0.1)).short_mm == pytest.approx(3 / 0.8, rel=0.05)
+    assert morphology.axes_of(np.ones((1, 30, 40), np.bool_), (1.0, 0.1, 0.1)).short_mm == pytest.approx(3 / 0.8, rel=0.05)
+
+
+def test_the_axes_know_where_they_lie() -> None:
+    mask = np.zeros((4, 40, 60), np.bool_)
+    mask[1, 5:9, 3:9] = True
+    mask[2, 10:20, 20:51] = True  # rows 9.5 to 19.5, columns 19.5 to 50.5
+    axes = morphology.axes_of(mask, (3.0, 1.0, 1.0))
+    assert axes.slice_index == 2
+    corners = [(row, column) for row in (9.5, 19.5) for column in (19.5, 50.5)]
+    for end in axes.long_ends:
+        assert min(np.hypot(*np.subtract(end, corner)) for corner in corners) < 0.8
+    assert np.hypot(*np.subtract(*axes.long_ends)) == pytest.approx(axes.long_mm)
 
 
 def test_a_region_that_is_cut_off_has_no_size() -> None:
@@ -143,3 +155,18 @@ def test_size_does_not_change_when_the_region_is_mirrored_or_moved(mask: np.ndar
         assert there[name] == pytest.approx(here[name])
     assert 0 < here["Short axis"] <= here["Long axis"] + 1e-9
     assert here["Long axis"] <= here["Maximum 3D Diameter of a Mesh"] + 1e-9
+
+
+@settings(deadline=None)
+@given(masks)
+def test_the_ends_of_the_axes_are_as_far_apart_as_the_axes_are_long_and_stand_at_right_angles(mask: np.ndarray) -> None:
+    spacing = np.array([0.7, 0.9])
+    axes = morphology.axes_of(mask, (1.3, 0.7, 0.9))
+    long, short = (np.subtract(*ends) * spacing for ends in (axes.long_ends, axes.short_ends))
+    assert np.hypot(*long) == pytest.approx(axes.long_mm)
+    assert np.hypot(*short) == pytest.approx(axes.short_mm)
+    assert long @ short == pytest.approx(0, abs=1e-9)
+    rows, columns = np.nonzero(mask[axes.slice_index])
+    for row, column in (*axes.long_ends, *axes.short_ends):
+        assert rows.min() - 0.5 - 1e-9 <= row <= rows.max() + 0.5 + 1e-9
+        assert columns.min() - 0.5 - 1e-9 <= column <= columns.max() + 0.5 + 1e-9
