@@ -9,6 +9,7 @@ from highdicom.sr import (
     CodedConcept,
     ContainerContentItem,
     ContentSequence,
+    CoordinatesForMeasurement,
     FindingSite,
     Measurement,
     MeasurementsAndQualitativeEvaluations,
@@ -46,14 +47,15 @@ def text_item(said: Said) -> TextContentItem:
     return TextContentItem(concept(said.concept), said.text, RelationshipTypeValues.CONTAINS)
 
 
-def measurement(quantity: Quantity) -> Measurement:
-    """A NUM with unit, derivation and method (TID 300)."""
+def measurement(quantity: Quantity, lines: Sequence[CoordinatesForMeasurement] | None = None) -> Measurement:
+    """A NUM with unit, derivation and method (TID 300), and the lines that it is the length of."""
     return Measurement(
         name=concept(quantity.code),
         value=float(quantity.value),
         unit=concept(quantity.unit),
         derivation=concept(quantity.modifier) if quantity.modifier else None,
         method=concept(quantity.method) if quantity.method else None,
+        referenced_coordinates=lines,
     )
 
 

@@ -28,7 +28,7 @@ from her2node.reading import Reading
 from her2node.reports.content import Group, container, estimate_groups, measurement_groups, text_item
 from her2node.reports.drawn import outline_groups
 from her2node.reports.envelope import MANUFACTURER, concept, envelope, sealed
-from her2node.reports.regions import measured_series, shown
+from her2node.reports.regions import most_important
 from her2node.reports.report import ObjectKind, Report, Stamp
 from her2node.reports.segmentation import segments_of
 from her2node.reports.wording import Said, notices, statements
@@ -63,16 +63,14 @@ def could_not(reading: Reading, stamp: Stamp) -> Report:
 
 
 def outline(reading: Reading, stamp: Stamp) -> Report | None:
-    """The outline report: each region's largest slice on the most important series; None without any region."""
-    groups = outline_groups(reading)
-    if not groups:
+    """The outline report: each region's largest slice on the most important series, and the lines of its axes; None
+    without any region."""
+    drawn = outline_groups(reading)
+    uid = most_important(reading)
+    if not drawn or uid is None:
         return None
-    laid = shown(reading)
-    uid = laid[0].series_instance_uid
-    measured = measured_series(reading, uid)
-    sources = [measured.sources[one.key_slice] for one in laid] if measured else []
-    evidence = [(uid, source.sop_class_uid, source.sop_instance_uid) for source in sources]
-    return _document(reading, stamp, ObjectKind.OUTLINE, groups, notices(), evidence)
+    evidence = [(uid, source.sop_class_uid, source.sop_instance_uid) for _, source in drawn]
+    return _document(reading, stamp, ObjectKind.OUTLINE, [group for group, _ in drawn], notices(), evidence)
 
 
 def _used(reading: Reading) -> list[Evidence]:

@@ -87,7 +87,9 @@ def test_a_rectangle_has_its_diagonal_and_the_widest_line_across_it() -> None:
     first, second, length = farthest(hull(outline))
     assert length == 5
     assert first < second
-    assert morphology.axes_of(np.ones((1, 30, 40), np.bool_), (1.0, 0.1, 0.1)).short_mm == pytest.approx(3 / 0.8, rel=0.05)
+    assert morphology.axes_of(np.ones((1, 30, 40), np.bool_), (1.0, 0.1, 0.1)).short_mm == pytest.approx(
+        3 / 0.8, rel=0.05
+    )
 
 
 def test_the_axes_know_where_they_lie() -> None:

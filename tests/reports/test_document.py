@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from her2node.errors import GantryTilt, NoRoi
 from her2node.quantities.quantity import NotMeasured
 from her2node.reports import ObjectKind, write
+from her2node.reports.regions import most_important
 from her2node.selection.roles import Role
 from tests.reports import making
 from tests.reports.conftest import Case
@@ -162,19 +163,64 @@ def test_the_evidence_is_what_was_used_and_no_more(classic: Case) -> None:
     assert len(evidence(ObjectKind.OUTLINE)) == 1
 
 
-def test_the_outline_bears_the_probability_first_and_five_numbers_in_all(case: Case) -> None:
-    first, *rest = groups(case.reports[ObjectKind.OUTLINE].dataset)
-    numbers = [name(i) for i in items(first) if i.ValueType == "NUM"]
+def test_the_outline_bears_the_axes_and_the_probability_first_and_five_numbers_in_all(case: Case) -> None:
+    found = groups(case.reports[ObjectKind.OUTLINE].dataset)
+    numbers = [name(i) for group in found for i in items(group) if i.ValueType == "NUM"]
     closed = [p for p in case.reading.predictions if len(p.answers) == 1]
-    assert numbers == [*["P-HER2POS"] * len(closed), "103339001", "103340004", "112031", "118565006"]
-    assert all(i.ValueType != "NUM" for group in rest for i in items(group))
+    assert numbers == ["103339001", "103340004", *["P-HER2POS"] * len(closed), "112031", "118565006"]
     roi = case.reading.rois[0].roi
-    assert {i.UID for g in (first, *rest) for i in items(g) if name(i) == "112040"} == {roi.tracking_uid}
+    assert {i.UID for group in found for i in items(group) if name(i) == "112040"} == {roi.tracking_uid}
+    identifiers = [texts(group, "112039")[0] for group in found]
+    assert identifiers == ["Cornerstone3DTools@^0.1.0:Bidirectional", *[roi.tracking_id] * (len(found) - 1)]
+
+
+def test_each_axis_is_as_long_as_its_line_and_both_cross_at_right_angles(case: Case) -> None:
+    group = groups(case.reports[ObjectKind.OUTLINE].dataset)[0]
+    laid = next(one for one in case.reading.rois if one.roi.tracking_uid in str(group))
+    row_mm, column_mm = laid.roi.geometry.spacing_mm[1:]
+    numbers = [item for item in items(group) if item.ValueType == "NUM"]
+    lines = []
+    for number in numbers:
+        (scoord,) = (item for item in items(number) if item.ValueType == "SCOORD")
+        x, y = np.reshape(scoord.GraphicData, (2, 2)).T
+        lines.append(np.array([(x[1] - x[0]) * column_mm, (y[1] - y[0]) * row_mm]))
+        assert np.hypot(*lines[-1]) == pytest.approx(float(number.MeasuredValueSequence[0].NumericValue), abs=1e-4)
+    assert lines[0] @ lines[1] == pytest.approx(0, abs=1e-3)
+
+
+def test_axes_on_another_slice_than_the_outline_are_a_figure_of_their_own(classic: Case) -> None:
+    laid = next(one for one in classic.reading.rois if one.series_instance_uid == most_important(classic.reading))
+    mask = np.zeros_like(laid.roi.mask)
+    mask[4, 20:60, 20:60] = True
+    mask[6, 50, 5:85] = True
+    moved = replace(laid, roi=replace(laid.roi, mask=mask), key_slice=4)
+    rois = tuple(moved if one is laid else one for one in classic.reading.rois)
+    (outline,) = (r for r in write(replace(classic.reading, rois=rois), making.STAMP, ("outline",)))
+    first, second = groups(outline.dataset)
+    assert texts(first, "112039") == [laid.roi.tracking_id]
+    assert texts(second, "112039") == ["Cornerstone3DTools@^0.1.0:Bidirectional"]
+    tracking = [i.UID for group in (first, second) for i in items(group) if name(i) == "112040"]
+    assert tracking[0] == laid.roi.tracking_uid != tracking[1]
+    images = [
+        {one.ReferencedSOPInstanceUID for i in items(group) for one in i.get("ReferencedSOPSequence", ())}
+        for group in (first, second)
+    ]
+    (evidence,) = outline.dataset.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    assert {one.ReferencedSOPInstanceUID for one in evidence.ReferencedSOPSequence} == images[0] | images[1]
+    assert len(images[0] | images[1]) == 2
+
+
+def test_a_region_that_is_cut_off_has_an_outline_without_axes(classic: Case) -> None:
+    quantities = tuple(q for q in classic.reading.quantities if "axis" not in q.code.meaning)
+    (outline,) = write(replace(classic.reading, quantities=quantities), making.STAMP, ("outline",))
+    assert [texts(group, "112039") for group in groups(outline.dataset)] == [[classic.reading.tumour]]
 
 
 def test_the_outline_encloses_the_region_on_its_largest_slice(case: Case) -> None:
     found = groups(case.reports[ObjectKind.OUTLINE].dataset)
-    scoords = [item for group in found for item in items(group) if item.ValueType == "SCOORD"]
+    scoords = [
+        item for group in found for item in items(group) if item.ValueType == "SCOORD" and name(item) == "111030"
+    ]
     image = scoords[0].ContentSequence[0].ReferencedSOPSequence[0]
     laid = next(
         one
