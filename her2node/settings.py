@@ -74,7 +74,9 @@ Regex = Annotated[str, AfterValidator(_pattern)]
 Keyword = Annotated[str, AfterValidator(_keyword)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[timedelta, Field(gt=timedelta(0)), PlainSerializer(lambda span: span.total_seconds())]
-ObjectKind = Literal["report", "outline", "segmentation", "summary-image", "summary-document", "could-not"]
+ObjectKind = Literal[
+    "report", "outline", "segmentation", "summary-image", "summary-document", "could-not", "parametric-map"
+]
 CtRole = Literal["plain", "arterial", "portal", "equilibrium", "ignore"]
 
 
@@ -247,7 +249,7 @@ class Peer(_Section):
     port: Annotated[int, Field(ge=1, le=65535)] = Field(104, description="Its port.")
     tls: bool = Field(False, description="Speak TLS to it.")
     receives: tuple[ObjectKind, ...] = Field(
-        ("report", "outline", "segmentation", "could-not", "summary-image", "summary-document"),
+        ("report", "outline", "segmentation", "could-not", "summary-image", "summary-document", "parametric-map"),
         description="Which objects it gets.",
     )
     commitment: bool = Field(False, description="It offers storage commitment.")

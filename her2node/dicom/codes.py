@@ -74,6 +74,24 @@ class Method:
     MESH = _private("MESH-MC", "Marching cubes mesh at 0.5 of the voxel mask")
 
 
+class DualEnergy:
+    """Dual-energy CT: iodine, effective atomic number, how they were had."""
+
+    IODINE = Code("44588005", "SCT", "Iodine")
+    NORMALIZED_IODINE = _private("NIC", "Normalized iodine concentration")
+    EFFECTIVE_ATOMIC_NUMBER = Code("129320", "DCM", "Effective Atomic Number")
+    MG_PER_ML = Code("mg/ml", "UCUM", "milligram per milliliter")
+    FROM_100_UG = _private("IOD-100UG", "Iodine map in 100 ug/ml, converted to mg/ml")
+    FROM_UG = _private("IOD-UG", "Iodine map in ug/ml, converted to mg/ml")
+    REGION_OF_AORTA = _private("NIC-AORTA", "Ratio to the mean of a region of the aorta, same images")
+
+    @staticmethod
+    def decomposed(low_kev: float, high_kev: float) -> Code:
+        """The method 'two materials from two energies', which names the energies."""
+        energies = f"{low_kev:g} and {high_kev:g} keV"
+        return _private(f"MD-{low_kev:g}-{high_kev:g}", f"Iodine and water decomposed from images at {energies}")
+
+
 class Phase:
     """CT contrast phases: DICOM has no context group for them."""
 

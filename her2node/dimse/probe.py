@@ -16,6 +16,7 @@ from pydicom.uid import (
     EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    ParametricMapStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -34,6 +35,7 @@ OUTPUT_CLASSES: Final[Mapping[ObjectKind, UID]] = MappingProxyType(
         "segmentation": SegmentationStorage,
         "summary-image": SecondaryCaptureImageStorage,
         "summary-document": EncapsulatedPDFStorage,
+        "parametric-map": ParametricMapStorage,
     }
 )
 """The SOP class of each kind of object that the node sends."""

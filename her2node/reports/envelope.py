@@ -106,22 +106,27 @@ _KINDS = {
     ObjectKind.SUMMARY_IMAGE: _Kind("1.2.840.10008.5.1.4.1.1.7", "OT", "summary", 4),
     ObjectKind.SUMMARY_DOCUMENT: _Kind("1.2.840.10008.5.1.4.1.1.104.1", "DOC", "summary (PDF)", 5),
     ObjectKind.COULD_NOT: _Kind(_COMPREHENSIVE_3D_SR, "SR", "could not run", 6),
+    ObjectKind.PARAMETRIC_MAP: _Kind("1.2.840.10008.5.1.4.1.1.30", "OT", "map", 9),
 }
+_OF_IMAGES_ALONE = (ObjectKind.SEGMENTATION, ObjectKind.PARAMETRIC_MAP)
+"""Kinds in which no package had a hand."""
 
 
-def envelope(reading: Reading, stamp: Stamp, kind: ObjectKind) -> Dataset:
+def envelope(reading: Reading, stamp: Stamp, kind: ObjectKind, number: int = 0, title: str = "") -> Dataset:
     """A data set with all modules but those of the object itself, with its file meta information.
 
-    Its texts are Unicode; ``sealed`` chooses the character set when everything is in.
+    Of several objects of one kind each has its ``number``, from 1, and its ``title`` in the series description. Texts
+    are Unicode; ``sealed`` chooses the character set when everything is in.
     """
     ds = Dataset()
     header = base_header(reading)
     _copy_patient_and_study(ds, header)
     ds.StudyInstanceUID = reading.study.study_instance_uid
-    _put_series(ds, reading, stamp, kind)
+    _put_series(ds, reading, stamp, kind, number)
+    ds.SeriesDescription = _series_description(title or _KINDS[kind].description, stamp)
     _put_equipment(ds, stamp)
     equipment = _scanner(header)
-    if kind is not ObjectKind.SEGMENTATION:  # no package had a hand in the regions
+    if kind not in _OF_IMAGES_ALONE:
         equipment += [_package_equipment(prediction.package) for prediction in reading.predictions]
     if equipment:
         ds.ContributingEquipmentSequence = equipment
@@ -177,24 +182,29 @@ def _valid(header: Dataset, keyword: str) -> str:
     return text(header, keyword)
 
 
-def _put_series(ds: Dataset, reading: Reading, stamp: Stamp, kind: ObjectKind) -> None:
+def _put_series(ds: Dataset, reading: Reading, stamp: Stamp, kind: ObjectKind, number: int) -> None:
     what = _KINDS[kind]
+    which = f" {number}" if number else ""
     study = reading.study.study_instance_uid
-    edition = f", edition {stamp.edition}" if stamp.edition > 1 else ""
     ds.SOPClassUID = what.sop_class_uid
-    ds.SOPInstanceUID = stamp.uid(study, kind, "instance")
-    ds.SeriesInstanceUID = stamp.uid(study, kind, "series")
+    ds.SOPInstanceUID = stamp.uid(study, kind, f"instance{which}")
+    ds.SeriesInstanceUID = stamp.uid(study, kind, f"series{which}")
     ds.Modality = what.modality
-    ds.SeriesNumber = _first_free_number(reading) + what.number
-    ds.SeriesDescription = f"{DESCRIPTION} {what.description}{edition}"
+    ds.SeriesNumber = _first_free_number(reading) + what.number + number
     ds.InstanceNumber = 1
 
 
+def _series_description(title: str, stamp: Stamp) -> str:
+    """At most the 64 characters of a LO; a title that is too long gives way."""
+    edition = f", edition {stamp.edition}" if stamp.edition > 1 else ""
+    return f"{DESCRIPTION} {title}"[: 64 - len(edition)] + edition
+
+
 def _first_free_number(reading: Reading) -> int:
-    """A ten of series numbers from 9200 that no other series of the study has."""
+    """The first of ten series numbers, and one more for each map, that no other series of the study has."""
     taken = {integer(series.first, "SeriesNumber") for series in reading.study.series}
     first = FIRST_SERIES_NUMBER
-    while not taken.isdisjoint(range(first, first + 10)):
+    while not taken.isdisjoint(range(first, first + 10 + len(reading.maps))):
         first += 10
     return first
 

@@ -27,6 +27,8 @@ class ObjectKind(StrEnum):
     """The summary page as Encapsulated PDF."""
     COULD_NOT = "could-not"
     """Comprehensive 3D SR that says why nothing could run."""
+    PARAMETRIC_MAP = "parametric-map"
+    """Parametric Map of a quantity, voxel by voxel; as many as the reading has maps."""
 
 
 @dataclass(frozen=True)

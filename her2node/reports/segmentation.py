@@ -7,7 +7,6 @@ the source says) and its tracking identifiers, and nothing of it is claimed as t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,29 +14,16 @@ import numpy.typing as npt
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
 from pydicom.dataset import Dataset
-from pydicom.valuerep import DSfloat
 
-from her2node.dicom.attributes import integer, items, number, numbers, text
+from her2node.dicom.attributes import integer, items, text
 from her2node.dicom.codes import Anatomy, Code, Finding
-from her2node.reading import LaidRoi, Measured, Reading
+from her2node.reading import LaidRoi, Reading
+from her2node.reports.derived import Planes, headers_of
 from her2node.reports.envelope import MANUFACTURER, concept, envelope, sealed
 from her2node.reports.regions import measured_series, most_important, shown
 from her2node.reports.report import ObjectKind, Report, Stamp
 from her2node.rois.roi import Roi, RoiOrigin
-from her2node.volumes.volume import SliceSource
 
-_CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-_BLANK = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "AccessionNumber",
-    "StudyID",
-    "PositionReferenceIndicator",
-)
 TUMOUR_COLOUR = (255, 92, 64)
 _COLOURS = ((64, 160, 255), (80, 200, 120), (240, 200, 60), (190, 110, 240), (60, 210, 210))
 
@@ -88,9 +74,10 @@ def segmentation(reading: Reading, stamp: Stamp) -> Report | None:
         return None
     slices = np.flatnonzero(np.any([one.roi.mask.any(axis=(1, 2)) for one in laid], axis=0)).tolist()
     label = envelope(reading, stamp, ObjectKind.SEGMENTATION)
-    headers = {i.identity.sop_instance_uid: i.header for i in reading.study.instances}
+    headers = headers_of(reading)
+    planes = Planes(measured.geometry, measured.series_instance_uid, measured.sources)
     seg = Segmentation(
-        source_images=[_stand_in(measured, index, _single_frame(headers, measured.sources[index])) for index in slices],
+        source_images=[planes.stand_in(index, headers) for index in slices],
         pixel_array=_stacked(laid, slices),
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[
@@ -108,102 +95,14 @@ def segmentation(reading: Reading, stamp: Stamp) -> Report | None:
         content_label="HER2NODE_REGIONS",
         content_description="Given regions of interest, laid on this series. Research use",
     )
-    ds = _finished(seg, label, measured)
     dimensions = stamp.uid(reading.study.study_instance_uid, ObjectKind.SEGMENTATION, "dimensions")
-    for item in (*ds.DimensionOrganizationSequence, *ds.DimensionIndexSequence):
-        item.DimensionOrganizationUID = dimensions
+    ds = planes.finished(seg, label, dimensions)
     return sealed(ds, reading, ObjectKind.SEGMENTATION)
 
 
 def _stacked(laid: tuple[LaidRoi, ...], slices: list[int]) -> npt.NDArray[np.uint8]:
     """Masks of shape (slices with any region, rows, columns, segments)."""
     return np.stack([one.roi.mask[slices] for one in laid], axis=-1).astype(np.uint8)
-
-
-def _stand_in(measured: Measured, index: int, header: Dataset) -> Dataset:
-    """What highdicom must know of one slice, as a single-frame image without patient and study.
-
-    Frames of multi-frame objects and objects that lack type 2 attributes thus take one and the same way; the UID is
-    the slice's index and is replaced by the object and frame that the slice was read from.
-    """
-    geometry = measured.geometry
-    ds = Dataset()
-    ds.SOPClassUID = _CT_IMAGE
-    ds.SOPInstanceUID = _index_uid(index)
-    ds.StudyInstanceUID = _index_uid(0)
-    ds.SeriesInstanceUID = measured.series_instance_uid
-    for keyword in _BLANK:
-        setattr(ds, keyword, "")
-    ds.Modality = "CT"
-    ds.FrameOfReferenceUID = geometry.frame_of_reference_uid
-    ds.Rows, ds.Columns = geometry.shape[1:]
-    position = geometry.to_patient((index, 0, 0)).tolist()
-    ds.ImagePositionPatient = _plane(header, "ImagePositionPatient", position)
-    ds.ImageOrientationPatient = _plane(
-        header, "ImageOrientationPatient", [*geometry.directions[2], *geometry.directions[1]]
-    )
-    ds.PixelSpacing = _plane(header, "PixelSpacing", list(geometry.spacing_mm[1:]))
-    thickness = number(header, "SliceThickness")
-    ds.SliceThickness = _ds(thickness if thickness else geometry.spacing_mm[0])
-    ds.SpacingBetweenSlices = _ds(geometry.spacing_mm[0])
-    return ds
-
-
-def _single_frame(headers: Mapping[str, Dataset], source: SliceSource) -> Dataset:
-    """The header of the object that a slice is, empty for a frame of a multi-frame object."""
-    return Dataset() if source.frame is not None else headers.get(source.sop_instance_uid, Dataset())
-
-
-def _plane(header: Dataset, keyword: str, computed: list[float]) -> list[DSfloat]:
-    """The object's own figures, digit by digit, where it has them, so that viewers match planes exactly."""
-    given = numbers(header, keyword)
-    return [_ds(value) for value in (given if len(given) == len(computed) else computed)]
-
-
-def _ds(value: float) -> DSfloat:
-    return DSfloat(value, auto_format=True)
-
-
-def _index_uid(index: int) -> str:
-    return f"2.25.{index}"
-
-
-def _index_of(frame: Dataset) -> int:
-    """Which slice a frame of the SEG lies on, from the UID of its stand-in."""
-    uid: str = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
-    return int(uid.rpartition(".")[2])
-
-
-def _finished(seg: Dataset, label: Dataset, measured: Measured) -> Dataset:
-    """A plain data set: highdicom's, under the node's envelope, referring to the objects themselves."""
-    ds = Dataset()
-    ds.update({element.tag: element for element in seg})
-    ds.update({element.tag: element for element in label})
-    frames = ds.PerFrameFunctionalGroupsSequence
-    used = [measured.sources[_index_of(frame)] for frame in frames]
-    for frame, source in zip(frames, used, strict=True):
-        derivation = deepcopy(frame.DerivationImageSequence[0])  # highdicom shares it between segments
-        image = derivation.SourceImageSequence[0]
-        image.update(_referred(source.sop_class_uid, source.sop_instance_uid))
-        if source.frame is not None:
-            image.ReferencedFrameNumber = source.frame
-        frame.DerivationImageSequence = [derivation]
-    objects = dict.fromkeys((source.sop_class_uid, source.sop_instance_uid) for source in used)
-    ds.SourceImageSequence = [_referred(*one) for one in objects]
-    series = Dataset()
-    series.SeriesInstanceUID = measured.series_instance_uid
-    series.ReferencedInstanceSequence = [_referred(*one) for one in objects]
-    ds.ReferencedSeriesSequence = [series]
-    if "ContributingEquipmentSequence" not in label:
-        del ds.ContributingEquipmentSequence
-    return ds
-
-
-def _referred(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    """SOP Instance Reference macro (PS3.3 10.8)."""
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class_uid, sop_instance_uid
-    return item
 
 
 def _described(roi: Roi, segment: int, headers: Mapping[str, Dataset], tumour: bool) -> SegmentDescription:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a series is to the methods. Later issues add perfusion, energies, DWI, DCE and PET."""
+    """What a series is to the methods. Later issues add perfusion, DWI, DCE and PET."""
 
     PLAIN = "plain"
     """CT before contrast."""
@@ -18,5 +18,11 @@ class Role(StrEnum):
     """CT in the equilibrium (delayed) phase."""
     CONTRAST_UNSPECIFIED = "contrast-unspecified"
     """CT with contrast whose phase nothing tells: measured, but no package that needs a phase gets it."""
+    IODINE = "iodine"
+    """Iodine concentration of a dual-energy CT, voxel by voxel."""
+    MONOENERGETIC = "monoenergetic"
+    """CT as at a single photon energy, calculated by the scanner from a dual-energy scan; in HU."""
+    EFFECTIVE_Z = "effective-z"
+    """Effective atomic number of a dual-energy CT, voxel by voxel."""
     ROI = "roi"
     """Given regions of interest: SEG or RTSTRUCT."""

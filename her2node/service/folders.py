@@ -151,9 +151,10 @@ def _input_hash(study: Study, entries: Mapping[str, str], shaping: str) -> str:
 def _store(reports: Sequence[Report], out: Path) -> tuple[tuple[str, Path], ...]:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        files = []
+        files: list[tuple[str, Path]] = []
         for report in reports:
-            path = out / f"{report.kind.value}.dcm"
+            count = sum(kind == report.kind.value for kind, _ in files)
+            path = out / f"{report.kind.value}{f'-{count + 1}' if count else ''}.dcm"
             path.write_bytes(report.content())
             files.append((report.kind.value, path))
     except OSError as error:
