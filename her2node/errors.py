@@ -161,6 +161,18 @@ class AmbiguousRoi(Refused):
 
 
 # quantities, packages, predictions
+class UnitMissing(Refused):
+    """The values bear no unit, and which one is meant changes them tenfold."""
+
+
+class NoReference(Refused):
+    """The tissue to compare with is not outlined, or does not hold what it must."""
+
+
+class NotRequested(Refused):
+    """This is done only when it is asked for."""
+
+
 class TooFewVoxels(Refused):
     """The region of interest has too few voxels for this quantity."""
 

@@ -77,7 +77,7 @@ Seconds = Annotated[timedelta, Field(gt=timedelta(0)), PlainSerializer(lambda sp
 ObjectKind = Literal[
     "report", "outline", "segmentation", "summary-image", "summary-document", "could-not", "parametric-map"
 ]
-CtRole = Literal["plain", "arterial", "portal", "equilibrium", "ignore"]
+CtRole = Literal["plain", "arterial", "portal", "equilibrium", "iodine", "monoenergetic", "effective-z", "ignore"]
 
 
 class _Section(BaseModel):
@@ -213,6 +213,14 @@ class Selection(_Section):
     rules: tuple[RoleRule, ...] = Field((), description="Site rules; the first that matches decides.")
 
 
+class DualEnergy(_Section):
+    """Dual-energy CT."""
+
+    decompose: bool = Field(
+        False, description="Calculate iodine from two mono-energetic series where there is no iodine map."
+    )
+
+
 class Packages(_Section):
     """Model packages."""
 
@@ -294,6 +302,7 @@ class Settings(BaseSettings):
     delivery: Delivery = Field(Delivery(), description="Where results go and how long the node tries.")
     retention: Retention = Field(Retention(), description="How long things are kept.")
     selection: Selection = Field(Selection(), description="Which series plays which role.")
+    dual_energy: DualEnergy = Field(DualEnergy(), description="Dual-energy CT.")
     packages: Packages = Field(Packages(), description="Model packages.")
     reports: Reports = Field(Reports(), description="What is written.")
     peers: dict[str, Peer] = Field({}, description="Other application entities, by a name of your choice.")

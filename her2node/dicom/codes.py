@@ -38,6 +38,7 @@ class Unit:
     MM3 = Code("mm3", "UCUM", "cubic millimeter")
     ONE = Code("1", "UCUM", "no units")
     HU2 = Code("[hnsf'U]2", "UCUM", "square Hounsfield unit")
+    MG_PER_ML = Code("mg/ml", "UCUM", "milligram per milliliter")
 
 
 class Quantity:
@@ -80,10 +81,12 @@ class DualEnergy:
     IODINE = Code("44588005", "SCT", "Iodine")
     NORMALIZED_IODINE = _private("NIC", "Normalized iodine concentration")
     EFFECTIVE_ATOMIC_NUMBER = Code("129320", "DCM", "Effective Atomic Number")
-    MG_PER_ML = Code("mg/ml", "UCUM", "milligram per milliliter")
-    FROM_100_UG = _private("IOD-100UG", "Iodine map in 100 ug/ml, converted to mg/ml")
-    FROM_UG = _private("IOD-UG", "Iodine map in ug/ml, converted to mg/ml")
     REGION_OF_AORTA = _private("NIC-AORTA", "Ratio to the mean of a region of the aorta, same images")
+
+    @staticmethod
+    def converted(factor: float, words: str) -> Code:
+        """The method 'a map in another unit', which names the unit in the object's own words."""
+        return _private(f"IOD-X{factor:g}", f"Iodine map in {words}, converted to mg/ml"[:64])
 
     @staticmethod
     def decomposed(low_kev: float, high_kev: float) -> Code:

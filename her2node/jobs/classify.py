@@ -95,7 +95,7 @@ def _refusal(series: Series, role: Role | None) -> str | None:
     if role is None or role is Role.ROI:
         return None
     try:
-        stack_of(series)
+        stack_of(series, role)
     except Refused as error:
         return str(error)
     return None

@@ -12,7 +12,10 @@ from her2node.volumes.volume import Floats, Geometry, SliceSource
 
 @dataclass(frozen=True)
 class Quantity:
-    """One value: finite float, coded, with its UCUM unit, the ROI (tracking id) and series it was measured in."""
+    """One value: finite float, coded, with its UCUM unit, the ROI (tracking id) and series it was measured in.
+
+    ``flags`` are sentences on what a reader must know to trust it; reports print them beside the value.
+    """
 
     roi: str
     role: Role | None
@@ -22,6 +25,7 @@ class Quantity:
     modifier: Code | None = None
     method: Code | None = None
     series_uids: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,17 @@ from her2node.volumes.volume import Floats, Geometry, SliceSource
 
 @dataclass(frozen=True)
 class Scene:
-    """What a course looks at: a study, who plays which role in it, and the regions to be measured."""
+    """What a course looks at: a study, who plays which role in it, and the regions to be measured.
+
+    ``given``: all regions that are given, the aorta among them. ``decompose``: iodine is to be calculated from two
+    mono-energetic series where there is no map of it.
+    """
 
     study: Study
     selection: Selection
     regions: tuple[GivenRoi, ...]
+    given: tuple[GivenRoi, ...] = ()
+    decompose: bool = False
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,16 @@ from her2node.reading import Reading
 from her2node.reports.envelope import MANUFACTURER, concept
 from her2node.reports.report import Stamp
 from her2node.reports.segmentation import Segments
-from her2node.reports.wording import CATEGORIES, PHASES, Said, assumed, input_used, package_name, series_name
+from her2node.reports.wording import (
+    CATEGORIES,
+    PHASES,
+    Said,
+    assumed,
+    input_used,
+    package_name,
+    quantity_name,
+    series_name,
+)
 
 Group = (
     MeasurementsAndQualitativeEvaluations
@@ -118,7 +127,11 @@ def _measured(
     )
     names = ", ".join(series_name(reading, uid) for uid in series_uids)
     laid_by_geometry = "" if segments.series_instance_uid in series_uids else "; the segment was laid on it by geometry"
-    _say(group, [Said(Statement.MEASURED_IN, f"{names}{laid_by_geometry}")])
+    flags = dict.fromkeys(f"{quantity_name(quantity)}: {flag}" for quantity in quantities for flag in quantity.flags)
+    _say(
+        group,
+        [Said(Statement.MEASURED_IN, f"{names}{laid_by_geometry}"), *(Said(Statement.FLAG, one) for one in flags)],
+    )
     return group
 
 

@@ -17,6 +17,7 @@ from pydicom.uid import (
 from her2node.dicom.attributes import texts
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
+from her2node.selection.spectral import Spectral, spectral
 from her2node.selection.study import Series
 from her2node.selection.witnesses import Testimony, contrast_tags, description, timing
 
@@ -39,18 +40,21 @@ class Assignment:
     """The role of one series and every reason for it, in the order in which it was weighed.
 
     ``role`` None: nothing tells. ``ignored``: the series is kept out (localizer, derived image, report, another
-    modality, a site rule that says so) and is neither measured nor given to a package.
+    modality, a site rule that says so) and is neither measured nor given to a package. ``phase``: the contrast phase of
+    a dual-energy series, whose role says what its values are.
     """
 
     series_instance_uid: str
     role: Role | None
     evidence: tuple[str, ...]
     ignored: bool = False
+    phase: Role | None = None
 
 
 def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role | None]) -> Assignment:
     """The role of ``series``. Precedence: ``entered`` (series UID -> role, None: keep out), then the first of ``rules``
-    that matches, then the description, contrast tags and timing where they agree.
+    that matches, then what makes it a dual-energy series, then the description, contrast tags and timing where they
+    agree.
 
     A localizer, or an object that is no CT image, has no role whatever a rule says; a derived image (MIP, MPR) has one
     only when entered or named by a rule. SEG and RTSTRUCT are ROIs.
@@ -68,10 +72,23 @@ def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role
     rule = next((rule for rule in rules if rule.matches(series.first)), None)
     if rule is not None:
         return Assignment(uid, rule.role, (f"site rule {rule}",), ignored=rule.role is None)
+    of_two_energies = spectral(series)
+    if of_two_energies is not None:
+        return _spectral(series, of_two_energies)
     kept_out = _not_for_measuring(series)
     if kept_out:
         return Assignment(uid, None, (kept_out,), ignored=True)
-    return _weigh(uid, (description(series), contrast_tags(series), timing(series)))
+    return _weigh(series)
+
+
+def _spectral(series: Series, found: Spectral) -> Assignment:
+    """A dual-energy series with its role, or kept out; its phase is told as that of a classic one."""
+    uid = series.series_instance_uid
+    if found.role is None:
+        return Assignment(uid, None, (*found.evidence, "no dual-energy image that is measured"), ignored=True)
+    weighed = _weigh(series)
+    phase = weighed.role if weighed.role in (Role.ARTERIAL, Role.PORTAL, Role.EQUILIBRIUM) else None
+    return Assignment(uid, found.role, (*found.evidence, f"phase: {phase or 'not told'}"), phase=phase)
 
 
 def image_type(series: Series) -> tuple[str, ...]:
@@ -92,9 +109,10 @@ def _not_for_measuring(series: Series) -> str:
     return ""
 
 
-def _weigh(uid: str, witnesses: tuple[Testimony, Testimony, Testimony]) -> Assignment:
+def _weigh(series: Series) -> Assignment:
     """The phase on which all witnesses that name one agree; contrast-unspecified where they do not."""
-    said, tagged, timed = witnesses
+    uid = series.series_instance_uid
+    said, tagged, timed = witnesses = (description(series), contrast_tags(series), timing(series))
     evidence = tuple(witness.words for witness in witnesses if witness.words)
     named = [witness for witness in (said, timed) if witness.phases]
     phases = frozenset[Role]().union(*(witness.phases for witness in named))

@@ -108,7 +108,7 @@ def measure(settings: Settings, folder: Path, roi: Path | None, features: Path |
     """The quantities of the study in ``folder``, in every region or in those of ``roi``. Raises Refused."""
     wanted = _features(features)
     study = _open(folder, roi)
-    found = reading.read(study, (), rules=rules_of(settings), every_roi=True)
+    found = reading.read(study, (), rules=rules_of(settings), every_roi=True, decompose=settings.dual_energy.decompose)
     rows = [*measuring.as_list(found), *map(measuring.unreadable, study.set_aside)]
     if not wanted.codes:
         return rows

@@ -65,6 +65,7 @@ def read_study(
         prior=settings.packages.prior,
         prior_source=settings.packages.prior_source,
         demonstration=settings.demonstration,
+        decompose=settings.dual_energy.decompose,
     )
 
 
@@ -86,6 +87,7 @@ def maker_of(settings: Settings, packages: tuple[Package, ...]) -> Maker:
         "prior": settings.packages.prior,
         "prior_source": settings.packages.prior_source,
         "demonstration": settings.demonstration,
+        "decompose": settings.dual_energy.decompose,
         "kinds": [kind.value for kind in kinds_of(settings)],
     }
     return Maker(

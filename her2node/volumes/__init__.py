@@ -8,12 +8,24 @@ pixels; knows nothing of roles, regions or quantities.
 from __future__ import annotations
 
 from her2node.errors import OtherKindOfImage
+from her2node.selection.roles import Role
 from her2node.selection.study import Series
-from her2node.volumes import ct
+from her2node.volumes import concentration, ct
+from her2node.volumes.concentration import Stated, build_effective_z, build_iodine
 from her2node.volumes.stack import Stack
 from her2node.volumes.volume import Geometry, SliceSource, Volume
 
-__all__ = ["build", "stack_of", "Geometry", "SliceSource", "Stack", "Volume"]
+__all__ = [
+    "build",
+    "build_effective_z",
+    "build_iodine",
+    "stack_of",
+    "Geometry",
+    "SliceSource",
+    "Stack",
+    "Stated",
+    "Volume",
+]
 
 
 def build(series: Series) -> Volume:
@@ -26,13 +38,17 @@ def build(series: Series) -> Volume:
     return ct.build(series)
 
 
-def stack_of(series: Series) -> Stack:
+def stack_of(series: Series, role: Role | None = None) -> Stack:
     """Judge a series from its headers, without any pixel: its frames in slice order and their grid.
 
+    ``role`` tells what the values must be: iodine, an effective atomic number, else Hounsfield units.
+
     Raises OtherKindOfImage, Localizer, NoFrameOfReference, MissingAttribute, InvalidAttribute, MixedOrientations,
-    DuplicateSlices, GantryTilt, UnevenSpacing, MissingSlices, SingleSlice, NotCalibrated.
+    DuplicateSlices, GantryTilt, UnevenSpacing, MissingSlices, SingleSlice, NotCalibrated, UnknownUnit.
     """
     _need_ct(series)
+    if role in (Role.IODINE, Role.EFFECTIVE_Z):
+        return concentration.stack_of(series, role)
     return ct.stack_of(series)
 
 

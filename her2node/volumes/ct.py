@@ -45,6 +45,14 @@ class Rescale:
 
 def stack_of(series: Series) -> Stack:
     """The frames in slice order and their grid, from headers alone; see ``volumes.stack_of`` for what is raised."""
+    found = grid_of(series)
+    for frame in found.frames:
+        rescale_of(frame)
+    return found
+
+
+def grid_of(series: Series) -> Stack:
+    """``stack_of`` whatever the stored values mean."""
     others = {i.identity.sop_class_uid for i in series.instances} - SOP_CLASSES
     if others:
         raise OtherKindOfImage(f"SOP class {', '.join(sorted(others))} in a series of modality CT")
@@ -52,7 +60,6 @@ def stack_of(series: Series) -> Stack:
     _need_no_scout(frames)
     found = stack(frames)
     for frame in found.frames:
-        rescale_of(frame)
         _need_grey(frame)
     return found
 
@@ -65,7 +72,7 @@ def build(series: Series) -> Volume:
     found = stack_of(series)
     voxels = np.empty(found.geometry.shape, dtype=np.float32)
     valid = np.empty(found.geometry.shape, dtype=np.bool_)
-    for index, frame, stored in _decoded(found):
+    for index, frame, stored in decoded(found):
         _calibrate(stored, frame, voxels[index], valid[index])
     voxels.flags.writeable = valid.flags.writeable = False
     return Volume(
@@ -109,7 +116,7 @@ def _need_no_scout(frames: tuple[Frame, ...]) -> None:
         raise Localizer(f"{scouts} of {len(frames)} images")
 
 
-def _decoded(found: Stack) -> Iterator[tuple[int, Frame, Stored]]:
+def decoded(found: Stack) -> Iterator[tuple[int, Frame, Stored]]:
     """(slice index, frame, stored values), object by object, each object's frames in the order they are stored."""
     by_object: dict[str, list[tuple[int, Frame]]] = defaultdict(list)
     for index, frame in enumerate(found.frames):
@@ -130,13 +137,13 @@ def _calibrate(stored: Stored, frame: Frame, voxels: Floats, valid: Bools) -> No
     scaled += rescale.intercept
     voxels[...] = scaled
     np.greater_equal(voxels, LOWEST_HU, out=valid)
-    padding = _padding(frame)
+    padding = padding_of(frame)
     if padding is not None:
         low, high = padding
         valid &= (stored < low) | (stored > high)
 
 
-def _padding(frame: Frame) -> tuple[int, int] | None:
+def padding_of(frame: Frame) -> tuple[int, int] | None:
     """The stored values, both inclusive, that mean 'no image here' (PS3.3 C.7.5.1.1.2)."""
     value = integer(frame.header, "PixelPaddingValue")
     if value is None:

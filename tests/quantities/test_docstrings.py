@@ -13,9 +13,9 @@ import pytest
 
 from her2node import quantities
 from her2node.dicom.codes import Unit
-from her2node.quantities import attenuation, histogram, morphology, texture
+from her2node.quantities import attenuation, dual_energy, histogram, morphology, texture
 
-METHODS = (attenuation, morphology, texture)
+METHODS = (attenuation, dual_energy, morphology, texture)
 SHARED = (histogram,)
 """Mathematics that several methods use."""
 MEASURES = [measure for module in (*METHODS, *SHARED) for measure in module.MEASURES]

@@ -1,0 +1,202 @@
+"""Dual-energy CT: iodine in a region, iodine against the aorta, effective atomic number; iodine from two energies.
+
+Unit trap: scanners write iodine in mg/ml, in 100 ug/ml or without a unit. A gastric cancer takes up some 1 to 4 mg/ml
+(which 70 keV show as 26 to 104 HU); "28" is 2.8 mg/ml in units of 100 ug/ml. So where no unit is stated and the median
+of the region is above 10, iodine is refused. The ratio to the aorta needs no unit and is given all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from her2node.dicom.codes import Code, Derivation, DualEnergy, Method, Unit
+from her2node.errors import NoReference, Refused, TooFewVoxels, UnitMissing
+from her2node.quantities.photon_attenuation import hu_of_iodine
+from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.rois.roi import Roi
+from her2node.selection.roles import Role
+from her2node.volumes.volume import Floats, Volume
+
+Values = npt.NDArray[np.float64]
+
+HIGHEST_LIKELY_MG_PER_ML = 10.0
+"""Of the median of a tumour. More would be over 260 HU of enhancement at 70 keV."""
+NORMALIZED_RANGE = (0.05, 1.2)
+"""Of a tumour against the aorta in the same images; outside it the unit, the aorta or the region is suspect."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How the voxels of an iodine volume were had: whether their unit was stated, and by which method if not by the
+    scanner alone."""
+
+    stated: bool = True
+    method: Code | None = None
+
+
+def mean_iodine(values: Values) -> float:
+    """Mean iodine concentration (IC).
+
+    Formula: sum(x) / n.
+    Unit: mg/ml.
+    Shapes: values (n,), n >= 1.
+    Source: the mean of the scanner's iodine map, as in Zhao H 2021 (AJR); concept (44588005, SCT, Iodine).
+    Known deviation: scanners calibrate iodine each in its own way; figures of two makers differ by some per cent.
+    """
+    return float(values.mean())
+
+
+def iodine_standard_deviation(values: Values) -> float:
+    """Standard deviation of the iodine concentration, of a sample.
+
+    Formula: sqrt(sum((x - mean)^2) / (n - 1)).
+    Unit: mg/ml.
+    Shapes: values (n,), n >= 2.
+    Source: DICOM (386136009, SCT) with divisor n-1.
+    Known deviation: IBSI's variance (ECT3) divides by n.
+    """
+    return float(values.std(ddof=1))
+
+
+def maximum_iodine(values: Values) -> float:
+    """Highest iodine concentration.
+
+    Formula: max(x).
+    Unit: mg/ml.
+    Shapes: values (n,), n >= 1.
+    Source: IBSI 84IY.
+    Known deviation: one voxel, so it grows with noise.
+    """
+    return float(values.max())
+
+
+def normalized_iodine(lesion: float, aorta: float) -> float:
+    """Normalized iodine concentration (NIC).
+
+    Formula: IC of the lesion / IC of the aorta, in the same images.
+    Unit: 1.
+    Shapes: two means.
+    Source: Zhao H 2021 (AJR); normalized to the aorta as in Meng 2021.
+    Known deviation: none; whatever unit both are in cancels.
+    """
+    return lesion / aorta
+
+
+def effective_atomic_number(values: Values) -> float:
+    """Mean effective atomic number.
+
+    Formula: sum(x) / n.
+    Unit: 1.
+    Shapes: values (n,), n >= 1.
+    Source: the mean of the scanner's map, concept (129320, DCM, Effective Atomic Number).
+    Known deviation: the exponent of the mixture rule (2.94 to 3.5) is the scanner's and is not stated by it.
+    """
+    return float(values.mean())
+
+
+MEASURES: tuple[Callable[..., float], ...] = (
+    mean_iodine,
+    iodine_standard_deviation,
+    maximum_iodine,
+    normalized_iodine,
+    effective_atomic_number,
+)
+"""Every quantity of this method."""
+
+
+def decompose(low: Floats, high: Floats, low_kev: float, high_kev: float) -> Floats:
+    """Iodine concentration in mg/ml from images at two photon energies, float32, shape of both.
+
+    A voxel is water of some density with c mg/ml of iodine, so HU(E) = 1000 (density - 1) + c k(E) with k(E) of
+    ``photon_attenuation.hu_of_iodine``, and c = (HU(low) - HU(high)) / (k(low) - k(high)). Tissue that attenuates not
+    as water (bone, calcium, fat) gets iodine that is not there. Raises InvalidAttribute for an energy that is not in
+    the table.
+    """
+    found = np.subtract(low, high, dtype=np.float32)
+    found /= np.float32(hu_of_iodine(low_kev) - hu_of_iodine(high_kev))
+    return found
+
+
+def measure(
+    volume: Volume, roi: Roi, role: Role | None, provenance: Provenance, aorta: Roi | Refused | None
+) -> tuple[Quantity | NotMeasured, ...]:
+    """Iodine in a region of an iodine volume, and against the aorta.
+
+    ``aorta``: its region on the same volume, why there is none, or None where the region is the aorta. What cannot be had is a NotMeasured: TooFewVoxels,
+    UnitMissing (no unit is stated and the median is above 10), NoReference (the aorta holds no iodine).
+    """
+    series_uids = (volume.series_instance_uid,)
+    values = _values(volume, roi)
+    if not values.size:
+        reason = TooFewVoxels("no voxel of the region holds an image")
+        return (NotMeasured(roi.tracking_id, role, reason, DualEnergy.IODINE, series_uids),)
+    found = _concentrations(values, roi, role, provenance, series_uids)
+    return found if aorta is None else (*found, _normalized(volume, roi, role, aorta, mean_iodine(values)))
+
+
+def measure_effective_z(volume: Volume, roi: Roi, role: Role | None) -> tuple[Quantity | NotMeasured, ...]:
+    """The mean effective atomic number in a region; TooFewVoxels where no voxel holds an image."""
+    series_uids, code = (volume.series_instance_uid,), DualEnergy.EFFECTIVE_ATOMIC_NUMBER
+    values = _values(volume, roi)
+    if not values.size:
+        reason = TooFewVoxels("no voxel of the region holds an image")
+        return (NotMeasured(roi.tracking_id, role, reason, code, series_uids),)
+    value = effective_atomic_number(values)
+    return (Quantity(roi.tracking_id, role, code, value, Unit.ONE, Derivation.MEAN, series_uids=series_uids),)
+
+
+def _values(volume: Volume, roi: Roi) -> Values:
+    return volume.voxels[roi.mask][volume.valid[roi.mask]].astype(np.float64)
+
+
+def _concentrations(
+    values: Values, roi: Roi, role: Role | None, provenance: Provenance, series_uids: tuple[str, ...]
+) -> tuple[Quantity | NotMeasured, ...]:
+    median = float(np.median(values))
+    likely = median <= HIGHEST_LIKELY_MG_PER_ML
+    if not provenance.stated and not likely:
+        reason = UnitMissing(
+            f"iodine with a median of {median:.4g} and no unit: mg/ml or 100 ug/ml?",
+            remedy="let the scanner write RescaleType MGML or a real world value mapping",
+        )
+        return (NotMeasured(roi.tracking_id, role, reason, DualEnergy.IODINE, series_uids),)
+    flags: list[str] = []
+    if not provenance.stated:
+        flags.append(f"no unit is stated; taken for mg/ml because the median, {median:.3g}, is at most 10")
+    if not likely:
+        flags.append(
+            f"a median of {median:.4g} mg/ml is more than tissue takes up: check the unit that the scanner states"
+        )
+
+    def quantity(value: float, modifier: Code, method: Code | None = None) -> Quantity:
+        return Quantity(
+            roi.tracking_id, role, DualEnergy.IODINE, value, Unit.MG_PER_ML, modifier,
+            method or provenance.method, series_uids, tuple(flags),
+        )  # fmt: skip
+
+    found = [quantity(mean_iodine(values), Derivation.MEAN)]
+    if len(values) > 1:
+        deviation = iodine_standard_deviation(values)
+        found.append(quantity(deviation, Derivation.STANDARD_DEVIATION, Method.SD_N_MINUS_1))
+    return (*found, quantity(maximum_iodine(values), Derivation.MAXIMUM))
+
+
+def _normalized(
+    volume: Volume, roi: Roi, role: Role | None, aorta: Roi | Refused, lesion: float
+) -> Quantity | NotMeasured:
+    series_uids, code = (volume.series_instance_uid,), DualEnergy.NORMALIZED_IODINE
+    if isinstance(aorta, Refused):
+        return NotMeasured(roi.tracking_id, role, aorta, code, series_uids)
+    reference = _values(volume, aorta)
+    if not reference.size or mean_iodine(reference) <= 0:
+        reason = NoReference("the region of the aorta holds no iodine")
+        return NotMeasured(roi.tracking_id, role, reason, code, series_uids)
+    value = normalized_iodine(lesion, mean_iodine(reference))
+    low, high = NORMALIZED_RANGE
+    flags = () if low <= value <= high else (f"outside {low:g} to {high:g}: check the unit, the aorta and the region",)
+    method = DualEnergy.REGION_OF_AORTA
+    return Quantity(roi.tracking_id, role, code, value, Unit.ONE, None, method, series_uids, flags)

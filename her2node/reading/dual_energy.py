@@ -1,0 +1,249 @@
+"""Dual-energy CT: iodine maps, effective atomic number, and iodine from two energies where that was asked for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from her2node.dicom.codes import DualEnergy, Unit
+from her2node.errors import MixedOrientations, NoReference, NotRequested, Refused, RoleMissing
+from her2node.quantities import dual_energy
+from her2node.quantities.dual_energy import Provenance
+from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
+from her2node.reading.laid import elsewhere, near, with_key_slice
+from her2node.reading.reading import Found, Measured, Scene, joined
+from her2node.rois import lay
+from her2node.rois.aorta import aorta_of
+from her2node.rois.roi import Roi
+from her2node.selection.roles import Role
+from her2node.selection.spectral import energy_of
+from her2node.selection.study import Series
+from her2node.volumes import build, build_effective_z, build_iodine, stack_of
+from her2node.volumes.volume import Geometry, Volume
+
+AortaFinder = Callable[[Volume], Roi]
+"""Finds the aorta on a volume where no region of it is given. Raises Refused."""
+
+_SHOWN_MG_PER_ML = (0.0, 5.0)
+"""The window in which a reader first sees an iodine map."""
+_SAME_GRID_MM = 0.01
+
+
+@dataclass(frozen=True)
+class _Iodine:
+    """An iodine volume, what it was had from, and where it is to be reported."""
+
+    volume: Volume
+    provenance: Provenance
+    series_uids: tuple[str, ...]
+    measured: tuple[Measured, ...]
+
+
+@dataclass(frozen=True)
+class _Energy:
+    """A series of mono-energetic images."""
+
+    series: Series
+    kev: float
+
+
+def read_dual_energy(scene: Scene, find_aorta: AortaFinder | None = None) -> Found:
+    """Every region on every dual-energy series, in the order of the study; where a contrast phase has no iodine map,
+    on iodine decomposed from its lowest and highest energy if ``scene.decompose``."""
+    maps = _players(scene, Role.IODINE)
+    parts = [_on_map(scene, series, find_aorta) for series in maps]
+    covered = {_phase(scene, series) for series in maps}
+    parts += [
+        _from_energies(scene, members, find_aorta)
+        for phase, members in _by_phase(scene, _players(scene, Role.MONOENERGETIC)).items()
+        if phase not in covered
+    ]
+    parts += [_effective_z(scene, series) for series in _players(scene, Role.EFFECTIVE_Z)]
+    return joined(parts)
+
+
+def _players(scene: Scene, role: Role) -> list[Series]:
+    assigned = {a.series_instance_uid for a in scene.selection.assignments if a.role is role and not a.ignored}
+    return [series for series in scene.study.series if series.series_instance_uid in assigned]
+
+
+def _phase(scene: Scene, series: Series) -> Role | None:
+    return scene.selection.of(series.series_instance_uid).phase
+
+
+def _by_phase(scene: Scene, members: Sequence[Series]) -> dict[Role | None, list[Series]]:
+    found: dict[Role | None, list[Series]] = defaultdict(list)
+    for series in members:
+        found[_phase(scene, series)].append(series)
+    return found
+
+
+# --- an iodine map of the scanner ------------------------------------------------------------------------------
+
+
+def _on_map(scene: Scene, series: Series, find_aorta: AortaFinder | None) -> Found:
+    uid = series.series_instance_uid
+    try:
+        regions = near(scene.regions, stack_of(series, Role.IODINE).geometry)
+        made = build_iodine(series) if regions else None
+    except Refused as error:
+        return _refused(Role.IODINE, error, (uid,), code=True)
+    if made is None:
+        return _all_elsewhere(scene, Role.IODINE, uid)
+    volume, stated = made
+    method = DualEnergy.converted(stated.factor, stated.words) if stated.factor != 1 else None
+    measured = Measured(uid, Role.IODINE, volume.geometry, volume.unit, volume.sources)
+    iodine = _Iodine(volume, Provenance(bool(stated.words), method), (uid,), (measured,))
+    return _measure(scene, iodine, find_aorta)
+
+
+def _measure(scene: Scene, iodine: _Iodine, find_aorta: AortaFinder | None) -> Found:
+    """Iodine in every region, and a map of it where the node calculated the voxels."""
+    volume = iodine.volume
+    aorta = _aorta(scene, volume, find_aorta)
+    parts = []
+    for region in scene.regions:
+        try:
+            roi = lay(region, volume)
+        except Refused as error:
+            refusal = NotMeasured(region.tracking_id, Role.IODINE, error, series_uids=iodine.series_uids)
+            parts.append(Found(not_measured=(refusal,)))
+            continue
+        same = isinstance(aorta, Roi) and aorta.tracking_uid == roi.tracking_uid
+        values = dual_energy.measure(volume, roi, Role.IODINE, iodine.provenance, None if same else aorta)
+        parts.append(_found(roi, volume, values))
+    maps = (_map(iodine),) if iodine.provenance.method else ()
+    found = joined(parts)
+    return replace(
+        found,
+        measured=iodine.measured,
+        quantities=tuple(replace(q, series_uids=iodine.series_uids) for q in found.quantities),
+        not_measured=tuple(replace(n, series_uids=iodine.series_uids) for n in found.not_measured),
+        maps=maps,
+    )
+
+
+def _aorta(scene: Scene, volume: Volume, find_aorta: AortaFinder | None) -> Roi | Refused:
+    """The aorta on a volume: a given region, else the one that is found."""
+    try:
+        return lay(aorta_of(scene.given), volume)
+    except NoReference as error:
+        if find_aorta is None:
+            return error
+    except Refused as error:
+        return error
+    try:
+        return find_aorta(volume)
+    except Refused as error:
+        return error
+
+
+def _found(roi: Roi, volume: Volume, values: Sequence[Quantity | NotMeasured]) -> Found:
+    return Found(
+        rois=(with_key_slice(roi, volume),),
+        quantities=tuple(value for value in values if isinstance(value, Quantity)),
+        not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),
+    )
+
+
+def _map(iodine: _Iodine) -> QuantityMap:
+    volume = iodine.volume
+    voxels = volume.voxels
+    if not volume.valid.all():
+        voxels = np.where(volume.valid, volume.voxels, np.float32(np.nan)).astype(np.float32)
+        voxels.flags.writeable = False
+    low, high = _SHOWN_MG_PER_ML
+    return QuantityMap(
+        DualEnergy.IODINE, Unit.MG_PER_ML, volume.geometry, voxels, volume.sources, iodine.series_uids,
+        low, high, Role.IODINE, iodine.provenance.method,
+    )  # fmt: skip
+
+
+# --- iodine from two energies ----------------------------------------------------------------------------------
+
+
+def _from_energies(scene: Scene, members: Sequence[Series], find_aorta: AortaFinder | None) -> Found:
+    """Iodine from the lowest and the highest energy of one phase, if it was asked for."""
+    uids = tuple(series.series_instance_uid for series in members)
+    try:
+        if not scene.decompose:
+            raise NotRequested(
+                "iodine could be decomposed from mono-energetic images", remedy="set dual_energy.decompose = true"
+            )
+        low, high = _pair(members)
+        uids = (low.series.series_instance_uid, high.series.series_instance_uid)
+        geometry = _common_grid(stack_of(low.series).geometry, stack_of(high.series).geometry)
+        if not near(scene.regions, geometry):
+            return _all_elsewhere(scene, Role.IODINE, uids[0])
+        iodine = _decomposed(low, high)
+    except Refused as error:
+        return _refused(Role.IODINE, error, uids, code=True)
+    return _measure(scene, iodine, find_aorta)
+
+
+def _pair(members: Sequence[Series]) -> tuple[_Energy, _Energy]:
+    """The series of the lowest and of the highest energy. Raises RoleMissing, and what ``energy_of`` raises."""
+    energies = sorted((_Energy(series, energy_of(series)) for series in members), key=lambda one: one.kev)
+    if energies[0].kev == energies[-1].kev:
+        raise RoleMissing(f"mono-energetic images of {energies[0].kev:g} keV alone: two energies are needed")
+    return energies[0], energies[-1]
+
+
+def _common_grid(one: Geometry, other: Geometry) -> Geometry:
+    """The grid of both series. Raises MixedOrientations where they lie on two."""
+    same = (one.shape, one.frame_of_reference_uid) == (other.shape, other.frame_of_reference_uid)
+    corners = np.array([(0, 0, 0), [count - 1 for count in one.shape]])
+    if not same or np.abs(one.to_patient(corners) - other.to_patient(corners)).max() > _SAME_GRID_MM:
+        raise MixedOrientations("the images of the two energies do not lie on one grid")
+    return one
+
+
+def _decomposed(low: _Energy, high: _Energy) -> _Iodine:
+    """Iodine on the grid of both. A voxel without image in one of them is without image."""
+    one, other = build(low.series), build(high.series)
+    voxels = dual_energy.decompose(one.voxels, other.voxels, low.kev, high.kev)
+    valid = one.valid & other.valid
+    voxels.flags.writeable = valid.flags.writeable = False
+    measured = tuple(
+        Measured(volume.series_instance_uid, Role.MONOENERGETIC, volume.geometry, volume.unit, volume.sources)
+        for volume in (one, other)
+    )
+    volume = replace(one, voxels=voxels, valid=valid, unit=Unit.MG_PER_ML)
+    provenance = Provenance(method=DualEnergy.decomposed(low.kev, high.kev))
+    uids = (one.series_instance_uid, other.series_instance_uid)
+    return _Iodine(volume, provenance, uids, measured)
+
+
+# --- effective atomic number, and what could not be done ---------------------------------------------------------
+
+
+def _effective_z(scene: Scene, series: Series) -> Found:
+    uid, role = series.series_instance_uid, Role.EFFECTIVE_Z
+    try:
+        regions = near(scene.regions, stack_of(series, role).geometry)
+        volume = build_effective_z(series)[0] if regions else None
+    except Refused as error:
+        return _refused(role, error, (uid,))
+    if volume is None:
+        return _all_elsewhere(scene, role, uid)
+    parts = [Found(measured=(Measured(uid, role, volume.geometry, volume.unit, volume.sources),))]
+    for region in scene.regions:
+        try:
+            roi = lay(region, volume)
+        except Refused as error:
+            parts.append(Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=(uid,)),)))
+            continue
+        parts.append(_found(roi, volume, dual_energy.measure_effective_z(volume, roi, role)))
+    return joined(parts)
+
+
+def _refused(role: Role, error: Refused, uids: tuple[str, ...], *, code: bool = False) -> Found:
+    concept = DualEnergy.IODINE if code else None
+    return Found(not_measured=(NotMeasured("", role, error, concept, uids),))
+
+
+def _all_elsewhere(scene: Scene, role: Role, uid: str) -> Found:
+    return Found(not_measured=tuple(elsewhere(region, role, uid) for region in scene.regions))
