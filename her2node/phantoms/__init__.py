@@ -5,9 +5,10 @@ many with a planted effect. Imports numpy, pydicom and ``her2node.dicom`` only; 
 reads, measures or reports, so that what it says can be held against them.
 """
 
-from her2node.phantoms import cohort, ct, mishaps
+from her2node.phantoms import cohort, ct, dual_energy, mishaps
 from her2node.phantoms.anatomy import Anatomy, Phase, varied
 from her2node.phantoms.ct import make
+from her2node.phantoms.dual_energy import DualEnergyOptions, IodineUnit
 from her2node.phantoms.options import (
     Border,
     CharacterSet,
@@ -24,6 +25,7 @@ __all__ = [
     "make",
     "ct",
     "cohort",
+    "dual_energy",
     "mishaps",
     "write",
     "PhantomOptions",
@@ -39,4 +41,6 @@ __all__ = [
     "CharacterSet",
     "Descriptions",
     "Patient",
+    "DualEnergyOptions",
+    "IodineUnit",
 ]

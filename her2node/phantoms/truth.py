@@ -38,14 +38,28 @@ class OrganTruth:
 
 
 @dataclass(frozen=True)
+class IodineTruth:
+    """Iodine in mg/ml of the tumour, of the aorta and of every organ's material, and the tumour's over the aorta's."""
+
+    tumour: float
+    aorta: float
+    normalized: float
+    organs: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Truth:
-    """What a phantom is. ``her2_positive`` is drawn with ``her2_probability``, which PLANTED derives from the HU."""
+    """What a phantom is. ``her2_positive`` is drawn with ``her2_probability``, which PLANTED derives from the HU.
+
+    ``iodine`` is there for dual-energy studies.
+    """
 
     seed: int
     tumour: TumourTruth
     organs: tuple[OrganTruth, ...]
     her2_probability: float
     her2_positive: bool
+    iodine: IodineTruth | None = None
 
     def as_json(self) -> dict[str, object]:
         """Ready for ``json.dumps``."""

@@ -126,8 +126,9 @@ def measure(
 ) -> tuple[Quantity | NotMeasured, ...]:
     """Iodine in a region of an iodine volume, and against the aorta.
 
-    ``aorta``: its region on the same volume, why there is none, or None where the region is the aorta. What cannot be had is a NotMeasured: TooFewVoxels,
-    UnitMissing (no unit is stated and the median is above 10), NoReference (the aorta holds no iodine).
+    ``aorta``: its region on the same volume, why there is none, or None where the region is the aorta. What cannot be
+    had is a NotMeasured: TooFewVoxels, UnitMissing (no unit is stated and the median is above 10), NoReference (the
+    aorta holds no iodine).
     """
     series_uids = (volume.series_instance_uid,)
     values = _values(volume, roi)
