@@ -51,11 +51,11 @@ class _Energy:
 
 
 def read_dual_energy(scene: Scene, find_aorta: AortaFinder | None = None) -> Found:
-    """Every region on every dual-energy series, in the order of the study; where a contrast phase has no iodine map,
-    on iodine decomposed from its lowest and highest energy if ``scene.decompose``."""
+    """Every region on every dual-energy series, in the order of the study; where a contrast phase has no iodine map
+    that can be read,     on iodine decomposed from its lowest and highest energy if ``scene.decompose``."""
     maps = _players(scene, Role.IODINE)
     parts = [_on_map(scene, series, find_aorta) for series in maps]
-    covered = {_phase(scene, series) for series in maps}
+    covered = {_phase(scene, series) for series, part in zip(maps, parts, strict=True) if part.measured}
     parts += [
         _from_energies(scene, members, find_aorta)
         for phase, members in _by_phase(scene, _players(scene, Role.MONOENERGETIC)).items()

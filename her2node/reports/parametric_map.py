@@ -1,7 +1,8 @@
 """Quantities voxel by voxel as DICOM Parametric Maps: 32-bit floats with real-world values, a series a map.
 
 Viewers that know maps take a series for one map (OHIF does), so each map is a series of its own. Every slice of the
-source is a frame, so that the map has the source's shape.
+source is a frame, in ascending order along the normal: OHIF 3.13 and dcmqi 1.5.7 take the frames in the order in which
+they are stored, whatever their positions say, and the order that highdicom gives them would show the map upside down.
 
 **Voxels without a value** get a number of their own: a sixteenth of the values' span below the lowest, stated as Float
 Pixel Padding Value (PS3.3 C.7.6.24) and outside the range to which the real-world mapping applies. NaN would be legal
@@ -68,14 +69,22 @@ def _parametric_map(reading: Reading, stamp: Stamp, one: QuantityMap, number: in
         content_description=f"{one.code.meaning}. Research use"[:64],
     )
     dimensions = stamp.uid(reading.study.study_instance_uid, ObjectKind.PARAMETRIC_MAP, f"dimensions {number}")
-    order = slices_of(built)
+    _ascend(built)
     ds = planes.finished(built, label, dimensions)
     ds.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy()]
     ds.ReferencedSeriesSequence += _further_series(reading, one)
     ds.DerivationDescription = _derivation(one)
     ds.ContentCreatorName = ""
-    _put_voxels(ds, one, order, extent)
+    _put_voxels(ds, one, extent)
     return sealed(ds, reading, ObjectKind.PARAMETRIC_MAP)
+
+
+def _ascend(built: Dataset) -> None:
+    """Put the frames into the order of the slices, which ascend along their normal."""
+    by_slice = dict(zip(slices_of(built), built.PerFrameFunctionalGroupsSequence, strict=True))
+    built.PerFrameFunctionalGroupsSequence = [by_slice[index] for index in range(len(by_slice))]
+    for place, frame in enumerate(built.PerFrameFunctionalGroupsSequence, start=1):
+        frame.FrameContentSequence[0].DimensionIndexValues = [place]
 
 
 def _extent(one: QuantityMap) -> tuple[float, float] | None:
@@ -136,13 +145,12 @@ def _derivation(one: QuantityMap) -> str:
     return f"{one.code.meaning} in {one.unit.value}{method}. Made by {MANUFACTURER}: research use, not for diagnosis"
 
 
-def _put_voxels(ds: Dataset, one: QuantityMap, order: list[int], extent: tuple[float, float]) -> None:
+def _put_voxels(ds: Dataset, one: QuantityMap, extent: tuple[float, float]) -> None:
     """Float Pixel Data, one frame after another, with padding where there is no value."""
     lowest, highest = extent
     padding = np.float32(lowest - ((highest - lowest) / 16 or 1.0))
     content, padded = BytesIO(), False
-    for index in order:
-        image = one.voxels[index]
+    for image in one.voxels:
         gaps = ~np.isfinite(image)
         padded = padded or bool(gaps.any())
         content.write(np.where(gaps, padding, image).astype("<f4").tobytes())

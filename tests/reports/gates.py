@@ -84,12 +84,32 @@ def segments(file: Path, folder: Path) -> list[Segment]:
     return found
 
 
-def _nrrd(file: Path) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+@dataclass(frozen=True)
+class Map:
+    """A parametric map as dcmqi reads it: voxels (slices, rows, columns), origin in mm, steps in mm, what is said."""
+
+    voxels: npt.NDArray[Any]
+    origin_mm: npt.NDArray[np.float64]
+    steps_mm: npt.NDArray[np.float64]
+    said: dict[str, Any]
+
+
+def parametric_map(file: Path, folder: Path) -> Map:
+    """What dcmqi reads back from a parametric map."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = run(tool("paramap2itkimage"), "--inputDICOM", file, "--outputDirectory", folder, "-t", "nrrd")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Map(*_nrrd(folder / "pmap.nrrd"), json.loads((folder / "meta.json").read_text()))
+
+
+def _nrrd(file: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     header, _, content = file.read_bytes().partition(b"\n\n")
     fields = dict(line.split(": ", 1) for line in header.decode().splitlines() if ": " in line)
-    assert (fields["type"], fields["encoding"], fields["space"]) == ("short", "gzip", "left-posterior-superior")
+    assert (fields["encoding"], fields["space"]) == ("gzip", "left-posterior-superior")
     sizes = [int(size) for size in fields["sizes"].split()]
-    voxels = np.frombuffer(gzip.decompress(content), dtype="<i2").reshape(sizes[::-1])
+    voxels = np.frombuffer(gzip.decompress(content), dtype={"short": "<i2", "float": "<f4"}[fields["type"]]).reshape(
+        sizes[::-1]
+    )
     origin = np.array([float(number) for number in fields["space origin"].strip("()").split(",")])
     steps = [[float(n) for n in step.split(",")] for step in re.findall(r"\(([^)]*)\)", fields["space directions"])]
     return voxels, origin, np.array(steps)

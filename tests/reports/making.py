@@ -12,9 +12,11 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from her2node import phantoms
+from her2node.dicom.codes import DualEnergy, Unit
 from her2node.errors import InputMissing, RoleMissing
 from her2node.models.prediction import Answer, Category, InputUsed, Level, NotPredicted, PackageRef, Prediction
 from her2node.quantities import measure
+from her2node.quantities.quantity import QuantityMap
 from her2node.reading import LaidRoi, Measured, Reading, read
 from her2node.reports import ObjectKind, Predecessor, Report, Stamp
 from her2node.rois.roi import Roi, RoiOrigin
@@ -119,7 +121,7 @@ def reading_of(folder: Path) -> Reading:
     reading = read(open_study(sorted(folder.rglob("*.dcm"))), ())
     portal = next(m.series_instance_uid for m in reading.measured if m.role is Role.PORTAL)
     predictions = (closed_demo(reading.tumour, portal), open_lee(reading.tumour))
-    return replace(reading, predictions=predictions, not_predicted=(NotPredicted(LEE, InputMissing("cT")),))
+    return with_map(replace(reading, predictions=predictions, not_predicted=(NotPredicted(LEE, InputMissing("cT")),)))
 
 
 def real_reading(shared: Path) -> Reading:
@@ -147,23 +149,51 @@ def real_reading(shared: Path) -> Reading:
     key = int(np.count_nonzero(mask, axis=(1, 2)).argmax())
     image = np.where(volume.valid[key], volume.voxels[key], np.float32(np.nan))
     found = measure(volume, roi, Role.PORTAL)
+    found_in = Measured(series.series_instance_uid, Role.PORTAL, volume.geometry, volume.unit, volume.sources)
     return Reading(
         study=study,
         assignments=(Assignment(series.series_instance_uid, Role.PORTAL, ("site rule: SeriesNumber is 2",)),),
-        measured=(Measured(series.series_instance_uid, Role.PORTAL, volume.geometry, volume.unit, volume.sources),),
+        measured=(found_in,),
         rois=(LaidRoi(series.series_instance_uid, roi, key, image),),
         tumour="tumour 1",
         quantities=tuple(q for q in found if hasattr(q, "value")),
         not_measured=tuple(q for q in found if not hasattr(q, "value")),
         predictions=(open_lee("tumour 1"),),
         not_predicted=(NotPredicted(DEMO, RoleMissing("arterial, plain")),),
+        maps=(iodine_map(found_in),),
     )
+
+
+def iodine_map(measured: Measured, further: tuple[str, ...] = ()) -> QuantityMap:
+    """A map on the grid of a series: a value of its own for every voxel, none in the first rows (the air in front)."""
+    voxels = np.linspace(-1.0, 7.0, int(np.prod(measured.geometry.shape)), dtype=np.float32)
+    voxels = voxels.reshape(measured.geometry.shape)
+    voxels[:, :9] = np.nan
+    voxels.flags.writeable = False
+    method = DualEnergy.decomposed(40, 140)
+    return QuantityMap(
+        DualEnergy.IODINE, Unit.MG_PER_ML, measured.geometry, voxels, measured.sources,
+        (measured.series_instance_uid, *further), 0.0, 5.0, Role.IODINE, method,
+    )  # fmt: skip
+
+
+def with_map(reading: Reading) -> Reading:
+    """The reading with a map on its first measured series, as if had from that and the last."""
+    further = {measured.series_instance_uid for measured in reading.measured[1:][-1:]}
+    return replace(reading, maps=(iodine_map(reading.measured[0], tuple(further)),))
 
 
 def nothing_read(reading: Reading) -> Reading:
     """The same study when nothing could run."""
     return replace(
-        reading, measured=(), rois=(), tumour=None, quantities=(), predictions=(), not_predicted=(not_run(),)
+        reading,
+        measured=(),
+        rois=(),
+        tumour=None,
+        quantities=(),
+        predictions=(),
+        not_predicted=(not_run(),),
+        maps=(),
     )
 
 
