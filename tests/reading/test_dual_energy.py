@@ -1,0 +1,174 @@
+"""Dual-energy studies through the whole reading, against the truth of their phantoms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from her2node import phantoms
+from her2node.dicom.codes import Code, Derivation, DualEnergy
+from her2node.errors import NoReference
+from her2node.phantoms import DualEnergyOptions, IodineUnit, PhantomOptions, PhantomStudy, Phase
+from her2node.reading import Reading, Scene, read
+from her2node.reading.dual_energy import read_dual_energy
+from her2node.reports.wording import statements
+from her2node.rois import given
+from her2node.rois.roi import Roi
+from her2node.selection import select
+from her2node.selection.roles import Role
+from her2node.selection.study import Study, open_study
+from her2node.volumes.volume import Volume
+
+BASE = PhantomOptions(
+    seed=3, rows=128, columns=128, slices=16, slice_spacing_mm=4.0, noise_hu=8.0, phases=(Phase.PORTAL,)
+)
+
+
+def made(folder: Path, **options: object) -> tuple[PhantomStudy, Study]:
+    phantom = phantoms.dual_energy.make(DualEnergyOptions(**{"base": BASE, **options}))  # type: ignore[arg-type]
+    return phantom, open_study(phantoms.write(phantom, folder))
+
+
+def value(reading: Reading, code: Code, modifier: Code | None = None) -> float:
+    (found,) = (q.value for q in reading.quantities if (q.code, q.modifier) == (code, modifier))
+    return found
+
+
+def agrees(reading: Reading, phantom: PhantomStudy) -> None:
+    """Iodine and its ratio to the aorta within three standard errors and the voxels at the border of the core."""
+    truth = phantom.truth.iodine
+    assert truth is not None
+    count = next(int(laid.roi.mask.sum()) for laid in reading.rois)
+    error = 3 * value(reading, DualEnergy.IODINE, Derivation.STANDARD_DEVIATION) / np.sqrt(count)
+    assert value(reading, DualEnergy.IODINE, Derivation.MEAN) == pytest.approx(truth.tumour, abs=error + 0.01)
+    ratio = value(reading, DualEnergy.NORMALIZED_IODINE)
+    assert ratio == pytest.approx(truth.normalized, abs=(error + 0.02) / truth.aorta)
+
+
+@pytest.mark.parametrize("unit", [IodineUnit.MGML, IodineUnit.REAL_WORLD, IodineUnit.HUNDRED_UG])
+def test_an_iodine_map_is_measured_as_it_was_made_whatever_its_unit(tmp_path: Path, unit: IodineUnit) -> None:
+    phantom, study = made(tmp_path, unit=unit, energies=())
+    reading = read(study, ())
+    agrees(reading, phantom)
+    assert not reading.not_measured
+
+
+def test_a_map_in_another_unit_is_converted_printed_and_sent_as_a_map(tmp_path: Path) -> None:
+    _, study = made(tmp_path, unit=IodineUnit.HUNDRED_UG, energies=())
+    reading = read(study, ())
+    mean = next(q for q in reading.quantities if (q.code, q.modifier) == (DualEnergy.IODINE, Derivation.MEAN))
+    assert mean.method == DualEnergy.converted(0.1, "100ug/cm3")
+    (one,) = reading.maps
+    assert (one.method, one.role, one.unit.value) == (mean.method, Role.IODINE, "mg/ml")
+    assert one.series_uids == mean.series_uids
+
+
+def test_the_scanners_own_map_in_mg_per_ml_is_not_sent_back_to_it(tmp_path: Path) -> None:
+    _, study = made(tmp_path, unit=IodineUnit.MGML, energies=())
+    assert read(study, ()).maps == ()
+
+
+def test_a_map_without_a_unit_whose_values_could_be_either_is_refused_and_the_report_asks(tmp_path: Path) -> None:
+    phantom, study = made(tmp_path, unit=IodineUnit.UNSTATED, energies=())
+    reading = read(study, ())
+    (refusal,) = reading.not_measured
+    assert (refusal.refused.reason, refusal.code, refusal.roi) == ("unit-missing", DualEnergy.IODINE, reading.tumour)
+    assert any("mg/ml or 100 ug/ml?" in said.text for said in statements(reading))
+    assert phantom.truth.iodine is not None
+    assert value(reading, DualEnergy.NORMALIZED_IODINE) == pytest.approx(phantom.truth.iodine.normalized, abs=0.02)
+
+
+def test_a_map_in_hounsfield_units_is_refused_by_name(tmp_path: Path) -> None:
+    _, study = made(tmp_path, unit=IodineUnit.HOUNSFIELD, energies=())
+    (refusal,) = read(study, ()).not_measured
+    assert (refusal.refused.reason, refusal.role) == ("not-calibrated", Role.IODINE)
+
+
+def test_two_energies_are_decomposed_only_when_that_is_asked_for(tmp_path: Path) -> None:
+    phantom, study = made(tmp_path, unit=None)
+    unasked = read(study, ())
+    (refusal,) = unasked.not_measured
+    assert (refusal.refused.reason, refusal.code) == ("not-requested", DualEnergy.IODINE)
+    assert "dual_energy.decompose" in refusal.refused.remedy
+    assert not [q for q in unasked.quantities if q.code == DualEnergy.IODINE]
+    asked = read(study, (), decompose=True)
+    agrees(asked, phantom)
+    assert not asked.not_measured
+
+
+def test_decomposed_iodine_says_from_what_it_was_had(tmp_path: Path) -> None:
+    _, study = made(tmp_path, unit=None, energies=(50, 70, 140))
+    reading = read(study, (), decompose=True)
+    mean = next(q for q in reading.quantities if (q.code, q.modifier) == (DualEnergy.IODINE, Derivation.MEAN))
+    assert mean.method is not None
+    assert mean.method.meaning == "Iodine and water decomposed from images at 50 and 140 keV"
+    assert [study.series_of(uid).description[-7:] for uid in mean.series_uids] == [" 50 keV", "140 keV"]  # type: ignore[union-attr]
+    (one,) = reading.maps
+    assert one.series_uids == mean.series_uids
+    laid = next(laid for laid in reading.rois if laid.series_instance_uid == mean.series_uids[0])
+    assert float(one.voxels[laid.roi.mask].mean(dtype=np.float64)) == pytest.approx(mean.value, rel=1e-6)
+
+
+def test_a_map_of_the_scanner_goes_before_two_energies(tmp_path: Path) -> None:
+    _, study = made(tmp_path, unit=IodineUnit.MGML)
+    reading = read(study, (), decompose=True)
+    (mean,) = (q for q in reading.quantities if (q.code, q.modifier) == (DualEnergy.IODINE, Derivation.MEAN))
+    assert len(mean.series_uids) == 1
+
+
+def test_one_energy_alone_is_not_decomposed(tmp_path: Path) -> None:
+    _, study = made(tmp_path, unit=None, energies=(70,))
+    (refusal,) = read(study, (), decompose=True).not_measured
+    assert refusal.refused.reason == "role-missing"
+
+
+def test_the_classic_series_beside_them_is_measured_as_ever(tmp_path: Path) -> None:
+    _, study = made(tmp_path, effective_z=True)
+    classic = replace(study, series=tuple(s for s in study.series if s.number in (4, 101)))
+    alone = read(classic, ()).quantities
+    assert alone
+    together = read(study, ()).quantities
+    assert tuple(q for q in together if q.role is Role.PORTAL) == alone
+    assert {q.role for q in together} == {Role.PORTAL, Role.IODINE, Role.EFFECTIVE_Z}
+
+
+def test_an_effective_atomic_number_lies_between_water_and_iodine(tmp_path: Path) -> None:
+    _, study = made(tmp_path, energies=(), unit=None, effective_z=True)
+    assert 7.42 < value(read(study, ()), DualEnergy.EFFECTIVE_ATOMIC_NUMBER, Derivation.MEAN) < 9.5
+
+
+# --- the aorta ---------------------------------------------------------------------------------------------------
+
+
+def test_without_an_aorta_there_is_iodine_but_no_ratio(tmp_path: Path) -> None:
+    _, study = made(tmp_path, energies=(), aorta=False)
+    reading = read(study, ())
+    (refusal,) = reading.not_measured
+    assert (refusal.refused.reason, refusal.code) == ("no-reference", DualEnergy.NORMALIZED_IODINE)
+    assert value(reading, DualEnergy.IODINE, Derivation.MEAN) > 0
+
+
+def test_an_aorta_that_is_found_serves_where_none_is_given_and_only_there(tmp_path: Path) -> None:
+    called: list[Volume] = []
+
+    def finder(volume: Volume) -> Roi:
+        called.append(volume)
+        raise NoReference("not found in this test")
+
+    for aorta, calls in ((True, 0), (False, 1)):
+        _, study = made(tmp_path / str(aorta), energies=(), aorta=aorta)
+        regions = tuple(given(study))
+        tumour = tuple(region for region in regions if region.label == "Tumour")
+        read_dual_energy(Scene(study, select(study, (), {}), tumour, regions), finder)
+        assert len(called) == calls
+
+
+def test_every_region_that_is_asked_for_is_measured_and_the_aorta_not_against_itself(tmp_path: Path) -> None:
+    _, study = made(tmp_path, energies=())
+    reading = read(study, (), every_roi=True)
+    ratios = [q.roi for q in reading.quantities if q.code == DualEnergy.NORMALIZED_IODINE]
+    means = [q.roi for q in reading.quantities if (q.code, q.modifier) == (DualEnergy.IODINE, Derivation.MEAN)]
+    assert (sorted(means), ratios) == (["Aorta 1", "Tumour 1"], ["Tumour 1"])
