@@ -11,18 +11,20 @@ from pydicom.uid import (
     CTImageStorage,
     EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
+    ParametricMapStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
 
-SR, SEG, SC, PDF, CT = (
+SR, SEG, SC, PDF, PM, CT = (
     Comprehensive3DSRStorage,
     SegmentationStorage,
     SecondaryCaptureImageStorage,
     EncapsulatedPDFStorage,
+    ParametricMapStorage,
     CTImageStorage,
 )
-_MODALITY = {SR: "SR", SEG: "SEG", SC: "OT", PDF: "DOC", CT: "CT"}
+_MODALITY = {SR: "SR", SEG: "SEG", SC: "OT", PDF: "DOC", PM: "OT", CT: "CT"}
 
 
 def write_object(

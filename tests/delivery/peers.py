@@ -17,12 +17,12 @@ from pynetdicom import AE, evt
 
 from her2node.settings import Peer
 from tests.conftest import system_tool
-from tests.delivery.objects import PDF, SC, SEG, SR
+from tests.delivery.objects import PDF, PM, SC, SEG, SR
 from tests.orthanc import free_port, wait_for
 
 VERIFICATION = "1.2.840.10008.1.1"
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
-ALL = (SR, SEG, SC, PDF)
+ALL = (SR, SEG, SC, PDF, PM)
 
 
 def peer_at(port: int, ae: str = "PACS", **more: object) -> Peer:
