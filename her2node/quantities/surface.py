@@ -26,6 +26,20 @@ class Mesh:
     vertices_mm: Floats = field(repr=False)
     faces: npt.NDArray[np.int32] = field(repr=False)
 
+    @property
+    def volume_mm3(self) -> float:
+        """|sum over triangles (a, b, c) of a . (b x c)| / 6."""
+        corners = (self.vertices_mm - self.vertices_mm.mean(axis=0))[self.faces]
+        a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+        return float(abs(np.einsum("ij,ij->", a, np.cross(b, c))) / 6)
+
+    @property
+    def area_mm2(self) -> float:
+        """Sum over triangles (a, b, c) of |(b - a) x (c - a)| / 2."""
+        corners = self.vertices_mm[self.faces]
+        across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        return float(np.sqrt(np.einsum("ij,ij->i", across, across)).sum() / 2)
+
 
 def cropped(mask: Bools) -> Bools:
     """The smallest box with every True voxel, and one layer of False around it."""

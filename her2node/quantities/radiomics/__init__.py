@@ -1,1 +1,87 @@
-"""Radiomics as the Image Biomarker Standardisation Initiative defines it."""
+"""Radiomics as the Image Biomarker Standardisation Initiative defined it (IBSI 1; Zwanenburg 2020, and its manual).
+
+``measure(volume, roi, role, configuration)`` gives quantities, ``features(voxels, mask, spacing_mm, configuration)``
+numbers by IBSI's tag from arrays. A configuration says how the image is processed, discretised and aggregated; those of
+IBSI ship with the node. A feature without a value is Undefined by name, never NaN. Importing this room loads no
+compiler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from her2node.dicom.codes import Code, Unit
+from her2node.errors import EmptyRoi, Refused, RoiCutOff, SingleSlice
+from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.quantities.radiomics.configuration import Configuration, read, shipped
+from her2node.quantities.radiomics.discretisation import FixedBinNumber
+from her2node.quantities.radiomics.engine import features
+from her2node.quantities.radiomics.feature import Dimension
+from her2node.quantities.radiomics.names import Name, catalogue
+from her2node.quantities.radiomics.statistics import statistics
+from her2node.rois.roi import Roi
+from her2node.selection.roles import Role
+from her2node.volumes.volume import Volume
+
+__all__ = ["measure", "features", "statistics", "read", "shipped", "Configuration"]
+
+
+def measure(
+    volume: Volume, roi: Roi, role: Role | None, configuration: Configuration
+) -> tuple[Quantity | NotMeasured, ...]:
+    """Every feature that ``configuration`` asks for, in IBSI's order, of a region laid on ``volume``.
+
+    A feature without a value is a NotMeasured with Undefined; all are, with EmptyRoi, where no voxel is left after
+    interpolation. A region cut off by the ends of the series has no morphology (RoiCutOff), nor has one in a series of
+    a single slice (SingleSlice).
+    """
+    named = catalogue(configuration)
+    found: Mapping[str, float | Refused]
+    try:
+        found = features(volume.voxels, roi.mask, volume.geometry.spacing_mm, configuration, valid=volume.valid)
+    except EmptyRoi as reason:
+        found = dict.fromkeys(named, reason)
+    sizeless = _sizeless(volume, roi)
+    method, series_uids = configuration.method, (volume.series_instance_uid,)
+
+    def judged(name: Name) -> Quantity | NotMeasured:
+        value = found[name.tag] if sizeless is None or name.family != "morph" else sizeless
+        if isinstance(value, Refused):
+            return NotMeasured(roi.tracking_id, role, value, name.code, series_uids)
+        unit = unit_of(name, volume.unit, configuration)
+        return Quantity(roi.tracking_id, role, name.code, value, unit, name.aggregation, method, series_uids)
+
+    return tuple(judged(name) for name in named.values())
+
+
+def _sizeless(volume: Volume, roi: Roi) -> Refused | None:
+    if roi.cut_off:
+        return RoiCutOff(roi.label)
+    return SingleSlice(volume.series_instance_uid) if volume.geometry.shape[0] == 1 else None
+
+
+def unit_of(name: Name, intensity: Code, configuration: Configuration) -> Code:
+    """The UCUM unit of a feature of an image in unit ``intensity``."""
+    dimension = name.feature.dimension
+    levels = name.family == "ivh" and isinstance(configuration.volume_histogram, FixedBinNumber)
+    if dimension is Dimension.ONE or (levels and dimension is Dimension.INTENSITY):
+        return Unit.ONE
+    if dimension is Dimension.INTENSITY:
+        return intensity
+    if dimension is Dimension.INTENSITY2:
+        return Code(
+            f"({intensity.value})2" if intensity != Unit.HU else f"{intensity.value}2",
+            "UCUM",
+            f"square {intensity.meaning}",
+        )
+    if dimension is Dimension.INTENSITY_MM3:
+        return Code(f"{intensity.value}.mm3", "UCUM", f"{intensity.meaning} cubic millimeter")
+    return _LENGTHS[dimension]
+
+
+_LENGTHS = {
+    Dimension.MM: Unit.MM,
+    Dimension.MM2: Unit.MM2,
+    Dimension.MM3: Unit.MM3,
+    Dimension.PER_MM: Code("/mm", "UCUM", "per millimeter"),
+}

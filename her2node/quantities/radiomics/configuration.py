@@ -1,0 +1,242 @@
+"""The settings block that makes a radiomics signature reproducible, read from TOML.
+
+``read(file)`` reads a site's own, ``shipped(name)`` one of those that come with the node (IBSI 1 configurations A to E
+and the digital phantom's). The reader is strict: an unknown key, a wrong type or a value out of range is refused by its
+name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from her2node.dicom.codes import PRIVATE_SCHEME, Code
+from her2node.errors import SettingsRefused
+from her2node.quantities.radiomics.discretisation import Discretisation, FixedBinNumber, FixedBinSize
+from her2node.quantities.radiomics.texture import Aggregation
+
+FAMILIES = ("morph", "loc", "stat", "ih", "ivh", "cm", "rlm", "szm", "dzm", "ngt", "ngl")
+"""Prefixes of IBSI's tags: morphology, local intensity, statistics, histogram, intensity-volume histogram, GLCM, GLRLM,
+GLSZM, GLDZM, NGTDM, NGLDM."""
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """To voxels of another size; ``slice_mm`` None leaves the slices as they are (2-D). ``order`` 1 linear, 3 cubic.
+
+    ``rounds``: intensities become whole numbers again. A voxel is in the region when ``mask_threshold`` of it are.
+    """
+
+    in_plane_mm: float
+    slice_mm: float | None
+    order: int
+    rounds: bool
+    mask_threshold: float
+
+
+@dataclass(frozen=True)
+class Resegmentation:
+    """Which intensities count: from ``lowest`` to ``highest``, and within ``outliers_sigma`` SD of their mean."""
+
+    lowest: float | None = None
+    highest: float | None = None
+    outliers_sigma: float | None = None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that shapes the value of a feature, and which features are wanted."""
+
+    name: str
+    title: str
+    interpolation: Interpolation | None
+    resegmentation: Resegmentation
+    discretisation: Discretisation
+    volume_histogram: Discretisation | None
+    aggregations: tuple[Aggregation, ...]
+    dependence_coarseness: int
+    families: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    """Tags, when not all of the families are wanted."""
+
+    @property
+    def method(self) -> Code:
+        """Names the configuration by a hash of all its settings, in words by name and title."""
+        digest = hashlib.sha256(repr(self).encode()).hexdigest()[:8].upper()
+        return Code(f"RAD-{digest}", PRIVATE_SCHEME, f"Radiomics by {self.name}: {self.title}"[:64])
+
+
+def read(file: Path) -> Configuration:
+    """The configuration in a TOML file. Raises SettingsRefused, which names the key and the remedy."""
+    try:
+        return parse(file.read_text(encoding="utf-8"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsRefused(f"{file} cannot be read: {error}", remedy="name a TOML file") from error
+
+
+def shipped(name: str) -> Configuration:
+    """One that comes with the node: ``ibsi-a`` to ``ibsi-e``, ``ibsi-digital``. Raises SettingsRefused."""
+    folder = resources.files(__package__) / "configurations"
+    known = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    if name not in known:
+        raise SettingsRefused(f"there is no configuration {name!r}", remedy=f"one of {', '.join(known)}")
+    return parse((folder / f"{name}.toml").read_text(encoding="utf-8"), name)
+
+
+def parse(text: str, source: str) -> Configuration:
+    """A configuration from the text of a TOML file; ``source`` is named in refusals. Raises SettingsRefused."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsRefused(f"{source}: {error}", remedy="correct the TOML") from error
+    table = _Table(content, source)
+    found = Configuration(
+        name=table.text("name", r"[A-Za-z0-9._-]{1,24}"),
+        title=table.text("title", r".{1,200}"),
+        interpolation=_interpolation(table.table("interpolation")),
+        resegmentation=_resegmentation(table.table("resegmentation")),
+        discretisation=_discretisation(table.need_table("discretisation")),
+        volume_histogram=_volume_histogram(table.table("intensity_volume_histogram")),
+        **_texture(table.need_table("texture")),
+        families=table.choices("families", FAMILIES, FAMILIES),
+        features=table.texts("features"),
+    )
+    table.end()
+    return found
+
+
+def _interpolation(table: _Table | None) -> Interpolation | None:
+    if table is None:
+        return None
+    found = Interpolation(
+        in_plane_mm=table.number("in_plane_mm", above=0),
+        slice_mm=table.number("slice_mm", above=0) if "slice_mm" in table else None,
+        order={"linear": 1, "cubic-spline": 3}[table.choice("method", ("linear", "cubic-spline"))],
+        rounds=table.flag("round_intensities"),
+        mask_threshold=table.number("mask_threshold", above=0, most=1) if "mask_threshold" in table else 0.5,
+    )
+    table.end()
+    return found
+
+
+def _resegmentation(table: _Table | None) -> Resegmentation:
+    if table is None:
+        return Resegmentation()
+    lowest, highest = table.number("lowest") if "lowest" in table else None, None
+    if "highest" in table:
+        highest = table.number("highest", above=lowest)
+    sigma = table.number("outliers_sigma", above=0) if "outliers_sigma" in table else None
+    table.end()
+    return Resegmentation(lowest, highest, sigma)
+
+
+def _discretisation(table: _Table) -> Discretisation:
+    found: Discretisation
+    if table.choice("method", ("fixed-bin-size", "fixed-bin-number")) == "fixed-bin-size":
+        found = FixedBinSize(table.number("size", above=0))
+    else:
+        found = FixedBinNumber(table.whole("bins", least=1))
+    table.end()
+    return found
+
+
+def _volume_histogram(table: _Table | None) -> Discretisation | None:
+    return None if table is None else _discretisation(table)
+
+
+def _texture(table: _Table) -> dict[str, Any]:
+    allowed = tuple(aggregation.value for aggregation in Aggregation)
+    found = {
+        "aggregations": tuple(map(Aggregation, table.choices("aggregations", allowed))),
+        "dependence_coarseness": table.whole("dependence_coarseness", least=0)
+        if "dependence_coarseness" in table
+        else 0,
+    }
+    table.end()
+    return found
+
+
+class _Table:
+    """A TOML table whose keys are taken one by one; what is left at the end was not known."""
+
+    def __init__(self, content: Mapping[str, Any], where: str) -> None:
+        self._left = dict(content)
+        self._where = where
+        self._known: list[str] = []
+
+    def __contains__(self, key: str) -> bool:
+        self._known.append(key)
+        return key in self._left
+
+    def _refuse(self, key: str, problem: str, remedy: str) -> SettingsRefused:
+        return SettingsRefused(f"{self._where}: {key} {problem}", remedy=remedy)
+
+    def _take(self, key: str, kinds: tuple[type, ...], example: str) -> Any:
+        if key not in self:
+            raise self._refuse(key, "is missing", f"write for example {key} = {example}")
+        value = self._left.pop(key)
+        if type(value) not in kinds:
+            raise self._refuse(key, f"is {value!r}", f"write for example {key} = {example}")
+        return value
+
+    def text(self, key: str, pattern: str) -> str:
+        value: str = self._take(key, (str,), '"a-name"')
+        if not re.fullmatch(pattern, value):
+            raise self._refuse(key, f"is {value!r}", f"it must match {pattern}")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        if key not in self:
+            return ()
+        values = self._take(key, (list,), '["morph_volume"]')
+        if not values or any(type(value) is not str for value in values):
+            raise self._refuse(key, f"is {values!r}", f'write for example {key} = ["morph_volume"]')
+        return tuple(values)
+
+    def flag(self, key: str) -> bool:
+        return bool(self._take(key, (bool,), "true"))
+
+    def number(self, key: str, *, above: float | None = None, most: float | None = None) -> float:
+        value = float(self._take(key, (int, float), "2.0"))
+        if not abs(value) < 1e12 or (above is not None and value <= above) or (most is not None and value > most):
+            limits = [f"above {above}"] * (above is not None) + [f"at most {most}"] * (most is not None)
+            raise self._refuse(key, f"is {value}", f"it must be a finite number {' and '.join(limits)}".strip())
+        return value
+
+    def whole(self, key: str, *, least: int) -> int:
+        value: int = self._take(key, (int,), "32")
+        if value < least:
+            raise self._refuse(key, f"is {value}", f"it must be at least {least}")
+        return value
+
+    def choice(self, key: str, allowed: tuple[str, ...]) -> str:
+        value: str = self._take(key, (str,), f'"{allowed[0]}"')
+        if value not in allowed:
+            raise self._refuse(key, f"is {value!r}", f"one of {', '.join(allowed)}")
+        return value
+
+    def choices(self, key: str, allowed: tuple[str, ...], default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        if default and key not in self:
+            return default
+        values = self._take(key, (list,), f'["{allowed[0]}"]')
+        unknown = [value for value in values if value not in allowed]
+        if unknown or not values:
+            raise self._refuse(key, f"has {unknown or 'nothing'}", f"some of {', '.join(allowed)}")
+        return tuple(dict.fromkeys(values))
+
+    def table(self, key: str) -> _Table | None:
+        return self.need_table(key) if key in self else None
+
+    def need_table(self, key: str) -> _Table:
+        return _Table(self._take(key, (dict,), "{ ... }"), f"{self._where}: [{key}]")
+
+    def end(self) -> None:
+        if self._left:
+            known = ", ".join(dict.fromkeys(self._known))
+            raise self._refuse(", ".join(self._left), "is not known here", f"the keys are {known}")
