@@ -42,8 +42,8 @@ class Pairs:
 def pairs(mask: Bools, x: Floats, spacing_mm: Spacing) -> Pairs:
     """The sums over a mask (slices, rows, columns) with intensities ``x`` (n,) in its order."""
     n = len(x)
-    if n == 1:
-        return Pairs(1, 0.0, 0.0, 0.0, 0.0)
+    if n < 2:
+        return Pairs(n, 0.0, 0.0, 0.0, 0.0)
     g = x - x.mean() if x.min() < x.max() else np.zeros(n)
     shape = tuple(fft.next_fast_len(2 * size - 1, real=True) for size in mask.shape)
     kernel = fft.rfftn(_weights(mask.shape, shape, spacing_mm)).real

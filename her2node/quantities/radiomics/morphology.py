@@ -73,6 +73,8 @@ class Shape:
 
     @cached_property
     def mean(self) -> float:
+        if not len(self.x):
+            raise Undefined("no voxel of the region has an intensity")
         return float(self.x.mean())
 
 

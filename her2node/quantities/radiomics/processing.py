@@ -19,6 +19,8 @@ from her2node.volumes.volume import Floats as Voxels
 
 _TIE = 1e-6
 """Rounding of spacings and of mask fractions decides nothing."""
+_DECIMALS = 6
+"""Of an intensity before it is rounded to a whole number: half-way goes to the even one on every machine."""
 _SPLINE_REACH = 16
 """Voxels of margin after which cutting the image changes a cubic spline by less than 1e-9 of its range."""
 
@@ -143,7 +145,9 @@ def _interpolated(
     found = _sampled(image, cuts, how.order)
     inside = _sampled(mask.astype(np.float64), cuts, 1) >= how.mask_threshold - _TIE
     whole = valid.all() or _sampled(valid.astype(np.float64), cuts, 1) >= 1 - _TIE
-    return np.rint(found) if how.rounds else found, inside, np.broadcast_to(whole, inside.shape)
+    if how.rounds:
+        found = np.rint(np.round(found, _DECIMALS))
+    return found, inside, np.broadcast_to(whole, inside.shape)
 
 
 def _sampled(values: Floats, cuts: list[_Cut], order: int) -> Floats:
@@ -155,7 +159,8 @@ def _sampled(values: Floats, cuts: list[_Cut], order: int) -> Floats:
         offset=[cut.offset for cut in cuts],
         output_shape=tuple(cut.count for cut in cuts),
         order=order,
-        mode="nearest",
+        # A cubic spline is mirrored at the image's border, as Unser defined it and ITK does.
+        mode="nearest" if order == 1 else "mirror",
     )
     return np.asarray(found)
 

@@ -1,4 +1,4 @@
-"""z-rad beside the engine: an independent implementation of IBSI 1 (Apache-2.0), installed without its window toolkit."""
+"""z-rad, an independent implementation of IBSI 1, installed without its window toolkit."""
 
 from __future__ import annotations
 
