@@ -159,7 +159,12 @@ def measure(
     folder: Annotated[Path, typer.Argument(exists=True, help="Folder with the DICOM files of one study.")],
     roi: Annotated[Path | None, typer.Option("--roi", exists=True, help="SEG or RTSTRUCT to measure in.")] = None,
     features: Annotated[
-        Path | None, typer.Option("--features", exists=True, help="TOML file: which quantities (codes = [...]).")
+        str | None,
+        typer.Option(
+            "--features",
+            metavar="FILE",
+            help="TOML file: which quantities (codes = [...]), or a radiomics configuration; ibsi-a to ibsi-e ship.",
+        ),
     ] = None,
     as_json: AsJson = False,
     config: Config = None,

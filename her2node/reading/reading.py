@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from her2node.dicom.codes import Code
 from her2node.models.prediction import NotPredicted, Prediction
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
+from her2node.quantities.radiomics import Configuration
 from her2node.rois import GivenRoi
 from her2node.rois.roi import Roi
 from her2node.selection.assignment import Assignment
@@ -23,6 +24,7 @@ class Scene:
 
     ``given``: all regions that are given, the aorta among them. ``decompose``: iodine is to be calculated from two
     mono-energetic series where there is no map of it.
+    ``radiomics``: the features that are wanted of every region on every series, beside what is always measured.
     """
 
     study: Study
@@ -30,6 +32,7 @@ class Scene:
     regions: tuple[GivenRoi, ...]
     given: tuple[GivenRoi, ...] = ()
     decompose: bool = False
+    radiomics: Configuration | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import NotPredicted, Prediction
 from her2node.quantities.quantity import NotMeasured
+from her2node.quantities.radiomics import Configuration
 from her2node.reading.dual_energy import read_dual_energy
 from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Reading, Scene, joined
@@ -35,19 +36,21 @@ def read(
     demonstration: bool = False,
     every_roi: bool = False,
     decompose: bool = False,
+    radiomics: Configuration | None = None,
 ) -> Reading:
     """Read a study: roles, voxels, regions, quantities, predictions.
 
     ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
-    is the site's prevalence. With ``every_roi`` all given regions are measured, else the tumour alone. With
-    ``decompose`` iodine is calculated from two energies where no map of it is there. What cannot be
-    done is a value in the reading with its reason; nothing that the input causes is raised.
+    is the site's prevalence. With ``every_roi`` all given regions are measured, else the tumour alone; ``radiomics``
+    adds its features on every series that is measured. With ``decompose`` iodine is calculated from two energies where
+    no map of it is there. What cannot be done is a value in the reading with its reason; nothing that the input causes
+    is raised.
     """
     selection = select(study, rules, entered_roles or {})
     regions = [r for r in current(given(study)) if not selection.of(r.source_series_instance_uid).ignored]
     tumour = _tumour(regions)
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    scene = Scene(study, selection, wanted, tuple(regions), decompose)
+    scene = Scene(study, selection, wanted, tuple(regions), decompose, radiomics)
     found = joined([course(scene) for course in _COURSES])
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
     tracking_id = None if isinstance(tumour, Refused) else tumour.tracking_id

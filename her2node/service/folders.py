@@ -17,6 +17,8 @@ from her2node import reading
 from her2node.dicom.attributes import moment
 from her2node.errors import Refused, SettingsRefused
 from her2node.jobs.classify import entered_roles
+from her2node.quantities import radiomics
+from her2node.quantities.radiomics import Configuration
 from her2node.reading import Reading
 from her2node.reports.report import Report, Stamp
 from her2node.reports.writing import write
@@ -104,13 +106,24 @@ def read(settings: Settings, folder: Path, out: Path, roi: Path | None, entries:
     return Written(found, _store(write(found, stamp, kinds_of(settings)), out))
 
 
-def measure(settings: Settings, folder: Path, roi: Path | None, features: Path | None) -> list[dict[str, Any]]:
-    """The quantities of the study in ``folder``, in every region or in those of ``roi``. Raises Refused."""
+def measure(settings: Settings, folder: Path, roi: Path | None, features: str | None) -> list[dict[str, Any]]:
+    """The quantities of the study in ``folder``, in every region or in those of ``roi``. Raises Refused.
+
+    ``features``: a file that lists codes, and no other quantity is given; or a radiomics configuration, by file or by
+    the name of one that ships, and its features are given too.
+    """
     wanted = _features(features)
     study = _open(folder, roi)
-    found = reading.read(study, (), rules=rules_of(settings), every_roi=True, decompose=settings.dual_energy.decompose)
+    found = reading.read(
+        study,
+        (),
+        rules=rules_of(settings),
+        every_roi=True,
+        decompose=settings.dual_energy.decompose,
+        radiomics=wanted if isinstance(wanted, Configuration) else None,
+    )
     rows = [*measuring.as_list(found), *map(measuring.unreadable, study.set_aside)]
-    if not wanted.codes:
+    if isinstance(wanted, Configuration) or not wanted.codes:
         return rows
     return [row for row in rows if row["code"] is None or row["code"]["value"] in wanted.codes]
 
@@ -128,13 +141,23 @@ def _open(folder: Path, roi: Path | None) -> Study:
     return group([i for path in images for i in open_study([path]).instances] + list(regions.instances))
 
 
-def _features(file: Path | None) -> Features:
-    if file is None:
+def _features(named: str | None) -> Features | Configuration:
+    if named is None:
         return Features()
+    file = Path(named)
+    if not file.is_file():
+        return radiomics.shipped(named)  # no file: the name of one that ships
     try:
-        return Features.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        if "discretisation" in content:
+            configuration = radiomics.read(file)
+            radiomics.catalogue(configuration)  # refuses an unknown feature before any study is opened
+            return configuration
+        return Features.model_validate(content)
     except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsRefused(f"{file}: {error}", remedy='for example: codes = ["112031"]') from error
+        raise SettingsRefused(
+            f"{file}: {error}", remedy='for example: codes = ["112031"], or a radiomics configuration'
+        ) from error
 
 
 def _moment_of(study: Study) -> datetime:

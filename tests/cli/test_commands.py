@@ -82,6 +82,30 @@ def test_measure_refuses_features_that_it_does_not_know(phantom: Path, tmp_path:
     assert "everything" in done.stderr
 
 
+def test_measure_by_a_radiomics_configuration_gives_its_features_of_every_phase(phantom: Path, tmp_path: Path) -> None:
+    (tmp_path / "signature.toml").write_text(
+        'name = "mine"\ntitle = "a signature"\nfeatures = ["stat_mean", "cm_joint_entr_3D_comb"]\n'
+        '[discretisation]\nmethod = "fixed-bin-size"\nsize = 25\n[resegmentation]\nlowest = -1000\n'
+        '[texture]\naggregations = ["3D_comb"]\n'
+    )
+    done = her2node("measure", phantom, "--features", tmp_path / "signature.toml", "--json", state=tmp_path)
+    rows = json.loads(done.stdout)
+    roles = {row["role"] for row in rows if row["code"] and row["code"]["value"] == "112031" and "value" in row}
+    for code in ("Q4LE", "TU9B"):
+        found = [row for row in rows if row["code"] and row["code"]["value"] == code]
+        assert {row["role"] for row in found} == roles
+        assert {row["method"]["meaning"] for row in found} == {"Radiomics by mine: a signature"}
+    assert len(roles) > 1
+
+
+def test_measure_refuses_a_configuration_that_does_not_ship_and_names_those_that_do(
+    phantom: Path, tmp_path: Path
+) -> None:
+    done = her2node("measure", phantom, "--features", "ibsi-z", state=tmp_path)
+    assert done.returncode == 78
+    assert "ibsi-a" in done.stderr
+
+
 def test_measure_ends_with_1_and_the_reason_when_nothing_could_be_measured(phantom: Path, tmp_path: Path) -> None:
     images = tmp_path / "images"
     images.mkdir()

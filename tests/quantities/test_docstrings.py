@@ -13,9 +13,13 @@ import pytest
 
 from her2node import quantities
 from her2node.dicom.codes import Unit
-from her2node.quantities import attenuation, dual_energy, histogram, morphology, texture
+from her2node.quantities import attenuation, dual_energy, histogram, morphology, radiomics, texture
+from her2node.quantities.radiomics.feature import Dimension
+from her2node.quantities.radiomics.names import Name, names
 
 METHODS = (attenuation, dual_energy, morphology, texture)
+TABLES = (radiomics,)
+"""Methods of many quantities, whose formulas stand in tables."""
 SHARED = (histogram,)
 """Mathematics that several methods use."""
 MEASURES = [measure for module in (*METHODS, *SHARED) for measure in module.MEASURES]
@@ -45,7 +49,7 @@ def test_every_method_of_the_room_is_among_those_tested() -> None:
         importlib.import_module(f"her2node.quantities.{found.name}")
         for found in pkgutil.iter_modules(quantities.__path__)
     ]
-    assert {m for m in modules if hasattr(m, "measure")} == set(METHODS)
+    assert {m for m in modules if hasattr(m, "measure")} == {*METHODS, *TABLES}
 
 
 def test_every_function_that_gives_a_number_alone_is_listed_as_a_quantity() -> None:
@@ -66,3 +70,29 @@ def _numbers(module: ModuleType) -> Iterator[Callable[..., float]]:
         here = function.__module__ == module.__name__ and not name.startswith("_")
         if here and function.__annotations__.get("return") == "float":
             yield function
+
+
+@pytest.mark.parametrize("name", names().values(), ids=lambda name: name.tag)
+def test_every_feature_of_a_table_says_its_formula_unit_and_source(name: Name) -> None:
+    feature = name.feature
+    assert len(feature.formula) > 4
+    assert feature.name[0].isupper()
+    assert feature.dimension in Dimension
+    assert re.fullmatch(r"[0-9A-Z]{4}", feature.code), "the source is IBSI's code"
+
+
+def test_every_family_of_features_says_what_it_is_of_and_where_ibsi_defines_it() -> None:
+    """By the code of the family in IBSI's manual."""
+    families = (
+        "morphology",
+        "local_intensity",
+        "statistics",
+        "histogram",
+        "volume_histogram",
+        "cooccurrence",
+        "counted",
+        "tone_difference",
+    )
+    for family in families:
+        module = importlib.import_module(f"her2node.quantities.radiomics.{family}")
+        assert re.search(r"\b(IBSI )?[0-9A-Z]{4}\)", module.__doc__ or ""), family

@@ -23,7 +23,7 @@ from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
 from her2node.volumes.volume import Volume
 
-__all__ = ["measure", "features", "statistics", "read", "shipped", "Configuration"]
+__all__ = ["measure", "features", "statistics", "read", "shipped", "catalogue", "Configuration"]
 
 
 def measure(
