@@ -69,8 +69,8 @@ def _of_levels(region: Region, configuration: Configuration, families: Iterable[
     box = np.zeros(region.image.shape, dtype=np.int64)
     box[region.intensity] = levels
     where = _box(region.morphological)
-    placed = Levels(box[where], region.morphological[where], int(levels.max()))
-    return found | texture(placed, configuration.aggregations, asked, configuration.dependence_coarseness)
+    placed = Levels(box[where], region.morphological[where], int(levels.max()), configuration.dependence_coarseness)
+    return found | texture(placed, configuration.aggregations, asked)
 
 
 def _levels(x: Floats, how: Discretisation, start: float | None) -> Integers:

@@ -54,12 +54,14 @@ class Levels:
     """Grey levels of a region, and who is whose neighbour.
 
     ``box`` (slices, rows, columns): levels from 1 to ``highest``, 0 where there is none. ``morphological``: the region
-    before re-segmentation, same shape. ``in_plane``: neighbours within the slice only.
+    before re-segmentation, same shape. ``coarseness``: by how much dependent neighbours may differ (NGLDM).
+    ``in_plane``: neighbours within the slice only.
     """
 
     box: Integers
     morphological: Bools
     highest: int
+    coarseness: int = 0
     in_plane: bool = False
 
     @cached_property
@@ -94,6 +96,11 @@ class Levels:
         found: Integers = kernels.zones(self.flat, self.where, self.all_steps, self.depth)
         return found
 
+    @cached_property
+    def neighbourhoods(self) -> Integers:
+        found: Integers = kernels.neighbourhoods(self.flat, self.where, self.all_steps, self.coarseness)
+        return found
+
     def each_slice(self) -> Iterator[Levels]:
         """The slices that have any level, each by itself."""
         for z in np.flatnonzero(self.box.any(axis=(1, 2))):
@@ -107,12 +114,12 @@ def _city_block(mask: Bools) -> Integers:
 # --- the matrices, one a direction where they know directions ------------------------------------------------
 
 
-def _cooccurrence(levels: Levels, coarseness: int) -> list[Cooccurrence]:
+def _cooccurrence(levels: Levels) -> list[Cooccurrence]:
     found = kernels.cooccurrences(levels.flat, levels.where, levels.steps, levels.highest)
     return [Cooccurrence(matrix + matrix.T) for matrix in found]
 
 
-def _run_length(levels: Levels, coarseness: int) -> list[Counted]:
+def _run_length(levels: Levels) -> list[Counted]:
     longest, found = max(levels.box.shape), []
     for step in levels.steps:
         counts = kernels.runs(levels.flat, levels.where, step, levels.highest, longest)
@@ -122,16 +129,16 @@ def _run_length(levels: Levels, coarseness: int) -> list[Counted]:
     return found
 
 
-def _size_zone(levels: Levels, coarseness: int) -> list[Counted]:
+def _size_zone(levels: Levels) -> list[Counted]:
     return [Counted.of(levels.zones[:, 0], levels.zones[:, 1], len(levels.where))]
 
 
-def _distance_zone(levels: Levels, coarseness: int) -> list[Counted]:
+def _distance_zone(levels: Levels) -> list[Counted]:
     return [Counted.of(levels.zones[:, 0], levels.zones[:, 2], len(levels.where))]
 
 
-def _tone_difference(levels: Levels, coarseness: int) -> list[ToneDifference]:
-    total, neighbours, _ = kernels.neighbourhoods(levels.flat, levels.where, levels.all_steps, coarseness).T
+def _tone_difference(levels: Levels) -> list[ToneDifference]:
+    total, neighbours, _ = levels.neighbourhoods.T
     some = neighbours > 0
     level = levels.flat[levels.where][some]
     difference = np.abs(level - total[some] / neighbours[some])
@@ -141,15 +148,15 @@ def _tone_difference(levels: Levels, coarseness: int) -> list[ToneDifference]:
     return [ToneDifference(i.astype(float), n[i], s[i])]
 
 
-def _dependence(levels: Levels, coarseness: int) -> list[Counted]:
-    dependents = kernels.neighbourhoods(levels.flat, levels.where, levels.all_steps, coarseness)[:, 2]
+def _dependence(levels: Levels) -> list[Counted]:
+    dependents = levels.neighbourhoods[:, 2]
     return [Counted.of(levels.flat[levels.where], dependents + 1, len(levels.where))]
 
 
 @dataclass(frozen=True)
 class _Family:
     features: Sequence[Feature[Any]]
-    matrices: Callable[[Levels, int], list[Any]]
+    matrices: Callable[[Levels], list[Any]]
     directed: bool = False
 
 
@@ -167,18 +174,15 @@ FAMILIES = {
 # --- aggregation ---------------------------------------------------------------------------------------------
 
 
-def texture(levels: Levels, aggregations: Iterable[Aggregation], families: Iterable[str], coarseness: int) -> Values:
-    """Every feature of ``families`` (keys of FAMILIES) in every aggregation, by tag with the aggregation's ending.
-
-    ``coarseness``: by how much the levels of dependent neighbours may differ (NGLDM).
-    """
+def texture(levels: Levels, aggregations: Iterable[Aggregation], families: Iterable[str]) -> Values:
+    """Every feature of ``families`` (keys of FAMILIES) in every aggregation, by tag with the aggregation's ending."""
     asked = [(name, family) for name, family in FAMILIES.items() if name in set(families)]
     found: Values = {}
     for extent, members in _by_extent(aggregations).items():
         parts = _parts(levels, extent)
         for _, family in asked:
             for ending, merges in members.items() if family.directed else {extent: False}.items():
-                found |= _aggregated(family, parts, merges, f"_{ending}", coarseness)
+                found |= _aggregated(family, parts, merges, f"_{ending}")
     return found
 
 
@@ -198,13 +202,13 @@ def _parts(levels: Levels, extent: str) -> list[Levels]:
     return list(flat.each_slice()) if extent == "2D" else [flat]
 
 
-def _aggregated(family: _Family, parts: Iterable[Levels], merges: bool, suffix: str, coarseness: int) -> Values:
+def _aggregated(family: _Family, parts: Iterable[Levels], merges: bool, suffix: str) -> Values:
     found = []
     for part in parts:
         if part.highest > MOST_LEVELS:
             reason = Undefined(f"{part.highest} grey levels, texture is measured with {MOST_LEVELS} at most")
             return undefined(family.features, suffix, reason)
-        matrices = family.matrices(part, coarseness)
+        matrices = family.matrices(part)
         if merges:
             matrices = [type(matrices[0]).merged(matrices)]
         found += [evaluated(family.features, matrix) for matrix in matrices if matrix.total > 0]

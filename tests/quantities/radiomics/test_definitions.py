@@ -32,8 +32,8 @@ def grey_levels(draw: st.DrawFn) -> np.ndarray:
     return np.array(values, dtype=np.int64).reshape(shape)
 
 
-def levels_of(box: np.ndarray, *, in_plane: bool) -> Levels:
-    return Levels(box, box > 0, int(box.max()), in_plane)
+def levels_of(box: np.ndarray, *, in_plane: bool, coarseness: int = 0) -> Levels:
+    return Levels(box, box > 0, int(box.max()), coarseness, in_plane)
 
 
 def steps_of(in_plane: bool) -> list[direct.Place]:
@@ -53,7 +53,7 @@ both = pytest.mark.parametrize("in_plane", [False, True], ids=["space", "plane"]
 @given(box=grey_levels())
 @settings(max_examples=30, deadline=None)
 def test_pairs_are_those_of_the_definition(box: np.ndarray, in_plane: bool) -> None:
-    found = texture.FAMILIES["cm"].matrices(levels_of(box, in_plane=in_plane), 0)
+    found = texture.FAMILIES["cm"].matrices(levels_of(box, in_plane=in_plane))
     halves = [step for step in steps_of(in_plane) if step > (0, 0, 0)]
     assert len(found) == len(halves)
     for matrix, step in zip(found, halves, strict=True):
@@ -67,7 +67,7 @@ def test_pairs_are_those_of_the_definition(box: np.ndarray, in_plane: bool) -> N
 @given(box=grey_levels())
 @settings(max_examples=30, deadline=None)
 def test_runs_are_those_of_the_definition_and_hold_every_voxel(box: np.ndarray, in_plane: bool) -> None:
-    found = texture.FAMILIES["rlm"].matrices(levels_of(box, in_plane=in_plane), 0)
+    found = texture.FAMILIES["rlm"].matrices(levels_of(box, in_plane=in_plane))
     halves = [step for step in steps_of(in_plane) if step > (0, 0, 0)]
     for matrix, step in zip(found, halves, strict=True):
         assert entries(matrix) == direct.runs(box, step)
@@ -80,7 +80,7 @@ def test_runs_are_those_of_the_definition_and_hold_every_voxel(box: np.ndarray, 
 def test_zones_and_their_distances_are_those_of_the_definition(box: np.ndarray, in_plane: bool) -> None:
     levels = levels_of(box, in_plane=in_plane)
     expected = direct.zones(box, steps_of(in_plane))
-    (sizes,), (distances,) = (texture.FAMILIES[name].matrices(levels, 0) for name in ("szm", "dzm"))
+    (sizes,), (distances,) = (texture.FAMILIES[name].matrices(levels) for name in ("szm", "dzm"))
     assert entries(sizes) == Counter((level, len(zone)) for level, zone in expected)
     assert sizes.count @ sizes.length == np.count_nonzero(box)
     assert entries(distances) == Counter(
@@ -92,13 +92,13 @@ def test_zones_and_their_distances_are_those_of_the_definition(box: np.ndarray, 
 @given(box=grey_levels(), coarseness=st.integers(0, 2))
 @settings(max_examples=30, deadline=None)
 def test_neighbourhoods_are_those_of_the_definition(box: np.ndarray, coarseness: int, in_plane: bool) -> None:
-    levels = levels_of(box, in_plane=in_plane)
+    levels = levels_of(box, in_plane=in_plane, coarseness=coarseness)
     around = direct.neighbours(box, steps_of(in_plane))
-    (dependence,) = texture.FAMILIES["ngl"].matrices(levels, coarseness)
+    (dependence,) = texture.FAMILIES["ngl"].matrices(levels)
     assert entries(dependence) == Counter(
         (level, 1 + sum(abs(other - level) <= coarseness for other in others)) for level, others in around
     )
-    (tone,) = texture.FAMILIES["ngt"].matrices(levels, coarseness)
+    (tone,) = texture.FAMILIES["ngt"].matrices(levels)
     differences: dict[int, list[float]] = {}
     for level, others in around:
         if others:
@@ -112,8 +112,8 @@ def test_neighbourhoods_are_those_of_the_definition(box: np.ndarray, coarseness:
 def test_slices_that_are_counted_together_have_the_matrices_of_all_slices(box: np.ndarray) -> None:
     together = levels_of(box, in_plane=True)
     for name in ("rlm", "szm", "dzm", "ngl"):
-        whole = Counted.merged(texture.FAMILIES[name].matrices(together, 0))
-        apart = [m for part in together.each_slice() for m in texture.FAMILIES[name].matrices(part, 0)]
+        whole = Counted.merged(texture.FAMILIES[name].matrices(together))
+        apart = [m for part in together.each_slice() for m in texture.FAMILIES[name].matrices(part)]
         merged = Counted.merged(apart)
         assert entries(merged) == entries(whole)
         assert merged.voxels == whole.voxels
