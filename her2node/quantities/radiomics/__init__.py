@@ -18,12 +18,11 @@ from her2node.quantities.radiomics.discretisation import FixedBinNumber
 from her2node.quantities.radiomics.engine import features
 from her2node.quantities.radiomics.feature import Dimension
 from her2node.quantities.radiomics.names import Name, catalogue
-from her2node.quantities.radiomics.statistics import statistics
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
 from her2node.volumes.volume import Volume
 
-__all__ = ["measure", "features", "statistics", "read", "shipped", "catalogue", "Configuration"]
+__all__ = ["measure", "features", "read", "shipped", "catalogue", "Configuration"]
 
 
 def measure(
