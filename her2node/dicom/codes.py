@@ -36,6 +36,9 @@ class Unit:
     MM = Code("mm", "UCUM", "millimeter")
     MM2 = Code("mm2", "UCUM", "square millimeter")
     MM3 = Code("mm3", "UCUM", "cubic millimeter")
+    SECOND = Code("s", "UCUM", "second")
+    FLOW = Code("ml/[100]g/min", "UCUM", "milliliter per 100 gram per minute")
+    VOLUME_SHARE = Code("ml/[100]ml", "UCUM", "milliliter per 100 milliliter")
     ONE = Code("1", "UCUM", "no units")
 
 
@@ -50,6 +53,14 @@ class Quantity:
     LONG_AXIS = Code("103339001", "SCT", "Long axis")
     SHORT_AXIS = Code("103340004", "SCT", "Short axis")
     VOXELS_WITHOUT_IMAGE = _private("VOX-NOIMG", "Voxels of the region without image")
+    BLOOD_FLOW = Code("126390", "DCM", "Absolute Regional Blood Flow")
+    BLOOD_VOLUME = Code("126391", "DCM", "Absolute Regional Blood Volume")
+    MEAN_TRANSIT_TIME = Code("113052", "DCM", "Mean Transit Time")
+    TIME_TO_PEAK = Code("113069", "DCM", "Time To Peak")
+    TMAX = Code("113084", "DCM", "Tmax")
+    PERMEABILITY = _private("PS", "Permeability surface area product")
+    PEAK_ENHANCEMENT = _private("PE", "Peak enhancement over baseline")
+    LARGEST_SHIFT = _private("MOTION-MAX", "Largest shift between time points")
     PROBABILITY = _private("P-HER2POS", "Estimated probability of HER2 positivity")
 
 
@@ -70,6 +81,20 @@ class Method:
     SD_N_MINUS_1 = _private("SD-N1", "Standard deviation with divisor n-1")
     PERCENTILE_LINEAR = _private("PCT-R7", "Percentile by linear interpolation (Hyndman-Fan type 7)")
     IN_SLICE = _private("AXES-SLICE", "Long axis and its perpendicular in one slice (RECIST style)")
+    OF_CURVE = _private("CTP-CURVE", "Of the region's mean curve")
+    OF_VOXELS = _private("CTP-VX", "Mean of voxel values")
+    ABSOLUTE_TIME = _private("CTP-T0", "From the first image, of the region's mean curve")
+    DECONVOLUTION = _private("CTP-OSVD", "Block-circulant SVD deconvolution, mean curve")
+    DECONVOLUTION_VOXELS = _private("CTP-OSVD-VX", "Block-circulant SVD deconvolution, mean of voxel values")
+    MAXIMUM_SLOPE = _private("CTP-MSM", "Maximum slope, mean curve")
+    MAXIMUM_SLOPE_VOXELS = _private("CTP-MSM-VX", "Maximum slope, mean of voxel values")
+    PATLAK = _private("CTP-PATLAK", "Patlak, mean curve")
+    PATLAK_VOXELS = _private("CTP-PATLAK-VX", "Patlak, mean of voxel values")
+    EXCHANGE = _private("CTP-2CXM", "Two-compartment exchange model, mean curve")
+    EXCHANGE_VOXELS = _private("CTP-2CXM-VX", "Two-compartment exchange model, mean of voxel values")
+    UPTAKE = _private("CTP-2CUM", "Two-compartment uptake model, mean curve")
+    UPTAKE_VOXELS = _private("CTP-2CUM-VX", "Two-compartment uptake model, mean of voxel values")
+    TRANSLATION = _private("RIGID-SHIFT", "Rigid translation of each time point")
     MESH = _private("MESH-MC", "Marching cubes mesh at 0.5 of the voxel mask")
 
 

@@ -12,7 +12,10 @@ from her2node.volumes.volume import Floats, Geometry, SliceSource
 
 @dataclass(frozen=True)
 class Quantity:
-    """One value: finite float, coded, with its UCUM unit, the ROI (tracking id) and series it was measured in."""
+    """One value: finite float, coded, with its UCUM unit, the ROI (tracking id) and series it was measured in.
+
+    ``parameters`` say in words what the method was set to, where it can be set.
+    """
 
     roi: str
     role: Role | None
@@ -22,6 +25,7 @@ class Quantity:
     modifier: Code | None = None
     method: Code | None = None
     series_uids: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,3 +58,4 @@ class QuantityMap:
     high: float
     role: Role | None = None
     method: Code | None = None
+    parameters: tuple[str, ...] = ()

@@ -1,0 +1,414 @@
+"""CT perfusion: blood flow, blood volume, transit time, permeability and times of enhancement.
+
+Iodine is proportional to the rise in Hounsfield units over the images before the bolus. What vendors call Tmax and TTP
+differs, so three quantities stand apart: peak enhancement (HU), time to peak (s) and Tmax, the time at which the
+residue function is highest (s). Every method is used in its regime only; elsewhere it is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from her2node.dicom.codes import Code, Derivation, Method, Unit
+from her2node.dicom.codes import Quantity as Concept
+from her2node.errors import NoEnhancement, OutsideRegime, Refused, TooFewVoxels
+from her2node.quantities import kinetics
+from her2node.quantities.bolus import Bolus
+from her2node.quantities.kinetics import Floats
+from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.selection.roles import Role
+
+LEAST_ENHANCEMENT_HU = 5.0
+"""A curve that rises less has no flow, no transit time and no peak that could be told from noise."""
+LEAST_ARTERIAL_HU = 50.0
+LONGEST_INTERVAL_S = 3.0
+"""Deconvolution and maximum slope: between samples while the bolus passes."""
+LONGEST_INTERVAL_OF_MODELS_S = 2.5
+SHORTEST_WATCH_S = {"2CXM": 45.0, "2CUM": 25.0}
+"""From the arrival of the bolus to the last image."""
+LONGEST_WATCH_OF_UPTAKE_S = 75.0
+FEWEST_AFTER_PASSAGE, SHORTEST_AFTER_PASSAGE_S = 5, 15.0
+"""Patlak: samples, and the span of them, after the first pass in the artery."""
+DELAYS_S = np.arange(0.0, 10.5, 1.0)
+"""Of the tissue behind the artery, from which the models' fits begin."""
+VOXELS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What turns rates into flow per mass of tissue; differs by vendor, so it is set and printed.
+
+    ``haematocrit_factor`` kH = (1 - Hct of large vessels) / (1 - Hct of small ones), 0.733 for 0.45 and 0.25, 1 to
+    leave it out. ``haematocrit`` of large vessels turns the PS of whole blood into that of plasma; 0 leaves it out.
+    """
+
+    haematocrit_factor: float = 1.0
+    density_g_ml: float = 1.05
+    haematocrit: float = 0.0
+    oscillation_index: float = kinetics.OSCILLATION_INDEX
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """As a report prints them."""
+        return (
+            f"haematocrit factor kH {self.haematocrit_factor:g}",
+            f"tissue density {self.density_g_ml:g} g/ml",
+            f"haematocrit for PS {self.haematocrit:g}",
+            f"oscillation index {self.oscillation_index:g}",
+        )
+
+
+def blood_flow(rate: Floats, factors: Factors) -> Floats:
+    """Blood flow.
+
+    Formula: 6000 x kH / density x F, F in 1/s: the highest value of the residue function K (deconvolution), the sum of
+    the amplitudes (2CXM, 2CUM), or max(dC/dt) / max(Ca) (maximum slope).
+    Unit: ml/[100]g/min.
+    Shapes: rate (n,).
+    Source: DICOM (126390, DCM); Ostergaard 1996, Miles 1991, Sourbron and Buckley 2013.
+    Known deviation: maximum slope is too low where blood leaves the tissue before the artery peaks.
+    """
+    return np.asarray(6000 * factors.haematocrit_factor / factors.density_g_ml * rate)
+
+
+def blood_volume(share: Floats, factors: Factors) -> Floats:
+    """Blood volume.
+
+    Formula: 100 x kH x v, v the area of K (deconvolution), F x T_B (2CXM, 2CUM), or Patlak's intercept.
+    Unit: ml/[100]ml.
+    Shapes: share (n,).
+    Source: DICOM (126391, DCM); Patlak 1983, Sourbron and Buckley 2013.
+    Known deviation: the area of K holds what leaked into the tissue too; the models keep the two apart.
+    """
+    return np.asarray(100 * factors.haematocrit_factor * share)
+
+
+def mean_transit_time(share: Floats, rate: Floats) -> Floats:
+    """Mean transit time by the central volume theorem.
+
+    Formula: v / F.
+    Unit: s.
+    Shapes: share (n,), rate (n,).
+    Source: DICOM (113052, DCM); Meier and Zierler 1954.
+    Known deviation: none; not a number where F is not positive.
+    """
+    return np.divide(share, rate, out=np.full_like(share, np.nan), where=rate > 0)
+
+
+def permeability(exchange: Floats, factors: Factors) -> Floats:
+    """Permeability surface area product.
+
+    Formula: 6000 x (1 - Hct) / density x PS, PS in 1/s: Patlak's slope or the exchange of 2CXM and 2CUM.
+    Unit: ml/[100]g/min.
+    Shapes: exchange (n,).
+    Source: Patlak 1983, Sourbron and Buckley 2013; DICOM has no code.
+    Known deviation: of whole blood while Hct is 0, the default; Patlak's slope is the extraction flow F PS / (F + PS),
+    below PS where flow limits.
+    """
+    return np.asarray(6000 * (1 - factors.haematocrit) / factors.density_g_ml * exchange)
+
+
+def peak_enhancement(curves: Floats) -> Floats:
+    """Peak enhancement.
+
+    Formula: max over t of C(t), C the attenuation over the mean of the images before the bolus.
+    Unit: [hnsf'U].
+    Shapes: curves (n, t).
+    Source: quantities of CT perfusion after Miles 1991; the review's TTP.
+    Known deviation: of single voxels too high by noise.
+    """
+    return np.asarray(curves.max(axis=1))
+
+
+def time_to_peak(times_s: Floats, curves: Floats, begin_s: float) -> Floats:
+    """Time to peak.
+
+    Formula: t of the highest sample of C, less the arrival of the bolus in the artery (or less the first image).
+    Unit: s.
+    Shapes: times (t,), curves (n, t).
+    Source: DICOM (113069, DCM); the review's Tmax.
+    Known deviation: one of the sampled times.
+    """
+    return np.asarray(times_s[curves.argmax(axis=1)] - begin_s)
+
+
+def tmax(found: kinetics.Deconvolution) -> Floats:
+    """Tmax of the residue function.
+
+    Formula: argmax over t of K(t), refined by a parabola through three samples.
+    Unit: s.
+    Shapes: found holds (n,).
+    Source: DICOM (113084, DCM); block-circulant deconvolution, Wu 2003.
+    Known deviation: half a sample to one transit late where the residue function is smoothed.
+    """
+    return found.peak_s
+
+
+MEASURES: tuple[Callable[..., Floats], ...] = (
+    blood_flow,
+    blood_volume,
+    mean_transit_time,
+    permeability,
+    peak_enhancement,
+    time_to_peak,
+    tmax,
+)
+"""Every quantity of this method."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Curves (n, t) in HU over the same time as a bolus, and the enhancement over their own baselines."""
+
+    bolus: Bolus
+    enhancement: Floats = field(repr=False)
+
+    @classmethod
+    def of(cls, bolus: Bolus, hu: Floats) -> Curves:
+        return cls(bolus, hu - hu[:, : bolus.baseline].mean(axis=1, keepdims=True))
+
+
+_Values = tuple[tuple[Code, Code, Floats], ...]
+
+
+@dataclass(frozen=True)
+class _Way:
+    """One method: what it gives of curves, its names for a mean curve and for voxels, and why it cannot run."""
+
+    run: Callable[[Curves, Factors], _Values]
+    codes: tuple[Code, ...]
+    curve: Code
+    voxels: Code | None
+    refusal: Callable[[Bolus], Refused | None]
+
+
+def deconvolve(curves: Curves, factors: Factors) -> _Values:
+    """BF, BV, MTT and Tmax by block-circulant singular value decomposition."""
+    found = deconvolver_of(curves.bolus)(_steady(curves), factors.oscillation_index)
+    return (
+        (Concept.BLOOD_FLOW, Unit.FLOW, blood_flow(found.peak, factors)),
+        (Concept.BLOOD_VOLUME, Unit.VOLUME_SHARE, blood_volume(found.area, factors)),
+        (Concept.MEAN_TRANSIT_TIME, Unit.SECOND, mean_transit_time(found.area, found.peak)),
+        (Concept.TMAX, Unit.SECOND, tmax(found)),
+    )
+
+
+def deconvolver_of(bolus: Bolus, kind: type = float) -> kinetics.Deconvolver:
+    """The inverse of a bolus, on even steps as short as the shortest interval, half a second at least."""
+    step_s = step_of(bolus)
+    _, arterial = kinetics.even(bolus.times_s, bolus.arterial, step_s)
+    return kinetics.Deconvolver.of(arterial, step_s, kind=kind)
+
+
+def step_of(bolus: Bolus) -> float:
+    """Even steps for uneven samples: the median interval where they are even, else the shortest."""
+    gaps = np.diff(bolus.times_s)
+    typical = float(np.median(gaps))
+    return typical if np.abs(gaps - typical).max() < 0.02 * typical else max(float(gaps.min()), 0.5)
+
+
+def _steady(curves: Curves) -> Floats:
+    return kinetics.even(curves.bolus.times_s, curves.enhancement, step_of(curves.bolus))[1]
+
+
+def slope(curves: Curves, factors: Factors) -> _Values:
+    """BF by the maximum slope."""
+    steepest = np.gradient(curves.enhancement, curves.bolus.times_s, axis=1).max(axis=1)
+    return ((Concept.BLOOD_FLOW, Unit.FLOW, blood_flow(steepest / curves.bolus.peak, factors)),)
+
+
+def line(curves: Curves, factors: Factors) -> _Values:
+    """PS and BV by Patlak's line."""
+    bolus = curves.bolus
+    found = kinetics.patlak(bolus.times_s, bolus.arterial, curves.enhancement, bolus.passed_s or np.inf)
+    return (
+        (Concept.PERMEABILITY, Unit.FLOW, permeability(found.exchange, factors)),
+        (Concept.BLOOD_VOLUME, Unit.VOLUME_SHARE, blood_volume(found.volume, factors)),
+    )
+
+
+def model(fit: Callable[..., kinetics.Exchange], curves: Curves, factors: Factors) -> _Values:
+    """BF, BV, MTT and PS by a compartment model."""
+    found = fit(curves.bolus.times_s, curves.bolus.arterial, curves.enhancement, DELAYS_S)
+    return (
+        (Concept.BLOOD_FLOW, Unit.FLOW, blood_flow(found.flow, factors)),
+        (Concept.BLOOD_VOLUME, Unit.VOLUME_SHARE, blood_volume(found.volume, factors)),
+        (Concept.MEAN_TRANSIT_TIME, Unit.SECOND, mean_transit_time(found.volume, found.flow)),
+        (Concept.PERMEABILITY, Unit.FLOW, permeability(found.exchange, factors)),
+    )
+
+
+def enhance(curves: Curves, factors: Factors) -> _Values:
+    """Peak enhancement and time to peak."""
+    bolus = curves.bolus
+    return (
+        (Concept.PEAK_ENHANCEMENT, Unit.HU, peak_enhancement(curves.enhancement)),
+        (Concept.TIME_TO_PEAK, Unit.SECOND, time_to_peak(bolus.times_s, curves.enhancement, bolus.arrival_s)),
+    )
+
+
+def _since_first_image(curves: Curves, factors: Factors) -> _Values:
+    bolus = curves.bolus
+    absolute = time_to_peak(bolus.times_s, curves.enhancement, float(bolus.times_s[0]))
+    return ((Concept.TIME_TO_PEAK, Unit.SECOND, absolute),)
+
+
+# --- regimes ---------------------------------------------------------------------------------------------------
+
+
+def _always(bolus: Bolus) -> Refused | None:
+    return None
+
+
+def sampled(bolus: Bolus, longest_s: float) -> Refused | None:
+    """Why the passage of the bolus was not sampled well enough, or None."""
+    if bolus.interval_s > longest_s * 1.01:
+        return OutsideRegime(f"{bolus.interval_s:.1f} s between samples during the bolus, {longest_s:g} s at most")
+    return None
+
+
+def sampled_first_pass(bolus: Bolus) -> Refused | None:
+    """As ``sampled``, and the first pass has to be over at the last image."""
+    if bolus.passed_s is None:
+        return OutsideRegime("the last image comes before the first pass in the artery is over")
+    return sampled(bolus, LONGEST_INTERVAL_S)
+
+
+def passed(bolus: Bolus) -> Refused | None:
+    """Why Patlak's line cannot be drawn, or None."""
+    after = bolus.times_s[bolus.times_s >= (np.inf if bolus.passed_s is None else bolus.passed_s)]
+    if len(after) < FEWEST_AFTER_PASSAGE or after[-1] - after[0] < SHORTEST_AFTER_PASSAGE_S:
+        span = after[-1] - after[0] if len(after) else 0.0
+        return OutsideRegime(
+            f"{len(after)} samples over {span:.0f} s after the first pass, "
+            f"{FEWEST_AFTER_PASSAGE} over {SHORTEST_AFTER_PASSAGE_S:g} s needed"
+        )
+    return None
+
+
+def watched(name: str, bolus: Bolus) -> Refused | None:
+    """Why a compartment model cannot be told from the curve, or None."""
+    if bolus.watched_s < SHORTEST_WATCH_S[name]:
+        return OutsideRegime(
+            f"{bolus.watched_s:.0f} s from the arrival of the bolus, {SHORTEST_WATCH_S[name]:g} s needed"
+        )
+    if name == "2CUM" and bolus.watched_s > LONGEST_WATCH_OF_UPTAKE_S:
+        return OutsideRegime(
+            f"{bolus.watched_s:.0f} s from the arrival of the bolus, in more than {LONGEST_WATCH_OF_UPTAKE_S:g} s "
+            "contrast comes back from the tissue"
+        )
+    return sampled(bolus, LONGEST_INTERVAL_OF_MODELS_S)
+
+
+_FLOWS = (Concept.BLOOD_FLOW, Concept.BLOOD_VOLUME, Concept.MEAN_TRANSIT_TIME)
+_WAYS = (
+    _Way(
+        deconvolve, (*_FLOWS, Concept.TMAX), Method.DECONVOLUTION, Method.DECONVOLUTION_VOXELS, sampled_first_pass
+    ),
+    _Way(
+        slope, _FLOWS[:1], Method.MAXIMUM_SLOPE, Method.MAXIMUM_SLOPE_VOXELS,
+        partial(sampled, longest_s=LONGEST_INTERVAL_S),
+    ),
+    _Way(
+        line, (Concept.PERMEABILITY, Concept.BLOOD_VOLUME), Method.PATLAK, Method.PATLAK_VOXELS, passed
+    ),
+    _Way(
+        partial(model, kinetics.two_compartment_exchange), (*_FLOWS, Concept.PERMEABILITY),
+        Method.EXCHANGE, Method.EXCHANGE_VOXELS, partial(watched, "2CXM"),
+    ),
+    _Way(
+        partial(model, kinetics.two_compartment_uptake), (*_FLOWS, Concept.PERMEABILITY),
+        Method.UPTAKE, Method.UPTAKE_VOXELS, partial(watched, "2CUM"),
+    ),
+    _Way(
+        enhance, (Concept.PEAK_ENHANCEMENT, Concept.TIME_TO_PEAK), Method.OF_CURVE, Method.OF_VOXELS, _always
+    ),
+    _Way(_since_first_image, (Concept.TIME_TO_PEAK,), Method.ABSOLUTE_TIME, None, _always),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where curves come from: the region's tracking id, the role, and the series."""
+
+    roi: str
+    role: Role | None
+    series_uids: tuple[str, ...]
+
+
+def measure(
+    bolus: Bolus, hu: Floats, region: Region, factors: Factors, words: tuple[str, ...] = ()
+) -> tuple[Quantity | NotMeasured, ...]:
+    """Every perfusion quantity of a region, by every method that is in its regime.
+
+    ``hu`` (n, t): the region's voxels with image at all times, in Hounsfield units. Each method is run on the mean
+    curve, and on every voxel with the mean of the finite values; the method code says which. ``words`` are added to
+    the parameters that are printed.
+    """
+    refused = _too_little(bolus, hu)
+    parameters = (*factors.words, *words)
+    found: list[Quantity | NotMeasured] = []
+    for way in _WAYS:
+        reason = refused or way.refusal(bolus)
+        if reason is not None:
+            found += [
+                NotMeasured(region.roi, region.role, _named(reason, way.curve), code, region.series_uids)
+                for code in way.codes
+            ]
+            continue
+        curve = way.run(Curves.of(bolus, hu.mean(axis=0, keepdims=True)), factors)
+        found += [_quantity(one, way.curve, None, region, parameters) for one in curve]
+        if way.voxels is not None:
+            voxels = _by_voxel(way, bolus, hu, factors)
+            found += [_quantity(one, way.voxels, Derivation.MEAN, region, parameters) for one in voxels]
+    return tuple(found)
+
+
+def _too_little(bolus: Bolus, hu: Floats) -> Refused | None:
+    if not len(hu):
+        return TooFewVoxels("no voxel of the region has an image at every time point")
+    rise = float(peak_enhancement(Curves.of(bolus, hu.mean(axis=0, keepdims=True)).enhancement)[0])
+    if rise < LEAST_ENHANCEMENT_HU:
+        return NoEnhancement(f"the mean curve rises by {rise:.1f} HU, {LEAST_ENHANCEMENT_HU:g} HU needed")
+    return None
+
+
+def _named(reason: Refused, method: Code) -> Refused:
+    return type(reason)(f"{method.meaning}: {reason.detail}", remedy=reason.remedy)
+
+
+def _quantity(
+    one: tuple[Code, Code, Floats], method: Code, modifier: Code | None, region: Region, parameters: tuple[str, ...]
+) -> Quantity | NotMeasured:
+    code, unit, values = one
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        reason = NoEnhancement(f"{method.meaning}: not defined for this curve")
+        return NotMeasured(region.roi, region.role, reason, code, region.series_uids)
+    return Quantity(
+        region.roi, region.role, code, float(finite.mean()), unit, modifier, method, region.series_uids, parameters
+    )
+
+
+def _by_voxel(way: _Way, bolus: Bolus, hu: Floats, factors: Factors) -> _Values:
+    """The values of every voxel, (n,) each; voxels that rise too little have none."""
+    parts = [way.run(Curves.of(bolus, some), factors) for some in _some(_rising(bolus, hu))]
+    if not parts:
+        return tuple((code, Unit.ONE, np.empty(0)) for code in way.codes)
+    return tuple(
+        (code, unit, np.concatenate([part[place][2] for part in parts]))
+        for place, (code, unit, _) in enumerate(parts[0])
+    )
+
+
+def _rising(bolus: Bolus, hu: Floats) -> Floats:
+    return hu[peak_enhancement(Curves.of(bolus, hu).enhancement) >= LEAST_ENHANCEMENT_HU]
+
+
+def _some(hu: Floats) -> Iterator[Floats]:
+    for begin in range(0, len(hu), VOXELS_AT_ONCE):
+        yield hu[begin : begin + VOXELS_AT_ONCE]
