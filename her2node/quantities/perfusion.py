@@ -27,7 +27,7 @@ LEAST_ENHANCEMENT_HU = 5.0
 LEAST_ARTERIAL_HU = 50.0
 LONGEST_INTERVAL_S = 3.0
 """Deconvolution and maximum slope: between samples while the bolus passes."""
-LONGEST_INTERVAL_OF_MODELS_S = 2.5
+LONGEST_INTERVAL_OF_MODELS_S = 2.0
 SHORTEST_WATCH_S = {"2CXM": 45.0, "2CUM": 25.0}
 """From the arrival of the bolus to the last image."""
 LONGEST_WATCH_OF_UPTAKE_S = 75.0

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a series is to the methods. Later issues add perfusion, energies, DWI, DCE and PET."""
+    """What a series is to the methods. Later issues add energies, DWI, DCE and PET."""
 
     PLAIN = "plain"
     """CT before contrast."""
@@ -18,5 +18,7 @@ class Role(StrEnum):
     """CT in the equilibrium (delayed) phase."""
     CONTRAST_UNSPECIFIED = "contrast-unspecified"
     """CT with contrast whose phase nothing tells: measured, but no package that needs a phase gets it."""
+    PERFUSION = "perfusion"
+    """CT of many time points at the same places while contrast passes."""
     ROI = "roi"
     """Given regions of interest: SEG or RTSTRUCT."""
