@@ -94,6 +94,9 @@ class Method:
     EXCHANGE_VOXELS = _private("CTP-2CXM-VX", "Two-compartment exchange model, mean of voxel values")
     UPTAKE = _private("CTP-2CUM", "Two-compartment uptake model, mean curve")
     UPTAKE_VOXELS = _private("CTP-2CUM-VX", "Two-compartment uptake model, mean of voxel values")
+    OF_EACH_VOXEL = _private("CTP-MAP", "Of each voxel's curve")
+    DECONVOLUTION_MAP = _private("CTP-OSVD-MAP", "Block-circulant SVD deconvolution of each voxel")
+    PATLAK_MAP = _private("CTP-PATLAK-MAP", "Patlak of each voxel")
     TRANSLATION = _private("RIGID-SHIFT", "Rigid translation of each time point")
     MESH = _private("MESH-MC", "Marching cubes mesh at 0.5 of the voxel mask")
 

@@ -50,6 +50,8 @@ class Factors:
     density_g_ml: float = 1.05
     haematocrit: float = 0.0
     oscillation_index: float = kinetics.OSCILLATION_INDEX
+    correct_motion: bool = True
+    """Whether time points are shifted onto each other before curves are taken."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -60,6 +62,10 @@ class Factors:
             f"haematocrit for PS {self.haematocrit:g}",
             f"oscillation index {self.oscillation_index:g}",
         )
+
+
+FACTORS = Factors()
+"""What holds where a site sets nothing."""
 
 
 def blood_flow(rate: Floats, factors: Factors) -> Floats:

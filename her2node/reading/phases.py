@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from her2node.errors import NoFrameOfReference, OtherFrameOfReference, Refused
 from her2node.quantities import measure
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined
+from her2node.reading.showing import with_key_slice
 from her2node.rois import GivenRoi, lay
-from her2node.rois.roi import Roi
 from her2node.selection.choice import PHASES
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
 from her2node.volumes import build, stack_of
-from her2node.volumes.volume import Volume
 
 _ORDER = (*PHASES, Role.CONTRAST_UNSPECIFIED, None)
 """Of series in a reading."""
@@ -60,7 +57,7 @@ def _measure(series: Series, role: Role | None, regions: Sequence[GivenRoi]) -> 
         except Refused as error:
             values.append(NotMeasured(region.tracking_id, role, error, series_uids=(uid,)))
             continue
-        rois.append(_with_key_slice(roi, volume))
+        rois.append(with_key_slice(roi, volume))
         values += measure(volume, roi, role)
     return Found(
         (Measured(uid, role, volume.geometry, volume.unit, volume.sources),),
@@ -76,10 +73,3 @@ def _elsewhere(region: GivenRoi, role: Role | None, series_uid: str) -> NotMeasu
     if not region.frame_of_reference_uid:
         reason = NoFrameOfReference(f"region {region.label!r}")
     return NotMeasured(region.tracking_id, role, region.flaw or reason, series_uids=(series_uid,))
-
-
-def _with_key_slice(roi: Roi, volume: Volume) -> LaidRoi:
-    key = int(np.argmax(np.count_nonzero(roi.mask, axis=(1, 2))))
-    image = np.where(volume.valid[key], volume.voxels[key], np.float32(np.nan)).astype(np.float32)
-    image.flags.writeable = False
-    return LaidRoi(volume.series_instance_uid, roi, key, image)

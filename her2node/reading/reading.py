@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
 from her2node.models.prediction import NotPredicted, Prediction
+from her2node.quantities.perfusion import FACTORS, Factors
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.rois import GivenRoi
 from her2node.rois.roi import Roi
@@ -19,11 +20,16 @@ from her2node.volumes.volume import Floats, Geometry, SliceSource
 
 @dataclass(frozen=True)
 class Scene:
-    """What a course looks at: a study, who plays which role in it, and the regions to be measured."""
+    """What a course looks at: a study, who plays which role in it, and the regions to be measured.
+
+    ``arteries`` are given regions that perfusion may take its input from; ``perfusion`` is how it is calculated.
+    """
 
     study: Study
     selection: Selection
     regions: tuple[GivenRoi, ...]
+    arteries: tuple[GivenRoi, ...] = ()
+    perfusion: Factors = FACTORS
 
 
 @dataclass(frozen=True)

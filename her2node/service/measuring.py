@@ -43,6 +43,8 @@ def _quantity(quantity: Quantity) -> dict[str, Any]:
     for key, code in (("modifier", quantity.modifier), ("method", quantity.method)):
         if code is not None:
             shown[key] = _code(code)
+    if quantity.parameters:
+        shown["parameters"] = list(quantity.parameters)
     return shown
 
 

@@ -75,6 +75,11 @@ class Dynamic:
     clock: str
     resampled: bool = False
 
+    @property
+    def is_series_a_point(self) -> bool:
+        """Whether each time point is a series of its own; ``series_uids`` are in the order of time then."""
+        return len(self.series_uids) == len(self.times_s)
+
 
 def dynamic_stack(frames: Sequence[Frame], interval_s: float | None = None) -> DynamicStack:
     """Group frames by place, and order those of each place in time.
