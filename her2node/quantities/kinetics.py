@@ -20,6 +20,10 @@ Bools = npt.NDArray[np.bool_]
 
 _STEPS = 100
 """Of Levenberg and Marquardt; fits settle in 10 to 20."""
+_SETTLED = 1e-9
+"""A fit ends when a step gains less of its squares ..."""
+_STUCK = 1e10
+"""... or when no step helps with so much damping."""
 _RATES = np.geomspace(2e-4, 2.0, 33)
 """Per second: the dictionary in which a fit begins, mean times from half a second to more than an hour."""
 _FLATTEST = 1e-12
@@ -293,33 +297,49 @@ def _least_squares(
     with np.errstate(divide="ignore"):
         theta = np.column_stack([start.weights, np.log(start.rates), start.delays_s])
     free = np.array([True, True, True, not trapped, delays_s[1] > delays_s[0]])
-    left = curves - _model(times_s, arterial, theta)
-    squares = (left * left).mean(axis=1)
+    squares = np.square(curves - _model(times_s, arterial, theta)).mean(axis=1)
     damping = np.full(len(curves), 1e-3)
+    going = np.arange(len(curves))
     for _ in range(_STEPS):
-        slopes = _slopes(times_s, arterial, theta, free)
-        step = _step(slopes, left, damping)
-        if free[4]:
-            stuck = (theta[:, 4] + step[:, -1] < delays_s[0]) | (theta[:, 4] + step[:, -1] > delays_s[1])
-            stuck &= (theta[:, 4] <= delays_s[0]) | (theta[:, 4] >= delays_s[1])
-            slopes[stuck, :, -1] = 0.0
-            step[stuck] = _step(slopes[stuck], left[stuck], damping[stuck])
-        tried = theta.copy()
-        tried[:, free] += step
-        tried = _bounded(tried, theta, delays_s)
-        tried_left = curves - _model(times_s, arterial, tried)
-        tried_squares = (tried_left * tried_left).mean(axis=1)
-        good = tried_squares < squares
-        settled = good & (squares - tried_squares < 1e-10 * squares)
-        theta[good], left[good] = tried[good], tried_left[good]
-        squares = np.where(good, tried_squares, squares)
-        damping = np.where(good, damping / 5, damping * 4)
-        if (settled | (damping > 1e10)).all():
+        now, aim = theta[going], curves[going]
+        tried = _next(times_s, arterial, now, aim, damping[going], free, delays_s)
+        tried_squares = np.square(aim - _model(times_s, arterial, tried)).mean(axis=1)
+        gain = squares[going] - tried_squares
+        good = gain > 0
+        settled = (good & (gain < _SETTLED * squares[going])) | (damping[going] > _STUCK)
+        theta[going] = np.where(good[:, np.newaxis], tried, now)
+        squares[going] = np.where(good, tried_squares, squares[going])
+        damping[going] *= np.where(good, 0.2, 4.0)
+        going = going[~settled]
+        if not len(going):
             break
     weights, rates = theta[:, :2], np.exp(theta[:, 2:4])
     order = np.argsort(-rates, axis=1)
     sort = (np.take_along_axis(weights, order, axis=1), np.take_along_axis(rates, order, axis=1))
     return _Pairs(*sort, theta[:, 4], squares)
+
+
+def _next(
+    times_s: Floats,
+    arterial: Floats,
+    theta: Floats,
+    curves: Floats,
+    damping: Floats,
+    free: Bools,
+    delays_s: tuple[float, float],
+) -> Floats:
+    """The parameters (n, 5) one step on. A delay that would leave its range from the edge stays there."""
+    left = curves - _model(times_s, arterial, theta)
+    slopes = _slopes(times_s, arterial, theta, free)
+    step = _step(slopes, left, damping)
+    if free[4]:
+        delay, on = theta[:, 4], step[:, -1]
+        stuck = ((delay <= delays_s[0]) & (on < 0)) | ((delay >= delays_s[1]) & (on > 0))
+        slopes[stuck, :, -1] = 0.0
+        step[stuck] = _step(slopes[stuck], left[stuck], damping[stuck])
+    tried = theta.copy()
+    tried[:, free] += step
+    return _bounded(tried, theta, delays_s)
 
 
 def _slopes(times_s: Floats, arterial: Floats, theta: Floats, free: Bools) -> Floats:
