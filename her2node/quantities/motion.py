@@ -23,6 +23,10 @@ COARSEST_MM = 3.0
 STILL = 0.25
 """Shifts of less than this share of the smallest spacing are left alone: interpolation would cost more."""
 _STEPS = 12
+_SETTLED = 5e-3
+"""Voxels of the coarse image."""
+_FLATTEST = 0.02
+"""Directions with less of the image's edges than this share of the sharpest are not shifted along: noise would decide."""
 _OUTLIER = 30.0
 _FEWEST_SLICES = 4
 """For a shift across the slices."""
@@ -101,9 +105,9 @@ def _shift(fixed: Voxels, moved: Voxels) -> Floats:
         weights[_from_beyond(fixed.shape, shift)] = 0.0
         normal = np.einsum("axyz,xyz,bxyz->ab", slopes, weights, slopes, optimize=True)
         pull = np.einsum("axyz,xyz->a", slopes, weights * left, optimize=True)
-        step = np.linalg.pinv(normal.astype(np.float64), hermitian=True) @ pull
+        step = np.linalg.pinv(normal.astype(np.float64), rcond=_FLATTEST, hermitian=True) @ pull
         shift = shift - np.clip(step, -2, 2)
-        if np.abs(step).max() < 1e-3:
+        if np.abs(step).max() < _SETTLED:
             break
     return np.asarray(shift, dtype=np.float64)
 

@@ -31,10 +31,26 @@ LONGEST_INTERVAL_OF_MODELS_S = 2.0
 SHORTEST_WATCH_S = {"2CXM": 45.0, "2CUM": 25.0}
 """From the arrival of the bolus to the last image."""
 LONGEST_WATCH_OF_UPTAKE_S = 75.0
-FEWEST_AFTER_PASSAGE, SHORTEST_AFTER_PASSAGE_S = 5, 15.0
+FEWEST_AFTER_PASSAGE, SHORTEST_AFTER_PASSAGE_S = 5, 30.0
 """Patlak: samples, and the span of them, after the first pass in the artery."""
 DELAYS_S = np.arange(0.0, 10.5, 1.0)
 """Of the tissue behind the artery, from which the models' fits begin."""
+LEAST_CNR = {
+    Method.DECONVOLUTION: 5.0,
+    Method.MAXIMUM_SLOPE: 20.0,
+    Method.PATLAK: 5.0,
+    Method.EXCHANGE: 20.0,
+    Method.UPTAKE: 10.0,
+    Method.OF_CURVE: 10.0,
+    Method.ABSOLUTE_TIME: 10.0,
+}
+"""Rise of the mean curve over the noise of the curves, of the mean curve or of single voxels, that a method needs: at
+less its spread or, of maxima, its bias is larger than a third. Bias and spread stand in the table that
+``tests/benchmarks/table_perfusion.py`` prints."""
+FEWEST_DEFINED = 0.5
+"""Share of the voxels that must have a value for their mean to be given."""
+HIGHEST_FLOW, HIGHEST_VOLUME = 1 / 6, 1.0
+"""1000 ml/100 ml/min, and all of the tissue: a model that is fitted with more has failed."""
 VOXELS_AT_ONCE = 4096
 
 
@@ -182,7 +198,7 @@ _Values = tuple[tuple[Code, Code, Floats], ...]
 
 
 @dataclass(frozen=True)
-class _Way:
+class Way:
     """One method: what it gives of curves, its names for a mean curve and for voxels, and why it cannot run."""
 
     run: Callable[[Curves, Factors], _Values]
@@ -240,11 +256,13 @@ def line(curves: Curves, factors: Factors) -> _Values:
 def model(fit: Callable[..., kinetics.Exchange], curves: Curves, factors: Factors) -> _Values:
     """BF, BV, MTT and PS by a compartment model."""
     found = fit(curves.bolus.times_s, curves.bolus.arterial, curves.enhancement, DELAYS_S)
+    possible = (found.flow <= HIGHEST_FLOW) & (found.volume <= HIGHEST_VOLUME) & (found.exchange <= HIGHEST_FLOW)
+    flow, volume, exchange = (np.where(possible, a, np.nan) for a in (found.flow, found.volume, found.exchange))
     return (
-        (Concept.BLOOD_FLOW, Unit.FLOW, blood_flow(found.flow, factors)),
-        (Concept.BLOOD_VOLUME, Unit.VOLUME_SHARE, blood_volume(found.volume, factors)),
-        (Concept.MEAN_TRANSIT_TIME, Unit.SECOND, mean_transit_time(found.volume, found.flow)),
-        (Concept.PERMEABILITY, Unit.FLOW, permeability(found.exchange, factors)),
+        (Concept.BLOOD_FLOW, Unit.FLOW, blood_flow(flow, factors)),
+        (Concept.BLOOD_VOLUME, Unit.VOLUME_SHARE, blood_volume(volume, factors)),
+        (Concept.MEAN_TRANSIT_TIME, Unit.SECOND, mean_transit_time(volume, flow)),
+        (Concept.PERMEABILITY, Unit.FLOW, permeability(exchange, factors)),
     )
 
 
@@ -311,29 +329,29 @@ def watched(name: str, bolus: Bolus) -> Refused | None:
 
 
 _FLOWS = (Concept.BLOOD_FLOW, Concept.BLOOD_VOLUME, Concept.MEAN_TRANSIT_TIME)
-_WAYS = (
-    _Way(
+WAYS = (
+    Way(
         deconvolve, (*_FLOWS, Concept.TMAX), Method.DECONVOLUTION, Method.DECONVOLUTION_VOXELS, sampled_first_pass
     ),
-    _Way(
+    Way(
         slope, _FLOWS[:1], Method.MAXIMUM_SLOPE, Method.MAXIMUM_SLOPE_VOXELS,
         partial(sampled, longest_s=LONGEST_INTERVAL_S),
     ),
-    _Way(
+    Way(
         line, (Concept.PERMEABILITY, Concept.BLOOD_VOLUME), Method.PATLAK, Method.PATLAK_VOXELS, passed
     ),
-    _Way(
+    Way(
         partial(model, kinetics.two_compartment_exchange), (*_FLOWS, Concept.PERMEABILITY),
         Method.EXCHANGE, Method.EXCHANGE_VOXELS, partial(watched, "2CXM"),
     ),
-    _Way(
+    Way(
         partial(model, kinetics.two_compartment_uptake), (*_FLOWS, Concept.PERMEABILITY),
         Method.UPTAKE, Method.UPTAKE_VOXELS, partial(watched, "2CUM"),
     ),
-    _Way(
+    Way(
         enhance, (Concept.PEAK_ENHANCEMENT, Concept.TIME_TO_PEAK), Method.OF_CURVE, Method.OF_VOXELS, _always
     ),
-    _Way(_since_first_image, (Concept.TIME_TO_PEAK,), Method.ABSOLUTE_TIME, None, _always),
+    Way(_since_first_image, (Concept.TIME_TO_PEAK,), Method.ABSOLUTE_TIME, None, _always),
 )  # fmt: skip
 
 
@@ -355,23 +373,68 @@ def measure(
     curve, and on every voxel with the mean of the finite values; the method code says which. ``words`` are added to
     the parameters that are printed.
     """
-    refused = _too_little(bolus, hu)
     parameters = (*factors.words, *words)
+    refused = _too_little(bolus, hu)
+    if refused is not None:
+        codes = dict.fromkeys(code for way in WAYS for code in way.codes)
+        return tuple(NotMeasured(region.roi, region.role, refused, code, region.series_uids) for code in codes)
+    mean = Curves.of(bolus, hu.mean(axis=0, keepdims=True))
+    of_mean, of_voxels = contrast_to_noise(bolus, hu)
     found: list[Quantity | NotMeasured] = []
-    for way in _WAYS:
-        reason = refused or way.refusal(bolus)
-        if reason is not None:
-            found += [
-                NotMeasured(region.roi, region.role, _named(reason, way.curve), code, region.series_uids)
-                for code in way.codes
-            ]
-            continue
-        curve = way.run(Curves.of(bolus, hu.mean(axis=0, keepdims=True)), factors)
-        found += [_quantity(one, way.curve, None, region, parameters) for one in curve]
+    for way in WAYS:
+        found += _judged(way, way.curve, None, bolus, of_mean, partial(way.run, mean, factors), region, parameters)
         if way.voxels is not None:
-            voxels = _by_voxel(way, bolus, hu, factors)
-            found += [_quantity(one, way.voxels, Derivation.MEAN, region, parameters) for one in voxels]
+            run = partial(_by_voxel, way, bolus, hu, factors)
+            found += _judged(way, way.voxels, Derivation.MEAN, bolus, of_voxels, run, region, parameters)
     return tuple(found)
+
+
+def _judged(
+    way: Way,
+    method: Code,
+    modifier: Code | None,
+    bolus: Bolus,
+    cnr: float,
+    run: Callable[[], _Values],
+    region: Region,
+    parameters: tuple[str, ...],
+) -> list[Quantity | NotMeasured]:
+    """The values of one method, or for each of them why it is not used here."""
+    reason = way.refusal(bolus) or _too_noisy(way, cnr)
+    if reason is None:
+        return [_quantity(one, method, modifier, region, parameters) for one in run()]
+    named = type(reason)(f"{method.meaning}: {reason.detail}", remedy=reason.remedy)
+    return [NotMeasured(region.roi, region.role, named, code, region.series_uids) for code in way.codes]
+
+
+def contrast_to_noise(bolus: Bolus, hu: Floats) -> tuple[float, float]:
+    """Rise of the mean curve over its noise, and over that of single voxels in the median.
+
+    Noise is taken from how far samples lie from the line between their neighbours (median of the absolute). As that
+    holds the bend of the curve too, the noise of the mean is at most that of the voxels / sqrt(n / 4): neighbours share
+    noise, so four voxels count as one.
+    """
+    mean = hu.mean(axis=0, keepdims=True)
+    rise = float(peak_enhancement(Curves.of(bolus, mean).enhancement)[0])
+    of_mean, of_voxels = float(_noise(bolus, mean)[0]), float(np.median(_noise(bolus, hu)))
+    of_mean = min(of_mean, 2 * of_voxels / np.sqrt(len(hu)))
+    least = 1e-6 * abs(rise)
+    return rise / max(of_mean, least), rise / max(of_voxels, least)
+
+
+def _noise(bolus: Bolus, hu: Floats) -> Floats:
+    """Standard deviation (n,) of the noise of curves (n, t)."""
+    t = bolus.times_s
+    share = (t[1:-1] - t[:-2]) / (t[2:] - t[:-2])
+    apart = hu[:, 1:-1] - (1 - share) * hu[:, :-2] - share * hu[:, 2:]
+    return np.asarray(1.4826 * np.median(np.abs(apart) / np.sqrt(1 + share**2 + (1 - share) ** 2), axis=1))
+
+
+def _too_noisy(way: Way, cnr: float) -> Refused | None:
+    least = LEAST_CNR[way.curve]
+    if cnr < least:
+        return OutsideRegime(f"the curve rises by {cnr:.1f} times its noise, {least:g} needed")
+    return None
 
 
 def _too_little(bolus: Bolus, hu: Floats) -> Refused | None:
@@ -383,24 +446,20 @@ def _too_little(bolus: Bolus, hu: Floats) -> Refused | None:
     return None
 
 
-def _named(reason: Refused, method: Code) -> Refused:
-    return type(reason)(f"{method.meaning}: {reason.detail}", remedy=reason.remedy)
-
-
 def _quantity(
     one: tuple[Code, Code, Floats], method: Code, modifier: Code | None, region: Region, parameters: tuple[str, ...]
 ) -> Quantity | NotMeasured:
     code, unit, values = one
     finite = values[np.isfinite(values)]
-    if not len(finite):
-        reason = NoEnhancement(f"{method.meaning}: not defined for this curve")
+    if len(finite) < FEWEST_DEFINED * len(values) or not len(finite):
+        reason = OutsideRegime(f"{method.meaning}: {len(finite)} of {len(values)} curves give a possible value")
         return NotMeasured(region.roi, region.role, reason, code, region.series_uids)
     return Quantity(
         region.roi, region.role, code, float(finite.mean()), unit, modifier, method, region.series_uids, parameters
     )
 
 
-def _by_voxel(way: _Way, bolus: Bolus, hu: Floats, factors: Factors) -> _Values:
+def _by_voxel(way: Way, bolus: Bolus, hu: Floats, factors: Factors) -> _Values:
     """The values of every voxel, (n,) each; voxels that rise too little have none."""
     parts = [way.run(Curves.of(bolus, some), factors) for some in _some(_rising(bolus, hu))]
     if not parts:
