@@ -157,7 +157,7 @@ class NoEnhancement(Refused):
 
 
 class OutsideRegime(Refused):
-    """The time series was sampled in a way that this method is not good for."""
+    """The time series lies outside what this method is good for."""
 
 
 # regions of interest

@@ -19,8 +19,10 @@ from her2node.volumes.volume import Floats as Voxels
 
 HIGH = 0.5
 """Share of the highest rise in the body from which on a voxel may be artery."""
+BRIGHTEST = 0.8
+"""Share of the highest rise from which on voxels tell when the bolus comes, in the median."""
 EARLY_S = 4.0
-"""So long after the first of the high voxels a voxel may reach half its rise."""
+"""So much before or after them an arterial voxel may reach half its rise."""
 AREA_MM2 = (40.0, 1200.0)
 """Of its section with a slice, on average."""
 MIDLINE_MM = 50.0
@@ -52,21 +54,22 @@ class _Candidate:
 
 
 def find(
-    times_s: npt.NDArray[np.float64], voxels: Voxels, body: Bools, geometry: Geometry, least: float
+    times_s: npt.NDArray[np.float64], voxels: Voxels, body: Bools, geometry: Geometry, least: float, floor: float
 ) -> Artery:  # fmt: skip
     """The aorta in ``voxels`` (t, slices, rows, columns) within ``body`` (slices, rows, columns).
 
-    ``least``: what must rise at least so much is no artery else. Raises NoArterialInput.
+    What rises by less than ``least`` is no artery. Values below ``floor`` are raised to it, so that gas or fat that
+    moves away does not look like contrast that comes. Raises NoArterialInput.
     """
     if not body.any():
         raise NoArterialInput("there is no body in the image")
-    rise, half_s = _rises(times_s, voxels)
+    rise, half_s = _rises(times_s, voxels, floor)
     highest = float(np.percentile(rise[body], 99.9))
     if highest < least:
         raise NoArterialInput(f"nothing rises by more than {highest:.0f}, {least:.0f} needed")
     high = body & (rise >= max(HIGH * highest, least))
-    first_s = float(np.percentile(half_s[high], 2))
-    found = list(_candidates(high & (half_s <= first_s + EARLY_S), rise, body, geometry))
+    brightest_s = float(np.median(half_s[high & (rise >= BRIGHTEST * highest)]))
+    found = list(_candidates(high & (np.abs(half_s - brightest_s) <= EARLY_S), rise, body, geometry))
     fitting = [candidate for candidate in found if candidate.fits]
     if not fitting:
         raise NoArterialInput(f"none of {len(found)} early regions is compact and near the midline")
@@ -79,14 +82,15 @@ def find(
     return Artery(_core(best.mask), words)
 
 
-def _rises(times_s: npt.NDArray[np.float64], voxels: Voxels) -> tuple[Voxels, Voxels]:
+def _rises(times_s: npt.NDArray[np.float64], voxels: Voxels, floor: float) -> tuple[Voxels, Voxels]:
     """The rise of each voxel over its first two samples, and when it first has half of it, slice by slice."""
     rise = np.empty(voxels.shape[1:], dtype=np.float32)
     half_s = np.empty(voxels.shape[1:], dtype=np.float32)
     for place in range(voxels.shape[1]):
-        base = voxels[:2, place].mean(axis=0)
-        rise[place] = voxels[:, place].max(axis=0) - base
-        half_s[place] = times_s[(voxels[:, place] >= base + 0.5 * rise[place]).argmax(axis=0)]
+        values = np.maximum(voxels[:, place], np.float32(floor))
+        base = values[:2].mean(axis=0)
+        rise[place] = values.max(axis=0) - base
+        half_s[place] = times_s[(values >= base + 0.5 * rise[place]).argmax(axis=0)]
     return rise, half_s
 
 

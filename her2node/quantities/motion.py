@@ -26,7 +26,7 @@ _STEPS = 12
 _SETTLED = 5e-3
 """Voxels of the coarse image."""
 _FLATTEST = 0.02
-"""Directions with less of the image's edges than this share of the sharpest are not shifted along: noise would decide."""
+"""Directions with a smaller share of the edges than this are not shifted along: noise would decide there."""
 _OUTLIER = 30.0
 _FEWEST_SLICES = 4
 """For a shift across the slices."""

@@ -25,10 +25,13 @@ from her2node.selection.roles import Role
 from her2node.selection.study import Series
 from her2node.volumes import Dynamic, Volume, build_dynamic
 from her2node.volumes.volume import Bools
+from her2node.volumes.volume import Floats as Voxels
 
 SOFT_EDGES_HU = (-150.0, 20.0)
 """All blood and soft tissue, with contrast or without, is at the upper end: the bolus does not look like motion."""
 BODY_HU = -300.0
+FAT_HU = -50.0
+FEWEST_INSIDE = 30
 AROUND_MM = 30.0
 """How far beyond a region its own motion is looked for."""
 
@@ -151,7 +154,7 @@ def _input(seen: _Seen, scene: Scene) -> tuple[Bolus, tuple[str, ...]]:
         return _bolus(dynamic, mask), (f"arterial input given: {region.label}",)
     try:
         artery = arterial.find(
-            dynamic.times_s, dynamic.voxels, seen.body, dynamic.geometry, perfusion.LEAST_ARTERIAL_HU
+            dynamic.times_s, dynamic.voxels, seen.body, dynamic.geometry, perfusion.LEAST_ARTERIAL_HU, SOFT_EDGES_HU[1]
         )  # fmt: skip
     except NoArterialInput as error:
         raise NoArterialInput("; ".join((error.detail, *reasons))) from error
@@ -166,28 +169,52 @@ def _bolus(dynamic: Dynamic, mask: Bools) -> Bolus:
 def _of_region(
     seen: _Seen, roi: Roi, bolus: Bolus, factors: perfusion.Factors, words: tuple[str, ...]
 ) -> list[Quantity | NotMeasured]:
-    hu, residual_mm = _curves(seen, roi, factors)
-    said = [*words, *seen.words]
-    if residual_mm is not None:
-        said.append(f"around the region by up to {residual_mm:.1f} mm more")
+    taken = _curves(seen, roi, factors)
     where = perfusion.Region(roi.tracking_id, Role.PERFUSION, seen.series_uids)
-    found = list(perfusion.measure(bolus, hu, where, factors, tuple(said)))
+    found = list(perfusion.measure(bolus, taken.hu, where, factors, (*words, *seen.words, *taken.words)))
     if seen.moved is not None:
-        found.append(_largest_shift(seen, roi, residual_mm or 0.0))
+        found.append(_largest_shift(seen.moved.largest_mm + taken.residual_mm, where))
     return found
 
 
-def _curves(seen: _Seen, roi: Roi, factors: perfusion.Factors) -> tuple[Floats, float | None]:
-    """The curves (n, t) of a region's voxels that have an image at all times, its own motion undone."""
+@dataclass(frozen=True)
+class _Taken:
+    """The curves (n, t) of a region, how far it moved beyond the body, and how its voxels were chosen."""
+
+    hu: Floats = field(repr=False)
+    residual_mm: float
+    words: tuple[str, ...]
+
+
+def _curves(seen: _Seen, roi: Roi, factors: perfusion.Factors) -> _Taken:
+    """The voxels of a region that have an image at all times, its own motion undone.
+
+    Where time points were shifted, voxels at the rim mix with what lies beyond it, so those go that do not lie within
+    the region on all sides (where enough are left) or look like fat or gas at any time.
+    """
     spacing_mm = seen.dynamic.geometry.spacing_mm
     box = _around(roi.mask, spacing_mm)
-    voxels, valid, residual_mm = seen.dynamic.voxels[(slice(None), *box)], seen.still.valid[box], None
+    voxels, valid = seen.dynamic.voxels[(slice(None), *box)], seen.still.valid[box]
+    words, residual_mm = [], 0.0
     if factors.correct_motion:
         residual = motion.estimate(voxels, spacing_mm, SOFT_EDGES_HU)
-        if residual.largest_mm > motion.STILL * min(spacing_mm[1:]):
+        if residual.largest_mm > min(spacing_mm[1:]):
             voxels, residual_mm = voxels.copy(), residual.largest_mm
             valid = motion.undo(voxels, valid, spacing_mm, residual)
-    return voxels[:, roi.mask[box] & valid].T.astype(np.float64), residual_mm
+            words.append(f"around the region by up to {residual_mm:.1f} mm more")
+    mask = roi.mask[box] & valid
+    if residual_mm or (seen.moved is not None and seen.moved.largest_mm >= motion.STILL * min(spacing_mm[1:])):
+        whole = np.count_nonzero(mask)
+        mask = _inside(mask, voxels)
+        words.append(f"{np.count_nonzero(mask)} of {whole} voxels taken, without the rim")
+    return _Taken(voxels[:, mask].T.astype(np.float64), residual_mm, tuple(words))
+
+
+def _inside(mask: Bools, voxels: Voxels) -> Bools:
+    """Without the rim within the slices, where enough is left, and without what is fat or gas at any time."""
+    soft = mask & (voxels.min(axis=0) > FAT_HU)
+    inner = soft & ndimage.binary_erosion(mask, np.ones((1, 3, 3)))
+    return np.asarray(inner if np.count_nonzero(inner) >= FEWEST_INSIDE else soft)
 
 
 def _around(mask: Bools, spacing_mm: Sequence[float]) -> tuple[slice, slice, slice]:
@@ -200,14 +227,13 @@ def _around(mask: Bools, spacing_mm: Sequence[float]) -> tuple[slice, slice, sli
     return first, second, third
 
 
-def _largest_shift(seen: _Seen, roi: Roi, residual_mm: float) -> Quantity:
-    whole = 0.0 if seen.moved is None else seen.moved.largest_mm
+def _largest_shift(shift_mm: float, where: perfusion.Region) -> Quantity:
     return Quantity(
-        roi=roi.tracking_id,
-        role=Role.PERFUSION,
+        roi=where.roi,
+        role=where.role,
         code=Concept.LARGEST_SHIFT,
-        value=whole + residual_mm,
+        value=shift_mm,
         unit=Unit.MM,
         method=Method.TRANSLATION,
-        series_uids=seen.series_uids,
+        series_uids=where.series_uids,
     )

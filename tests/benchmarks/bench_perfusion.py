@@ -70,7 +70,7 @@ def measured(slices: int) -> Run:
     valid = motion.undo(voxels, valid, geometry.spacing_mm, moved)
     still = time.perf_counter()
     body = valid & (voxels[moved.reference] > -300)
-    artery = arterial.find(times, voxels, body, geometry, perfusion.LEAST_ARTERIAL_HU)
+    artery = arterial.find(times, voxels, body, geometry, perfusion.LEAST_ARTERIAL_HU, 20.0)
     bolus = bolus_of(times, voxels[:, artery.mask].mean(axis=1, dtype=np.float64), perfusion.LEAST_ARTERIAL_HU)
     found, processor = time.perf_counter(), time.process_time()
     made = maps(bolus, voxels, body, Grid(geometry, (), ()), perfusion.FACTORS)
