@@ -1,11 +1,11 @@
 """Digital reference objects: whole studies whose truth is known before a voxel is made.
 
 ``make(PhantomOptions(...))`` plans a study, ``write`` stores it, ``mishaps`` spoils it on purpose, ``cohort`` makes
-many with a planted effect. Imports numpy, pydicom and ``her2node.dicom`` only; it may not know how the node selects,
+many with a planted effect, ``perfusion`` makes one that flows. Imports numpy, pydicom and ``her2node.dicom`` only; it may not know how the node selects,
 reads, measures or reports, so that what it says can be held against them.
 """
 
-from her2node.phantoms import cohort, ct, mishaps
+from her2node.phantoms import cohort, ct, mishaps, perfusion
 from her2node.phantoms.anatomy import Anatomy, Phase, varied
 from her2node.phantoms.ct import make
 from her2node.phantoms.options import (
@@ -25,6 +25,7 @@ __all__ = [
     "ct",
     "cohort",
     "mishaps",
+    "perfusion",
     "write",
     "PhantomOptions",
     "PhantomStudy",

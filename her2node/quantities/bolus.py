@@ -43,6 +43,14 @@ class Bolus:
         return float(gaps[during].max()) if during.any() else float(gaps.max())
 
     @property
+    def step_s(self) -> float:
+        """Even steps for deconvolution: the median interval where all are alike, else the shortest, half a second at
+        least."""
+        gaps = np.diff(self.times_s)
+        typical = float(np.median(gaps))
+        return typical if np.abs(gaps - typical).max() < 0.02 * typical else max(float(gaps.min()), 0.5)
+
+    @property
     def watched_s(self) -> float:
         """Seconds from the arrival to the last image."""
         return float(self.times_s[-1] - self.arrival_s)
@@ -58,13 +66,15 @@ def bolus_of(times_s: Floats, curve: Floats, least: float) -> Bolus:
     if not np.isfinite(curve).all():
         raise NoArterialInput("the arterial region has no image at some time points")
     top = int(curve.argmax())
+    if top == 0 and curve[0] - curve.min() >= least:
+        raise NoBaseline("contrast is highest in the first image")
     before = _baseline(curve, top)
     base = float(curve[:before].mean())
     arterial = curve - base
     peak = float(arterial[top])
     if peak < least:
         raise NoArterialInput(f"the highest rise is {peak:.0f}, {least:.0f} needed")
-    if top == 0 or arterial[0] > ARRIVED * peak:
+    if arterial[0] > ARRIVED * peak:
         raise NoBaseline("the first image has contrast already")
     return Bolus(
         times_s, arterial, before, _arrival(times_s, arterial, top), peak, float(times_s[top]),

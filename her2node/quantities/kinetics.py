@@ -2,7 +2,9 @@
 
 ``times_s`` (t,) ascend and need not be even; ``arterial`` (t,) and ``curves`` (n, t) hold the enhancement over baseline
 in one unit, which cancels. Between samples an arterial curve is taken as straight, and convolutions are exact for that.
-Rates are per second, volumes are fractions. Every fit runs over all curves at once. Pure: no modality, no units.
+The models draw it through its samples by a cubic spline first, at steps of half a second at most, so that a coarsely
+sampled bolus keeps its height. Rates are per second, volumes are fractions. Every fit runs over all curves at once.
+Pure: no modality, no units.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.interpolate import CubicSpline
 
 Floats = npt.NDArray[np.floating[Any]]
 Bools = npt.NDArray[np.bool_]
@@ -218,7 +221,37 @@ def _exchange(found: _Pairs) -> Exchange:
     return Exchange(flow, volume, exchange, interstitium, found.delays_s, np.sqrt(found.squares))
 
 
-_Start = Callable[[Floats, Floats, Floats], _Pairs]
+FINEST_S = 0.5
+"""Steps at which a model follows the arterial curve, at most."""
+
+
+@dataclass(frozen=True)
+class _Inflow:
+    """The arterial curve at fine steps: ``every``-th of them is a sample."""
+
+    times_s: Floats
+    arterial: Floats
+    every: int
+
+    @classmethod
+    def of(cls, times_s: Floats, arterial: Floats) -> _Inflow:
+        every = max(1, int(np.ceil(np.diff(times_s).max() / FINEST_S - 1e-6)))
+        if every == 1:
+            return cls(times_s, arterial, 1)
+        parts = np.arange(every) / every
+        fine = np.append((times_s[:-1, np.newaxis] + np.diff(times_s)[:, np.newaxis] * parts).ravel(), times_s[-1])
+        return cls(fine, CubicSpline(times_s, arterial)(fine), every)
+
+    def later(self, delay_s: float) -> _Inflow:
+        return replace(self, arterial=delayed(self.times_s, self.arterial, np.array(delay_s)))
+
+    def through(self, rates: Floats, delays_s: Floats | None = None) -> Floats:
+        """Convolutions with exponentials of ``rates`` (n, k) at the samples: (n, k, t); each row with its delay."""
+        arterial = self.arterial if delays_s is None else delayed(self.times_s, self.arterial, delays_s)[:, np.newaxis]
+        return convolved(self.times_s, arterial, rates)[..., :: self.every]
+
+
+_Start = Callable[[_Inflow, Floats], _Pairs]
 
 
 def _refined(
@@ -226,13 +259,14 @@ def _refined(
 ) -> _Pairs:
     """The best start over all delays, then the least squares around it."""
     best: _Pairs | None = None
+    bolus = _Inflow.of(times_s, arterial)
     for delay in delays_s:
-        found = start(times_s, delayed(times_s, arterial, delay), curves)
+        found = start(bolus.later(float(delay)), curves)
         found = replace(found, delays_s=np.full(len(curves), float(delay)))
         best = found if best is None else _better(best, found)
     if best is None:
         raise ValueError("no delay to try")
-    return _least_squares(times_s, arterial, curves, best, (float(delays_s.min()), float(delays_s.max())), trapped)
+    return _least_squares(bolus, curves, best, (float(delays_s.min()), float(delays_s.max())), trapped)
 
 
 def _better(one: _Pairs, other: _Pairs) -> _Pairs:
@@ -246,22 +280,20 @@ def _better(one: _Pairs, other: _Pairs) -> _Pairs:
     )
 
 
-def _best_pair(times_s: Floats, arterial: Floats, curves: Floats) -> _Pairs:
+def _best_pair(bolus: _Inflow, curves: Floats) -> _Pairs:
     pairs = np.array(list(combinations(range(len(_RATES)), 2)))[:, ::-1]
-    return _projected(times_s, arterial, curves, _RATES, pairs)
+    return _projected(bolus, curves, _RATES, pairs)
 
 
-def _best_trapped(times_s: Floats, arterial: Floats, curves: Floats) -> _Pairs:
+def _best_trapped(bolus: _Inflow, curves: Floats) -> _Pairs:
     rates = np.array([0.0, *_RATES])
     pairs = np.stack([np.arange(1, len(rates)), np.zeros(len(_RATES), dtype=np.int64)], axis=1)
-    return _projected(times_s, arterial, curves, rates, pairs)
+    return _projected(bolus, curves, rates, pairs)
 
 
-def _projected(
-    times_s: Floats, arterial: Floats, curves: Floats, rates: Floats, pairs: npt.NDArray[np.int64]
-) -> _Pairs:
+def _projected(bolus: _Inflow, curves: Floats, rates: Floats, pairs: npt.NDArray[np.int64]) -> _Pairs:
     """Of ``pairs`` (p, 2) of ``rates`` the one whose best weights, not negative, leave the least of each curve."""
-    atoms = convolved(times_s, np.broadcast_to(arterial, (len(rates), len(arterial))), rates)
+    atoms = bolus.through(rates)
     gram, seen = atoms @ atoms.T, curves @ atoms.T
     first, second = pairs.T
     a, b, c = gram[first, first], gram[first, second], gram[second, second]
@@ -278,32 +310,30 @@ def _projected(
     rows = np.arange(len(curves))
     weights = np.stack([one[rows, best], two[rows, best]], axis=1)
     total = (curves * curves).sum(axis=1)
-    squares = np.maximum(total - gain[rows, best], 0.0) / len(times_s)
+    squares = np.maximum(total - gain[rows, best], 0.0) / curves.shape[1]
     return _Pairs(weights, rates[pairs[best]], np.zeros(len(curves)), squares)
 
 
-def _model(times_s: Floats, arterial: Floats, theta: Floats) -> Floats:
+def _model(bolus: _Inflow, theta: Floats) -> Floats:
     """Curves (n, t) of parameters (n, 5): two weights, two logarithms of rates, delay. exp(-inf) is a rate of 0."""
-    late = delayed(times_s, arterial, theta[:, 4])
-    rates = np.exp(theta[:, 2:4])
-    both = convolved(times_s, late[:, np.newaxis, :], rates)
+    both = bolus.through(np.exp(theta[:, 2:4]), theta[:, 4])
     return np.asarray((theta[:, :2, np.newaxis] * both).sum(axis=1))
 
 
 def _least_squares(
-    times_s: Floats, arterial: Floats, curves: Floats, start: _Pairs, delays_s: tuple[float, float], trapped: bool
+    bolus: _Inflow, curves: Floats, start: _Pairs, delays_s: tuple[float, float], trapped: bool
 ) -> _Pairs:
     """Levenberg and Marquardt over all curves at once; a step that does not help a curve is not taken for it."""
     with np.errstate(divide="ignore"):
         theta = np.column_stack([start.weights, np.log(start.rates), start.delays_s])
     free = np.array([True, True, True, not trapped, delays_s[1] > delays_s[0]])
-    squares = np.square(curves - _model(times_s, arterial, theta)).mean(axis=1)
+    squares = np.square(curves - _model(bolus, theta)).mean(axis=1)
     damping = np.full(len(curves), 1e-3)
     going = np.arange(len(curves))
     for _ in range(_STEPS):
         now, aim = theta[going], curves[going]
-        tried = _next(times_s, arterial, now, aim, damping[going], free, delays_s)
-        tried_squares = np.square(aim - _model(times_s, arterial, tried)).mean(axis=1)
+        tried = _next(bolus, now, aim, damping[going], free, delays_s)
+        tried_squares = np.square(aim - _model(bolus, tried)).mean(axis=1)
         gain = squares[going] - tried_squares
         good = gain > 0
         settled = (good & (gain < _SETTLED * squares[going])) | (damping[going] > _STUCK)
@@ -320,8 +350,7 @@ def _least_squares(
 
 
 def _next(
-    times_s: Floats,
-    arterial: Floats,
+    bolus: _Inflow,
     theta: Floats,
     curves: Floats,
     damping: Floats,
@@ -329,8 +358,8 @@ def _next(
     delays_s: tuple[float, float],
 ) -> Floats:
     """The parameters (n, 5) one step on. A delay that would leave its range from the edge stays there."""
-    left = curves - _model(times_s, arterial, theta)
-    slopes = _slopes(times_s, arterial, theta, free)
+    left = curves - _model(bolus, theta)
+    slopes = _slopes(bolus, theta, free)
     step = _step(slopes, left, damping)
     if free[4]:
         delay, on = theta[:, 4], step[:, -1]
@@ -342,19 +371,19 @@ def _next(
     return _bounded(tried, theta, delays_s)
 
 
-def _slopes(times_s: Floats, arterial: Floats, theta: Floats, free: Bools) -> Floats:
+def _slopes(bolus: _Inflow, theta: Floats, free: Bools) -> Floats:
     """Derivatives (n, t, p) by the free parameters: weights exactly, the others by differences to both sides."""
     found = []
     for place in np.flatnonzero(free):
-        step = 1.0 if place < 2 else 1e-4 if place < 4 else 1e-2 * float(np.diff(times_s).min())
+        step = 1.0 if place < 2 else 1e-4 if place < 4 else 1e-2 * float(np.diff(bolus.times_s).min())
         up, down = theta.copy(), theta.copy()
         if place < 2:
             up[:, :2], up[:, place] = 0.0, 1.0
-            found.append(_model(times_s, arterial, up))
+            found.append(_model(bolus, up))
             continue
         up[:, place] += step
         down[:, place] -= step
-        found.append((_model(times_s, arterial, up) - _model(times_s, arterial, down)) / (2 * step))
+        found.append((_model(bolus, up) - _model(bolus, down)) / (2 * step))
     return np.stack(found, axis=2)
 
 

@@ -26,8 +26,7 @@ LEAST_ENHANCEMENT_HU = 5.0
 """A curve that rises less has no flow, no transit time and no peak that could be told from noise."""
 LEAST_ARTERIAL_HU = 50.0
 LONGEST_INTERVAL_S = 3.0
-"""Deconvolution and maximum slope: between samples while the bolus passes."""
-LONGEST_INTERVAL_OF_MODELS_S = 2.0
+"""Between samples while the bolus passes; Patlak's line alone does not need the passage."""
 SHORTEST_WATCH_S = {"2CXM": 45.0, "2CUM": 25.0}
 """From the arrival of the bolus to the last image."""
 LONGEST_WATCH_OF_UPTAKE_S = 75.0
@@ -220,21 +219,13 @@ def deconvolve(curves: Curves, factors: Factors) -> _Values:
 
 
 def deconvolver_of(bolus: Bolus, kind: type = float) -> kinetics.Deconvolver:
-    """The inverse of a bolus, on even steps as short as the shortest interval, half a second at least."""
-    step_s = step_of(bolus)
-    _, arterial = kinetics.even(bolus.times_s, bolus.arterial, step_s)
-    return kinetics.Deconvolver.of(arterial, step_s, kind=kind)
-
-
-def step_of(bolus: Bolus) -> float:
-    """Even steps for uneven samples: the median interval where they are even, else the shortest."""
-    gaps = np.diff(bolus.times_s)
-    typical = float(np.median(gaps))
-    return typical if np.abs(gaps - typical).max() < 0.02 * typical else max(float(gaps.min()), 0.5)
+    """The inverse of a bolus on even steps."""
+    _, arterial = kinetics.even(bolus.times_s, bolus.arterial, bolus.step_s)
+    return kinetics.Deconvolver.of(arterial, bolus.step_s, kind=kind)
 
 
 def _steady(curves: Curves) -> Floats:
-    return kinetics.even(curves.bolus.times_s, curves.enhancement, step_of(curves.bolus))[1]
+    return kinetics.even(curves.bolus.times_s, curves.enhancement, curves.bolus.step_s)[1]
 
 
 def slope(curves: Curves, factors: Factors) -> _Values:
@@ -288,10 +279,12 @@ def _always(bolus: Bolus) -> Refused | None:
     return None
 
 
-def sampled(bolus: Bolus, longest_s: float) -> Refused | None:
+def sampled(bolus: Bolus) -> Refused | None:
     """Why the passage of the bolus was not sampled well enough, or None."""
-    if bolus.interval_s > longest_s * 1.01:
-        return OutsideRegime(f"{bolus.interval_s:.1f} s between samples during the bolus, {longest_s:g} s at most")
+    if bolus.interval_s > LONGEST_INTERVAL_S * 1.01:
+        return OutsideRegime(
+            f"{bolus.interval_s:.1f} s between samples during the bolus, {LONGEST_INTERVAL_S:g} s at most"
+        )
     return None
 
 
@@ -299,7 +292,7 @@ def sampled_first_pass(bolus: Bolus) -> Refused | None:
     """As ``sampled``, and the first pass has to be over at the last image."""
     if bolus.passed_s is None:
         return OutsideRegime("the last image comes before the first pass in the artery is over")
-    return sampled(bolus, LONGEST_INTERVAL_S)
+    return sampled(bolus)
 
 
 def passed(bolus: Bolus) -> Refused | None:
@@ -325,7 +318,7 @@ def watched(name: str, bolus: Bolus) -> Refused | None:
             f"{bolus.watched_s:.0f} s from the arrival of the bolus, in more than {LONGEST_WATCH_OF_UPTAKE_S:g} s "
             "contrast comes back from the tissue"
         )
-    return sampled(bolus, LONGEST_INTERVAL_OF_MODELS_S)
+    return sampled(bolus)
 
 
 _FLOWS = (Concept.BLOOD_FLOW, Concept.BLOOD_VOLUME, Concept.MEAN_TRANSIT_TIME)
@@ -335,7 +328,7 @@ WAYS = (
     ),
     Way(
         slope, _FLOWS[:1], Method.MAXIMUM_SLOPE, Method.MAXIMUM_SLOPE_VOXELS,
-        partial(sampled, longest_s=LONGEST_INTERVAL_S),
+        sampled,
     ),
     Way(
         line, (Concept.PERMEABILITY, Concept.BLOOD_VOLUME), Method.PATLAK, Method.PATLAK_VOXELS, passed

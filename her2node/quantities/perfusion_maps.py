@@ -124,7 +124,7 @@ def _rising(enhancement: Floats) -> Bools:
 class _Deconvolved:
     def __init__(self, bolus: Bolus, factors: perfusion.Factors) -> None:
         self._deconvolver = perfusion.deconvolver_of(bolus, np.float32)
-        self._step_s = perfusion.step_of(bolus)
+        self._step_s = bolus.step_s
         self._bolus, self._factors = bolus, factors
 
     def __call__(self, enhancement: Floats) -> Sequence[Floats]:

@@ -94,8 +94,8 @@ def _error(values: np.ndarray, truth: float, *, absolute: bool) -> tuple[float, 
 
 def main() -> None:
     limits = (
-        f"limits: deconvolution, maximum slope: {perfusion.LONGEST_INTERVAL_S:g} s between samples while the bolus "
-        f"passes; 2CXM, 2CUM: {perfusion.LONGEST_INTERVAL_OF_MODELS_S:g} s, {perfusion.SHORTEST_WATCH_S} s from the "
+        f"limits: {perfusion.LONGEST_INTERVAL_S:g} s between samples while the bolus passes (all but Patlak); 2CXM "
+        f"{perfusion.SHORTEST_WATCH_S['2CXM']:g} s, 2CUM {perfusion.SHORTEST_WATCH_S['2CUM']:g} s from its "
         f"arrival on (2CUM: {perfusion.LONGEST_WATCH_OF_UPTAKE_S:g} s at most); Patlak: "
         f"{perfusion.FEWEST_AFTER_PASSAGE} samples over {perfusion.SHORTEST_AFTER_PASSAGE_S:g} s after the first pass; "
         "lowest CNR: " + ", ".join(f"{method.value} {cnr:g}" for method, cnr in perfusion.LEAST_CNR.items())
