@@ -1,8 +1,9 @@
 """Digital reference objects: whole studies whose truth is known before a voxel is made.
 
-``make(PhantomOptions(...))`` plans a study, ``write`` stores it, ``mishaps`` spoils it on purpose, ``cohort`` makes
-many with a planted effect, ``perfusion`` makes one that flows. Imports numpy, pydicom and ``her2node.dicom`` only; it may not know how the node selects,
-reads, measures or reports, so that what it says can be held against them.
+``make(PhantomOptions(...))`` plans a study, ``perfusion.make`` one that contrast flows through; ``write`` stores it,
+``mishaps`` spoils it on purpose, ``cohort`` makes many with a planted effect. Imports numpy, pydicom and
+``her2node.dicom`` only; it may not know how the node selects, reads, measures or reports, so that what it says can be
+held against them.
 """
 
 from her2node.phantoms import cohort, ct, mishaps, perfusion
