@@ -11,7 +11,7 @@ from her2node.phantoms.study import write as write_study
 
 
 def write_perfusion(out: Path, *, seed: int, matrix: int, slices: int, layout: str, roi: bool) -> str:
-    """Write a perfusion study and ``truth.json``; a sentence on what was written. Raises Refused for a folder in use."""
+    """Write a perfusion study and ``truth.json``; a sentence on it. Raises Refused for a folder in use."""
     _need_empty(out)
     options = perfusion.PerfusionOptions(
         seed=seed,

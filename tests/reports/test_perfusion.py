@@ -46,5 +46,5 @@ def test_the_report_names_methods_and_parameters(tmp_path: Path) -> None:
         if one.kind is ObjectKind.REPORT
     )
     said = str(report.dataset)
-    for words in ("Absolute Regional Blood Flow", "CTP-2CXM", "ml/[100]g/min", "tissue density 1.05 g/ml"):
+    for words in ("Absolute Regional Blood Flow", "CTP-OSVD", "ml/[100]g/min", "tissue density 1.05 g/ml"):
         assert words in said
