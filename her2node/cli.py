@@ -188,10 +188,18 @@ def phantom(
     slices: Annotated[int, typer.Option(min=4, max=2000, help="Slices of each phase.")] = 64,
     enhanced: Annotated[bool, typer.Option("--enhanced", help="Enhanced multi-frame objects.")] = False,
     roi: Annotated[bool, typer.Option("--roi/--no-roi", help="Write SEG and RTSTRUCT of the tumour too.")] = True,
+    perfusion: Annotated[
+        str, typer.Option(help="A perfusion scan instead: one-series, series-a-point, enhanced or shuttle.")
+    ] = "",
 ) -> None:
     """Write a digital CT phantom study with known truth."""
     from her2node.service import phantoms
 
+    if perfusion:
+        if perfusion not in ("one-series", "series-a-point", "enhanced", "shuttle"):
+            raise typer.BadParameter("one-series, series-a-point, enhanced or shuttle", param_hint="--perfusion")
+        _out().print(phantoms.write_perfusion(out, seed=seed, matrix=matrix, slices=slices, layout=perfusion, roi=roi))
+        return
     _out().print(phantoms.write(out, seed=seed, matrix=matrix, slices=slices, enhanced=enhanced, roi=roi))
 
 

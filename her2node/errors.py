@@ -135,6 +135,35 @@ class PixelsUnreadable(Refused):
     """The pixel data cannot be decoded."""
 
 
+# time series of images
+class NoTimes(Refused):
+    """Nothing tells when the images of the time series were acquired."""
+
+
+class IncompleteTimePoints(Refused):
+    """Some places of the time series lack images that others have."""
+
+
+class TooFewTimePoints(Refused):
+    """The time series has too few time points."""
+
+
+class NoArterialInput(Refused):
+    """No artery can be found from which the contrast comes."""
+
+
+class NoBaseline(Refused):
+    """The time series has no image before the contrast."""
+
+
+class NoEnhancement(Refused):
+    """The region takes up too little contrast to be measured."""
+
+
+class OutsideRegime(Refused):
+    """The time series lies outside what this method is good for."""
+
+
 # regions of interest
 class NoRoi(Refused):
     """No region of interest was given and none can be made."""

@@ -77,7 +77,9 @@ Seconds = Annotated[timedelta, Field(gt=timedelta(0)), PlainSerializer(lambda sp
 ObjectKind = Literal[
     "report", "outline", "segmentation", "summary-image", "summary-document", "could-not", "parametric-map"
 ]
-CtRole = Literal["plain", "arterial", "portal", "equilibrium", "iodine", "monoenergetic", "effective-z", "ignore"]
+CtRole = Literal[
+    "plain", "arterial", "portal", "equilibrium", "iodine", "monoenergetic", "effective-z", "perfusion", "ignore"
+]
 
 
 class _Section(BaseModel):
@@ -221,6 +223,22 @@ class DualEnergy(_Section):
     )
 
 
+class Perfusion(_Section):
+    """What turns CT perfusion curves into flow; vendors differ, so the values are printed with every result."""
+
+    haematocrit_factor: float = Field(
+        1.0, gt=0, le=1.5, description="kH = (1 - Hct large vessels) / (1 - Hct small vessels) on BF and BV; 1: none."
+    )
+    density_g_ml: float = Field(1.05, gt=0.5, lt=2, description="Density of tissue, for BF and PS per 100 g.")
+    haematocrit: float = Field(
+        0.0, ge=0, lt=1, description="Haematocrit of large vessels, for PS of plasma; 0: PS of whole blood."
+    )
+    oscillation_index: float = Field(
+        0.075, gt=0, lt=1, description="Roughest residue function that deconvolution believes."
+    )
+    correct_motion: bool = Field(True, description="Shift time points onto each other before curves are taken.")
+
+
 class Packages(_Section):
     """Model packages."""
 
@@ -303,6 +321,7 @@ class Settings(BaseSettings):
     retention: Retention = Field(Retention(), description="How long things are kept.")
     selection: Selection = Field(Selection(), description="Which series plays which role.")
     dual_energy: DualEnergy = Field(DualEnergy(), description="Dual-energy CT.")
+    perfusion: Perfusion = Field(Perfusion(), description="What turns CT perfusion curves into flow.")
     packages: Packages = Field(Packages(), description="Model packages.")
     reports: Reports = Field(Reports(), description="What is written.")
     peers: dict[str, Peer] = Field({}, description="Other application entities, by a name of your choice.")

@@ -122,6 +122,18 @@ def moment(ds: Dataset, date_keyword: str, time_keyword: str) -> datetime | None
     return datetime.combine(day, clock or time(), tzinfo=_zone(text(ds, "TimezoneOffsetFromUTC")))
 
 
+def timestamp(ds: Dataset, keyword: str) -> datetime | None:
+    """A DT attribute (PS3.5 6.2) as a zoned datetime, with its own offset, else TimezoneOffsetFromUTC, else UTC."""
+    value = text(ds, keyword)
+    place = max(value.find("+"), value.find("-"))
+    whole, offset = (value, "") if place < 0 else (value[:place], value[place:])
+    day = _date(whole[:8]) if len(whole) >= 8 else None
+    if day is None:
+        return None
+    clock = _time(whole[8:]) if len(whole) > 8 else None
+    return datetime.combine(day, clock or time(), tzinfo=_zone(offset or text(ds, "TimezoneOffsetFromUTC")))
+
+
 def _zone(offset: str) -> timezone:
     if len(offset) == 5 and offset[0] in "+-" and offset[1:].isdigit():
         span = timedelta(hours=int(offset[1:3]), minutes=int(offset[3:5]))

@@ -19,7 +19,7 @@ from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
 from her2node.selection.study import Series, group
 from her2node.spool import Spool
-from her2node.volumes import stack_of
+from her2node.volumes import dynamic_stack_of, stack_of
 
 AT_ONCE = 4
 """Series classified at a tick ..."""
@@ -95,7 +95,7 @@ def _refusal(series: Series, role: Role | None) -> str | None:
     if role is None or role is Role.ROI:
         return None
     try:
-        stack_of(series, role)
+        dynamic_stack_of((series,)) if role is Role.PERFUSION else stack_of(series, role)
     except Refused as error:
         return str(error)
     return None

@@ -1,11 +1,12 @@
 """Digital reference objects: whole studies whose truth is known before a voxel is made.
 
-``make(PhantomOptions(...))`` plans a study, ``write`` stores it, ``mishaps`` spoils it on purpose, ``cohort`` makes
-many with a planted effect. Imports numpy, pydicom and ``her2node.dicom`` only; it may not know how the node selects,
-reads, measures or reports, so that what it says can be held against them.
+``make(PhantomOptions(...))`` plans a study, ``perfusion.make`` one that contrast flows through; ``write`` stores it,
+``mishaps`` spoils it on purpose, ``cohort`` makes many with a planted effect. Imports numpy, pydicom and
+``her2node.dicom`` only; it may not know how the node selects, reads, measures or reports, so that what it says can be
+held against them.
 """
 
-from her2node.phantoms import cohort, ct, dual_energy, mishaps
+from her2node.phantoms import cohort, ct, dual_energy, mishaps, perfusion
 from her2node.phantoms.anatomy import Anatomy, Phase, varied
 from her2node.phantoms.ct import make
 from her2node.phantoms.dual_energy import DualEnergyOptions, IodineUnit
@@ -27,6 +28,7 @@ __all__ = [
     "cohort",
     "dual_energy",
     "mishaps",
+    "perfusion",
     "write",
     "PhantomOptions",
     "PhantomStudy",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
@@ -11,15 +12,19 @@ from pydicom.uid import CTImageStorage
 from her2node.phantoms.anatomy import Phase
 from her2node.phantoms.headers import common, da, decimal, decimals, fill, tm
 from her2node.phantoms.options import Border
-from her2node.phantoms.rendering import OUTSIDE_HU, RESCALE_INTERCEPT, Sampling, stored_values
+from her2node.phantoms.rendering import OUTSIDE_HU, RESCALE_INTERCEPT, Sampling, Stored, stored_values
 from her2node.phantoms.study import PhantomStudy, PlannedSeries, PlannedSlice, file_meta
 
+Values = Callable[[PlannedSlice], Stored]
+"""What is stored of a slice."""
 
-def images(study: PhantomStudy, series: PlannedSeries) -> Iterator[Dataset]:
-    """The slices of one phase, one by one."""
+
+def images(study: PhantomStudy, series: PlannedSeries, values: Values | None = None) -> Iterator[Dataset]:
+    """The slices of one phase, one by one; with ``values`` these are stored in place of the phase's."""
     template = header(study, series)
+    values = values or partial(values_at, study, series)
     for planned in series.slices:
-        yield _image(study, series, planned, template)
+        yield _image(planned, template, values(planned))
 
 
 def header(study: PhantomStudy, series: PlannedSeries) -> Dataset:
@@ -87,7 +92,12 @@ def _contrast(ds: Dataset, study: PhantomStudy) -> None:
     )
 
 
-def _image(study: PhantomStudy, series: PlannedSeries, planned: PlannedSlice, template: Dataset) -> Dataset:
+def values_at(study: PhantomStudy, series: PlannedSeries, planned: PlannedSlice) -> Stored:
+    """The stored values of one slice of a phase."""
+    return stored_values(study.anatomy, planned.plane, series.phase, planned.key, sampling(study))
+
+
+def _image(planned: PlannedSlice, template: Dataset, stored: Stored) -> Dataset:
     plane = planned.plane
     ds = _copied(template)
     ds.file_meta = file_meta(CTImageStorage, planned.sop_instance_uid)
@@ -103,7 +113,7 @@ def _image(study: PhantomStudy, series: PlannedSeries, planned: PlannedSlice, te
         Rows=plane.size[0],
         Columns=plane.size[1],
     )
-    ds.PixelData = stored_values(study.anatomy, plane, series.phase, planned.key, sampling(study)).tobytes()
+    ds.PixelData = stored.tobytes()
     return ds
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -11,10 +12,10 @@ from pydicom.uid import EnhancedCTImageStorage
 from her2node.dicom.codes import Anatomy, Code
 from her2node.dicom.uids import derived_uid
 from her2node.phantoms.anatomy import Phase
-from her2node.phantoms.classic import sampling
+from her2node.phantoms.classic import Values, values_at
 from her2node.phantoms.headers import coded, common, da, decimal, decimals, fill, item, tm
 from her2node.phantoms.options import Border, PhantomOptions
-from her2node.phantoms.rendering import OUTSIDE_HU, RESCALE_INTERCEPT, stored_values
+from her2node.phantoms.rendering import OUTSIDE_HU, RESCALE_INTERCEPT
 from her2node.phantoms.study import PhantomStudy, PlannedSeries, PlannedSlice
 
 _FRAME_TYPE = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
@@ -25,8 +26,9 @@ _IODINE = Code("44588005", "SCT", "Iodine")
 _AGENT_PHASES = {Phase.ARTERIAL: "ARTERIAL", Phase.PORTAL: "PORTAL_VENOUS", Phase.EQUILIBRIUM: "DELAYED"}
 
 
-def image(study: PhantomStudy, series: PlannedSeries) -> Dataset:
-    """The object of one phase. All its pixels are in memory, and twice while it is written."""
+def image(study: PhantomStudy, series: PlannedSeries, values: Values | None = None) -> Dataset:
+    """The object of one phase; with ``values`` these are stored in place of the phase's. All its pixels are in memory,
+    and twice while it is written."""
     ds = common(study, EnhancedCTImageStorage, series.sop_instance_uid)
     _series_and_acquisition(ds, study, series)
     if series.phase is not Phase.PLAIN:
@@ -35,7 +37,7 @@ def image(study: PhantomStudy, series: PlannedSeries) -> Dataset:
     ds.SharedFunctionalGroupsSequence = Sequence([_shared(study, series)])
     frames = (_frame(series, planned, place) for place, planned in enumerate(series.slices, start=1))
     ds.PerFrameFunctionalGroupsSequence = Sequence(frames)
-    _pixels(ds, study, series)
+    _pixels(ds, series, values or partial(values_at, study, series))
     return ds
 
 
@@ -208,7 +210,7 @@ def _frame(series: PlannedSeries, planned: PlannedSlice, place: int) -> Dataset:
     )
 
 
-def _pixels(ds: Dataset, study: PhantomStudy, series: PlannedSeries) -> None:
+def _pixels(ds: Dataset, series: PlannedSeries, values: Values) -> None:
     rows, columns = series.slices[0].plane.size
     fill(
         ds,
@@ -222,11 +224,7 @@ def _pixels(ds: Dataset, study: PhantomStudy, series: PlannedSeries) -> None:
         HighBit=15,
         PixelRepresentation=1,
     )
-    how = sampling(study)
-    ds.PixelData = b"".join(
-        stored_values(study.anatomy, planned.plane, series.phase, planned.key, how).tobytes()
-        for planned in series.slices
-    )
+    ds.PixelData = b"".join(values(planned).tobytes() for planned in series.slices)
     ds["PixelData"].VR = "OW"
 
 

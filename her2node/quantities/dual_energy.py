@@ -98,27 +98,32 @@ def effective_atomic_number(values: Values) -> float:
     return float(values.mean())
 
 
-MEASURES: tuple[Callable[..., float], ...] = (
+def decompose(low: Floats, high: Floats, low_kev: float, high_kev: float) -> Floats:
+    """Iodine concentration from images at two photon energies.
+
+    Formula: c = (HU(low) - HU(high)) / (k(low) - k(high)), k(E) of ``photon_attenuation.hu_of_iodine``: a voxel is
+    water of some density with c of iodine, so HU(E) = 1000 (density - 1) + c k(E).
+    Unit: mg/ml.
+    Shapes: low, high and the result alike, float32.
+    Source: two-material decomposition into water and iodine (Alvarez and Macovski 1976).
+    Known deviation: tissue that attenuates not as water (bone, calcium, fat) gets iodine that is not there.
+
+    Raises InvalidAttribute for an energy that is not in the table.
+    """
+    found = np.subtract(low, high, dtype=np.float32)
+    found /= np.float32(hu_of_iodine(low_kev) - hu_of_iodine(high_kev))
+    return found
+
+
+MEASURES: tuple[Callable[..., float | Floats], ...] = (
     mean_iodine,
     iodine_standard_deviation,
     maximum_iodine,
     normalized_iodine,
     effective_atomic_number,
+    decompose,
 )
 """Every quantity of this method."""
-
-
-def decompose(low: Floats, high: Floats, low_kev: float, high_kev: float) -> Floats:
-    """Iodine concentration in mg/ml from images at two photon energies, float32, shape of both.
-
-    A voxel is water of some density with c mg/ml of iodine, so HU(E) = 1000 (density - 1) + c k(E) with k(E) of
-    ``photon_attenuation.hu_of_iodine``, and c = (HU(low) - HU(high)) / (k(low) - k(high)). Tissue that attenuates not
-    as water (bone, calcium, fat) gets iodine that is not there. Raises InvalidAttribute for an energy that is not in
-    the table.
-    """
-    found = np.subtract(low, high, dtype=np.float32)
-    found /= np.float32(hu_of_iodine(low_kev) - hu_of_iodine(high_kev))
-    return found
 
 
 def measure(

@@ -15,6 +15,7 @@ class Quantity:
     """One value: finite float, coded, with its UCUM unit, the ROI (tracking id) and series it was measured in.
 
     ``flags`` are sentences on what a reader must know to trust it; reports print them beside the value.
+    ``parameters`` say in words what the method was set to, where it can be set.
     """
 
     roi: str
@@ -26,6 +27,7 @@ class Quantity:
     method: Code | None = None
     series_uids: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,3 +60,4 @@ class QuantityMap:
     high: float
     role: Role | None = None
     method: Code | None = None
+    parameters: tuple[str, ...] = ()

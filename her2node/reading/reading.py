@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
 from her2node.models.prediction import NotPredicted, Prediction
+from her2node.quantities.perfusion import FACTORS, Factors
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.quantities.radiomics import Configuration
 from her2node.rois import GivenRoi
@@ -25,6 +26,7 @@ class Scene:
     ``given``: all regions that are given, the aorta among them. ``decompose``: iodine is to be calculated from two
     mono-energetic series where there is no map of it.
     ``radiomics``: the features that are wanted of every region on every series, beside what is always measured.
+    ``perfusion`` is how perfusion is calculated.
     """
 
     study: Study
@@ -33,6 +35,7 @@ class Scene:
     given: tuple[GivenRoi, ...] = ()
     decompose: bool = False
     radiomics: Configuration | None = None
+    perfusion: Factors = FACTORS
 
 
 @dataclass(frozen=True)

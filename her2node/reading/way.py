@@ -8,19 +8,22 @@ from her2node.errors import AmbiguousRoi, NoRoi, Refused
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import NotPredicted, Prediction
+from her2node.quantities.perfusion import FACTORS, Factors
 from her2node.quantities.quantity import NotMeasured
 from her2node.quantities.radiomics import Configuration
 from her2node.reading.dual_energy import read_dual_energy
+from her2node.reading.perfusion import read_perfusion
 from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Reading, Scene, joined
 from her2node.rois import GivenRoi, given
+from her2node.rois.arteries import is_artery
 from her2node.rois.tumour import current, tumour_of
 from her2node.selection.choice import Selection, select
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
 from her2node.selection.study import Study
 
-_COURSES: tuple[Callable[[Scene], Found], ...] = (read_phases, read_dual_energy)
+_COURSES: tuple[Callable[[Scene], Found], ...] = (read_phases, read_dual_energy, read_perfusion)
 """Every kind of imaging that the node measures, in the order of the report."""
 
 
@@ -37,20 +40,21 @@ def read(
     every_roi: bool = False,
     decompose: bool = False,
     radiomics: Configuration | None = None,
+    perfusion: Factors = FACTORS,
 ) -> Reading:
     """Read a study: roles, voxels, regions, quantities, predictions.
 
     ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
-    is the site's prevalence. With ``every_roi`` all given regions are measured, else the tumour alone; ``radiomics``
-    adds its features on every series that is measured. With ``decompose`` iodine is calculated from two energies where
-    no map of it is there. What cannot be done is a value in the reading with its reason; nothing that the input causes
-    is raised.
+    is the site's prevalence; ``perfusion`` how perfusion is calculated. With ``every_roi`` all given regions are
+    measured, else the tumour alone; ``radiomics`` adds its features on every series that is measured. With
+    ``decompose`` iodine is calculated from two energies where no map of it is there. What cannot be done is a value in
+    the reading with its reason; nothing that the input causes is raised.
     """
     selection = select(study, rules, entered_roles or {})
     regions = [r for r in current(given(study)) if not selection.of(r.source_series_instance_uid).ignored]
-    tumour = _tumour(regions)
+    tumour = _tumour([region for region in regions if not is_artery(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    scene = Scene(study, selection, wanted, tuple(regions), decompose, radiomics)
+    scene = Scene(study, selection, wanted, tuple(regions), decompose, radiomics, perfusion)
     found = joined([course(scene) for course in _COURSES])
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
     tracking_id = None if isinstance(tumour, Refused) else tumour.tracking_id

@@ -89,13 +89,13 @@ def package_algorithm(package: PackageRef) -> AlgorithmIdentification:
     )
 
 
-def node_algorithm(stamp: Stamp) -> AlgorithmIdentification:
-    """TID 4019 of the node's own measurements."""
+def node_algorithm(stamp: Stamp, parameters: Sequence[str] = ()) -> AlgorithmIdentification:
+    """TID 4019 of the node's own measurements, with what its methods were set to."""
     return AlgorithmIdentification(
         name=MANUFACTURER,
         version=stamp.version,
         manufacturer=MANUFACTURER,
-        parameters=["provenance level measured-only", f"input digest {stamp.input_hash}"],
+        parameters=["provenance level measured-only", f"input digest {stamp.input_hash}", *parameters],
     )
 
 
@@ -110,6 +110,7 @@ def _measured(
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations:
     quantities = [q for q in reading.quantities if (q.roi, q.series_uids) == (roi, series_uids)]
     role = quantities[0].role
+    parameters = tuple(dict.fromkeys(said for quantity in quantities for said in quantity.parameters))
     evaluations = []
     if role in PHASES:
         evaluations.append(QualitativeEvaluation(concept(Document.CONTRAST_PHASE), concept(PHASES[role])))
@@ -120,7 +121,7 @@ def _measured(
         series_uids,
         tracking_identifier=TrackingIdentifier(tracking_uid, roi),
         finding_type=concept(segments.finding(roi)),
-        algorithm_id=node_algorithm(stamp),
+        algorithm_id=node_algorithm(stamp, parameters),
         measurements=[measurement(quantity) for quantity in quantities],
         qualitative_evaluations=evaluations,
         tumour=roi == reading.tumour,

@@ -31,6 +31,7 @@ from her2node.reports.wording import (
     series_said,
     unit_name,
 )
+from her2node.selection.roles import Role
 
 SOFT_TISSUE = (40.0, 400.0)
 """Centre and width of the window in HU."""
@@ -222,10 +223,13 @@ def _is_percentile(quantity: Quantity) -> bool:
 
 
 def _name(quantity: Quantity) -> str:
-    """The quantity as a reader says it."""
+    """The quantity as a reader says it; of perfusion with the method, for several give the same quantity."""
+    said = quantity.code.meaning
     if quantity.modifier:
-        return f"{quantity.code.meaning.replace(' Coefficient', '')}, {quantity.modifier.meaning.lower()}"
-    return quantity.code.meaning
+        said = f"{said.replace(' Coefficient', '')}, {quantity.modifier.meaning.lower()}"
+    if quantity.role is Role.PERFUSION and quantity.method:
+        said = f"{said} ({quantity.method.value})"
+    return said
 
 
 def _column(reading: Reading, here: list[Quantity], uids: tuple[str, ...]) -> str:

@@ -13,7 +13,15 @@ from skimage import measure
 from her2node.reading import LaidRoi, Measured, Reading
 from her2node.selection.roles import Role
 
-_IMPORTANCE = (Role.PORTAL, Role.ARTERIAL, Role.EQUILIBRIUM, Role.CONTRAST_UNSPECIFIED, Role.PLAIN, None)
+_IMPORTANCE = (
+    Role.PORTAL,
+    Role.ARTERIAL,
+    Role.EQUILIBRIUM,
+    Role.CONTRAST_UNSPECIFIED,
+    Role.PLAIN,
+    Role.PERFUSION,
+    None,
+)
 _FEWEST_POINTS = 8
 """Viewers take an outline of four or five points for a rectangle."""
 

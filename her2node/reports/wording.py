@@ -33,7 +33,14 @@ PHASES = {
     Role.EQUILIBRIUM: Phase.EQUILIBRIUM,
     Role.CONTRAST_UNSPECIFIED: Phase.UNSPECIFIED,
 }
-_UNITS = {Unit.HU.value: "HU", Unit.MM3.value: "mm\u00b3", Unit.MM2.value: "mm\u00b2", Unit.ONE.value: ""}
+_UNITS = {
+    Unit.HU.value: "HU",
+    Unit.FLOW.value: "ml/100 g/min",
+    Unit.VOLUME_SHARE.value: "ml/100 ml",
+    Unit.MM3.value: "mm\u00b3",
+    Unit.MM2.value: "mm\u00b2",
+    Unit.ONE.value: "",
+}
 _SOURCES = {"measured": "measured", "entered": "entered by a reader", "assumed": "assumed, nobody entered it"}
 
 

@@ -15,6 +15,7 @@ from pydicom.uid import (
 )
 
 from her2node.dicom.attributes import texts
+from her2node.selection.dynamic import time_points
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
 from her2node.selection.spectral import Spectral, spectral
@@ -53,7 +54,8 @@ class Assignment:
 
 def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role | None]) -> Assignment:
     """The role of ``series``. Precedence: ``entered`` (series UID -> role, None: keep out), then the first of ``rules``
-    that matches, then what makes it a dual-energy series, then the description, contrast tags and timing where they
+    that matches, then what makes it a dual-energy series, then many time points at the same places, then the
+    description, contrast tags and timing where they
     agree.
 
     A localizer, or an object that is no CT image, has no role whatever a rule says; a derived image (MIP, MPR) has one
@@ -78,6 +80,9 @@ def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role
     kept_out = _not_for_measuring(series)
     if kept_out:
         return Assignment(uid, None, (kept_out,), ignored=True)
+    counted = time_points((series,))
+    if counted.is_perfusion:
+        return Assignment(uid, Role.PERFUSION, (counted.words,))
     return _weigh(series)
 
 

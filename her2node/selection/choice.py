@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from her2node.dicom.attributes import number, text
 from her2node.errors import RoleAmbiguous, RoleMissing
 from her2node.selection.assignment import Assignment, assign, image_type
+from her2node.selection.dynamic import scans, series_a_point, time_points
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
 from her2node.selection.study import Series, Study
@@ -57,9 +58,11 @@ class Selection:
 def select(study: Study, rules: Sequence[SiteRule], entered: Mapping[str, Role | None]) -> Selection:
     """Assign every series, and choose among several of one phase by ``RULE``; what an entered role names goes first.
 
-    Where the rule finds two alike, the role is ambiguous: no series is chosen, and ``series_uid_of`` says why.
+    Series that are time points of one scan play perfusion together; the first of them stands for the scan. Where the
+    rule finds two alike, the role is ambiguous: no series is chosen, and ``series_uid_of`` says why.
     """
     assignments = {s.series_instance_uid: assign(s, rules, entered) for s in study.series}
+    _join_time_points(study, assignments, rules, entered)
     players: dict[Role, list[Series]] = defaultdict(list)
     for series in study.series:
         role = assignments[series.series_instance_uid].role
@@ -81,7 +84,46 @@ def select(study: Study, rules: Sequence[SiteRule], entered: Mapping[str, Role |
         for other in candidates:
             uid = other.series_instance_uid
             assignments[uid] = _with_choice(assignments[uid], best, len(candidates))
+    _choose_perfusion(study, assignments, chosen, ambiguous)
     return Selection(tuple(assignments.values()), chosen, ambiguous)
+
+
+def _join_time_points(
+    study: Study,
+    assignments: dict[str, Assignment],
+    rules: Sequence[SiteRule],
+    entered: Mapping[str, Role | None],
+) -> None:
+    """Give perfusion to series that are each a time point, unless a reader or a site rule says otherwise."""
+    free = [
+        series
+        for series in study.series
+        if series.series_instance_uid not in entered
+        and not any(rule.matches(series.first) for rule in rules)
+        and not assignments[series.series_instance_uid].ignored
+        and assignments[series.series_instance_uid].role not in (Role.ROI, Role.PERFUSION)
+    ]
+    for scan in series_a_point(free):
+        words = f"one of {len(scan)} series that are {time_points(scan).words}"
+        for series in scan:
+            uid = series.series_instance_uid
+            assignments[uid] = Assignment(uid, Role.PERFUSION, (words,))
+
+
+def _choose_perfusion(
+    study: Study,
+    assignments: Mapping[str, Assignment],
+    chosen: dict[Role, str],
+    ambiguous: dict[Role, RoleAmbiguous],
+) -> None:
+    players = [s for s in study.series if assignments[s.series_instance_uid].role is Role.PERFUSION]
+    firsts = [scan[0].series_instance_uid for scan in scans(players)]
+    if len(firsts) == 1:
+        chosen[Role.PERFUSION] = firsts[0]
+    elif firsts:
+        ambiguous[Role.PERFUSION] = RoleAmbiguous(
+            f"{len(firsts)} perfusion scans: {', '.join(firsts)}", remedy="enter role:SERIES_UID=ignore for the others"
+        )
 
 
 def _with_choice(assignment: Assignment, best: str, candidates: int) -> Assignment:

@@ -17,11 +17,21 @@ def extent_of(series: Series) -> tuple[float, float] | None:
     have comparable extents.
     """
     planes = [plane for instance in series.instances for plane in _planes(instance.header)]
+    along = _along(planes)
+    return (min(along), max(along)) if along else None
+
+
+def along_normal(header: Dataset) -> list[float]:
+    """Positions (mm) along the normal of the image, or of every frame of an enhanced object, turned as in
+    ``extent_of``; empty where the header tells none."""
+    return _along(_planes(header))
+
+
+def _along(planes: list[tuple[tuple[float, ...], tuple[float, ...]]]) -> list[float]:
     if not planes:
-        return None
+        return []
     normal = _normal(planes[0][0])
-    along = [sum(n * p for n, p in zip(normal, position, strict=True)) for _, position in planes]
-    return min(along), max(along)
+    return [sum(n * p for n, p in zip(normal, position, strict=True)) for _, position in planes]
 
 
 def _planes(header: Dataset) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a series is to the methods. Later issues add perfusion, DWI, DCE and PET."""
+    """What a series is to the methods. Later issues add DWI, DCE and PET."""
 
     PLAIN = "plain"
     """CT before contrast."""
@@ -24,5 +24,7 @@ class Role(StrEnum):
     """CT as at a single photon energy, calculated by the scanner from a dual-energy scan; in HU."""
     EFFECTIVE_Z = "effective-z"
     """Effective atomic number of a dual-energy CT, voxel by voxel."""
+    PERFUSION = "perfusion"
+    """CT of many time points at the same places while contrast passes."""
     ROI = "roi"
     """Given regions of interest: SEG or RTSTRUCT."""

@@ -121,10 +121,10 @@ def timing(series: Series) -> Testimony:
 def seconds_after_bolus(series: Series) -> float | None:
     """Seconds from the start of the bolus to the earliest acquisition of the series; None when either is untold."""
     starts = [start for instance in series.instances if (start := _bolus_start(instance.header)) is not None]
-    acquired = [when for instance in series.instances for when in _acquired(instance.header)]
-    if not starts or not acquired:
+    times = [when for instance in series.instances for when in acquired(instance.header)]
+    if not starts or not times:
         return None
-    delay = min(acquired) - min(starts)
+    delay = min(times) - min(starts)
     if delay < -_DAY / 2:  # the bolus before midnight, the acquisition after it
         delay += _DAY
     return delay
@@ -158,7 +158,7 @@ def _bolus_start(header: Dataset) -> float | None:
     return next((start for p in profiles if (start := _clock(p, "ContrastBolusStartTime")) is not None), None)
 
 
-def _acquired(header: Dataset) -> list[float]:
+def acquired(header: Dataset) -> list[float]:
     """Times of day in seconds at which the object's image, or its frames, were acquired."""
     frames = [
         _clock_of_datetime(item, "FrameAcquisitionDateTime")

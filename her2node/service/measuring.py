@@ -45,6 +45,8 @@ def _quantity(quantity: Quantity) -> dict[str, Any]:
             shown[key] = _code(code)
     if quantity.flags:
         shown["flags"] = list(quantity.flags)
+    if quantity.parameters:
+        shown["parameters"] = list(quantity.parameters)
     return shown
 
 

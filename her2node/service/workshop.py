@@ -14,6 +14,7 @@ from her2node import reading
 from her2node.delivery import outbox
 from her2node.jobs.analyse import Maker, Patience, Workshop
 from her2node.models.package import Package
+from her2node.quantities.perfusion import Factors
 from her2node.reading import Reading
 from her2node.reports.report import ObjectKind
 from her2node.reports.writing import write
@@ -66,7 +67,13 @@ def read_study(
         prior_source=settings.packages.prior_source,
         demonstration=settings.demonstration,
         decompose=settings.dual_energy.decompose,
+        perfusion=factors_of(settings),
     )
+
+
+def factors_of(settings: Settings) -> Factors:
+    """How the site wants perfusion calculated."""
+    return Factors(**settings.perfusion.model_dump())
 
 
 def kinds_of(settings: Settings) -> tuple[ObjectKind, ...]:
@@ -88,6 +95,7 @@ def maker_of(settings: Settings, packages: tuple[Package, ...]) -> Maker:
         "prior_source": settings.packages.prior_source,
         "demonstration": settings.demonstration,
         "decompose": settings.dual_energy.decompose,
+        "perfusion": settings.perfusion.model_dump(mode="json"),
         "kinds": [kind.value for kind in kinds_of(settings)],
     }
     return Maker(

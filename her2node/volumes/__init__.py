@@ -1,25 +1,33 @@
 """Frames become calibrated voxels with their place in the patient.
 
-``build(series)`` gives the voxels, ``stack_of(series)`` judges from the headers alone whether it could. What does not
-form one evenly spaced, right-angled, calibrated stack is refused by name, never bent into shape. Knows series and
+``build(series)`` gives the voxels, ``stack_of(series)`` judges from the headers alone whether it could;
+``build_dynamic`` and ``dynamic_stack_of`` do so for time series, which one or many series hold. What does not form one
+evenly spaced, right-angled, calibrated stack is refused by name, never bent into shape. Knows series and
 pixels; knows nothing of roles, regions or quantities.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from her2node.errors import OtherKindOfImage
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
 from her2node.volumes import concentration, ct
 from her2node.volumes.concentration import Stated, build_effective_z, build_iodine
+from her2node.volumes.dynamic import Dynamic, DynamicStack
 from her2node.volumes.stack import Stack
 from her2node.volumes.volume import Geometry, SliceSource, Volume
 
 __all__ = [
     "build",
+    "build_dynamic",
     "build_effective_z",
     "build_iodine",
+    "dynamic_stack_of",
     "stack_of",
+    "Dynamic",
+    "DynamicStack",
     "Geometry",
     "SliceSource",
     "Stack",
@@ -50,6 +58,29 @@ def stack_of(series: Series, role: Role | None = None) -> Stack:
     if role in (Role.IODINE, Role.EFFECTIVE_Z):
         return concentration.stack_of(series, role)
     return ct.stack_of(series)
+
+
+def build_dynamic(series: Sequence[Series]) -> Dynamic:
+    """The calibrated voxels of a time series that one or several series hold.
+
+    Raises OtherKindOfImage, PixelsUnreadable, and whatever ``dynamic_stack_of`` raises.
+    """
+    _need_all_ct(series)
+    return ct.build_dynamic(series)
+
+
+def dynamic_stack_of(series: Sequence[Series]) -> DynamicStack:
+    """Judge a time series from its headers: its frames by time point and slice, their grid and their times.
+
+    Raises TooFewTimePoints, IncompleteTimePoints, NoTimes and whatever ``stack_of`` raises.
+    """
+    _need_all_ct(series)
+    return ct.dynamic_stack_of(series)
+
+
+def _need_all_ct(series: Sequence[Series]) -> None:
+    for one in series:
+        _need_ct(one)
 
 
 def _need_ct(series: Series) -> None:

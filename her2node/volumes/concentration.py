@@ -78,7 +78,7 @@ def _build(series: Series, role: Role, unit: Code) -> tuple[Volume, Stated]:
     found = stack_of(series, role)
     voxels = np.empty(found.geometry.shape, dtype=np.float32)
     valid = np.ones(found.geometry.shape, dtype=np.bool_)
-    for index, frame, stored in ct.decoded(found):
+    for index, frame, stored in ct.decoded(found.frames):
         one = stated_of(frame, role)
         scaled = np.multiply(stored, one.slope, dtype=np.float64)
         scaled += one.intercept

@@ -9,7 +9,7 @@ field of view with -2000, -2048 or -3024, not always with a padding value, so no
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from her2node.dicom.attributes import integer, items, number, text
 from her2node.dicom.codes import Unit
 from her2node.errors import Localizer, NotCalibrated, OtherKindOfImage
 from her2node.selection.study import Instance, Series
+from her2node.volumes.dynamic import Dynamic, DynamicStack, dynamic_stack, on_common_times
 from her2node.volumes.frames import Frame, frames_of
 from her2node.volumes.pixels import Stored, stored_frames
 from her2node.volumes.stack import Stack, stack
@@ -53,12 +54,7 @@ def stack_of(series: Series) -> Stack:
 
 def grid_of(series: Series) -> Stack:
     """``stack_of`` whatever the stored values mean."""
-    others = {i.identity.sop_class_uid for i in series.instances} - SOP_CLASSES
-    if others:
-        raise OtherKindOfImage(f"SOP class {', '.join(sorted(others))} in a series of modality CT")
-    frames = frames_of(series)
-    _need_no_scout(frames)
-    found = stack(frames)
+    found = stack(_measurable(series))
     for frame in found.frames:
         _need_grey(frame)
     return found
@@ -72,7 +68,7 @@ def build(series: Series) -> Volume:
     found = stack_of(series)
     voxels = np.empty(found.geometry.shape, dtype=np.float32)
     valid = np.empty(found.geometry.shape, dtype=np.bool_)
-    for index, frame, stored in decoded(found):
+    for index, frame, stored in decoded(found.frames):
         _calibrate(stored, frame, voxels[index], valid[index])
     voxels.flags.writeable = valid.flags.writeable = False
     return Volume(
@@ -83,6 +79,49 @@ def build(series: Series) -> Volume:
         series_instance_uid=series.series_instance_uid,
         sources=tuple(frame.source for frame in found.frames),
     )
+
+
+def dynamic_stack_of(series: Sequence[Series]) -> DynamicStack:
+    """The frames of one or several series by time point and slice, from headers alone; see ``dynamic.dynamic_stack``
+    for what is raised beside OtherKindOfImage, Localizer and NotCalibrated."""
+    frames = tuple(frame for one in series for frame in _measurable(one))
+    found = dynamic_stack(frames)
+    for frame in frames:
+        rescale_of(frame)
+        _need_grey(frame)
+    return found
+
+
+def build_dynamic(series: Sequence[Series]) -> Dynamic:
+    """Voxels in Hounsfield units over time. Raises PixelsUnreadable and whatever ``dynamic_stack_of`` raises."""
+    found = dynamic_stack_of(series)
+    slices, rows, columns = found.geometry.shape
+    voxels = np.empty((len(found.frames), slices, rows, columns), dtype=np.float32)
+    valid = np.ones(found.geometry.shape, dtype=np.bool_)
+    seen = np.empty((rows, columns), dtype=np.bool_)
+    for index, frame, stored in decoded([frame for point in found.frames for frame in point]):
+        when, where = divmod(index, slices)
+        _calibrate(stored, frame, voxels[when, where], seen)
+        valid[where] &= seen
+    resampled = on_common_times(found, voxels)
+    valid.flags.writeable = False
+    return Dynamic(
+        geometry=found.geometry,
+        times_s=found.times_s,
+        voxels=voxels,
+        valid=valid,
+        unit=Unit.HU,
+        sources=tuple(tuple(frame.source for frame in point) for point in found.frames),
+        series_uids=_in_time(found),
+        clock=found.clock,
+        resampled=resampled,
+    )
+
+
+def _in_time(found: DynamicStack) -> tuple[str, ...]:
+    """The series of a time series in the order in which they begin."""
+    frames = (frame for point in found.frames for frame in point)
+    return tuple(dict.fromkeys(frame.instance.identity.series_instance_uid for frame in frames))
 
 
 def rescale_of(frame: Frame) -> Rescale:
@@ -104,6 +143,16 @@ def rescale_of(frame: Frame) -> Rescale:
     return Rescale(slope, intercept)
 
 
+def _measurable(series: Series) -> tuple[Frame, ...]:
+    """The frames of a series of CT images."""
+    others = {i.identity.sop_class_uid for i in series.instances} - SOP_CLASSES
+    if others:
+        raise OtherKindOfImage(f"SOP class {', '.join(sorted(others))} in a series of modality CT")
+    frames = frames_of(series)
+    _need_no_scout(frames)
+    return frames
+
+
 def _need_grey(frame: Frame) -> None:
     samples = integer(frame.header, "SamplesPerPixel")
     if samples not in (1, None) or not text(frame.header, "PhotometricInterpretation").startswith("MONOCHROME"):
@@ -116,17 +165,17 @@ def _need_no_scout(frames: tuple[Frame, ...]) -> None:
         raise Localizer(f"{scouts} of {len(frames)} images")
 
 
-def decoded(found: Stack) -> Iterator[tuple[int, Frame, Stored]]:
-    """(slice index, frame, stored values), object by object, each object's frames in the order they are stored."""
+def decoded(frames: Sequence[Frame]) -> Iterator[tuple[int, Frame, Stored]]:
+    """(index, frame, stored values), object by object, each object's frames in the order they are stored."""
     by_object: dict[str, list[tuple[int, Frame]]] = defaultdict(list)
-    for index, frame in enumerate(found.frames):
+    for index, frame in enumerate(frames):
         by_object[frame.instance.identity.sop_instance_uid].append((index, frame))
     for members in by_object.values():
         members.sort(key=lambda member: member[1].number or 1)
         instance: Instance = members[0][1].instance
         wanted = [(frame.number or 1) - 1 for _, frame in members]
-        decoded = stored_frames(instance.path, instance.header, wanted)
-        for (index, frame), stored in zip(members, decoded, strict=True):
+        images = stored_frames(instance.path, instance.header, wanted)
+        for (index, frame), stored in zip(members, images, strict=True):
             yield index, frame, stored
 
 

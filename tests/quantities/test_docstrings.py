@@ -13,11 +13,11 @@ import pytest
 
 from her2node import quantities
 from her2node.dicom.codes import Unit
-from her2node.quantities import attenuation, dual_energy, histogram, morphology, radiomics, texture
+from her2node.quantities import attenuation, dual_energy, histogram, morphology, perfusion, radiomics, texture
 from her2node.quantities.radiomics.feature import Dimension
 from her2node.quantities.radiomics.names import Name, names
 
-METHODS = (attenuation, dual_energy, morphology, texture)
+METHODS = (attenuation, dual_energy, morphology, perfusion, texture)
 TABLES = (radiomics,)
 """Methods of many quantities, whose formulas stand in tables."""
 SHARED = (histogram,)
@@ -68,7 +68,7 @@ def _modules(method: ModuleType) -> Iterator[ModuleType]:
 def _numbers(module: ModuleType) -> Iterator[Callable[..., float]]:
     for name, function in inspect.getmembers(module, inspect.isfunction):
         here = function.__module__ == module.__name__ and not name.startswith("_")
-        if here and function.__annotations__.get("return") == "float":
+        if here and function.__annotations__.get("return") in {"float", "Floats"}:
             yield function
 
 

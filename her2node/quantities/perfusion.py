@@ -1,0 +1,472 @@
+"""CT perfusion: blood flow, blood volume, transit time, permeability and times of enhancement.
+
+Iodine is proportional to the rise in Hounsfield units over the images before the bolus. What vendors call Tmax and TTP
+differs, so three quantities stand apart: peak enhancement (HU), time to peak (s) and Tmax, the time at which the
+residue function is highest (s). Every method is used in its regime only; elsewhere it is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from her2node.dicom.codes import Code, Derivation, Method, Unit
+from her2node.dicom.codes import Quantity as Concept
+from her2node.errors import NoEnhancement, OutsideRegime, Refused, TooFewVoxels
+from her2node.quantities import kinetics
+from her2node.quantities.bolus import Bolus
+from her2node.quantities.kinetics import Floats
+from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.selection.roles import Role
+
+LEAST_ENHANCEMENT_HU = 5.0
+"""A curve that rises less has no flow, no transit time and no peak that could be told from noise."""
+LEAST_ARTERIAL_HU = 50.0
+LONGEST_INTERVAL_S = 3.0
+"""Between samples while the bolus passes; Patlak's line alone does not need the passage."""
+SHORTEST_WATCH_S = {"2CXM": 45.0, "2CUM": 25.0}
+"""From the arrival of the bolus to the last image."""
+LONGEST_WATCH_OF_UPTAKE_S = 75.0
+FEWEST_AFTER_PASSAGE, SHORTEST_AFTER_PASSAGE_S = 5, 30.0
+"""Patlak: samples, and the span of them, after the first pass in the artery."""
+DELAYS_S = np.arange(0.0, 10.5, 1.0)
+"""Of the tissue behind the artery, from which the models' fits begin."""
+LEAST_CNR = {
+    Method.DECONVOLUTION: 5.0,
+    Method.MAXIMUM_SLOPE: 20.0,
+    Method.PATLAK: 5.0,
+    Method.EXCHANGE: 20.0,
+    Method.UPTAKE: 10.0,
+    Method.OF_CURVE: 10.0,
+    Method.ABSOLUTE_TIME: 10.0,
+}
+"""Rise of the mean curve over the noise of the curves, of the mean curve or of single voxels, that a method needs: at
+less its spread or, of maxima, its bias is larger than a third. Bias and spread stand in the table that
+``tests/benchmarks/table_perfusion.py`` prints."""
+FEWEST_DEFINED = 0.5
+"""Share of the voxels that must have a value for their mean to be given."""
+HIGHEST_FLOW, HIGHEST_VOLUME = 1 / 6, 1.0
+"""1000 ml/100 ml/min, and all of the tissue: a model that is fitted with more has failed."""
+VOXELS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What turns rates into flow per mass of tissue; differs by vendor, so it is set and printed.
+
+    ``haematocrit_factor`` kH = (1 - Hct of large vessels) / (1 - Hct of small ones), 0.733 for 0.45 and 0.25, 1 to
+    leave it out. ``haematocrit`` of large vessels turns the PS of whole blood into that of plasma; 0 leaves it out.
+    """
+
+    haematocrit_factor: float = 1.0
+    density_g_ml: float = 1.05
+    haematocrit: float = 0.0
+    oscillation_index: float = kinetics.OSCILLATION_INDEX
+    correct_motion: bool = True
+    """Whether time points are shifted onto each other before curves are taken."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """As a report prints them."""
+        return (
+            f"haematocrit factor kH {self.haematocrit_factor:g}",
+            f"tissue density {self.density_g_ml:g} g/ml",
+            f"haematocrit for PS {self.haematocrit:g}",
+            f"oscillation index {self.oscillation_index:g}",
+        )
+
+
+FACTORS = Factors()
+"""What holds where a site sets nothing."""
+
+
+def blood_flow(rate: Floats, factors: Factors) -> Floats:
+    """Blood flow.
+
+    Formula: 6000 x kH / density x F, F in 1/s: the highest value of the residue function K (deconvolution), the sum of
+    the amplitudes (2CXM, 2CUM), or max(dC/dt) / max(Ca) (maximum slope).
+    Unit: ml/[100]g/min.
+    Shapes: rate (n,).
+    Source: DICOM (126390, DCM); Ostergaard 1996, Miles 1991, Sourbron and Buckley 2013.
+    Known deviation: maximum slope is too low where blood leaves the tissue before the artery peaks.
+    """
+    return np.asarray(6000 * factors.haematocrit_factor / factors.density_g_ml * rate)
+
+
+def blood_volume(share: Floats, factors: Factors) -> Floats:
+    """Blood volume.
+
+    Formula: 100 x kH x v, v the area of K (deconvolution), F x T_B (2CXM, 2CUM), or Patlak's intercept.
+    Unit: ml/[100]ml.
+    Shapes: share (n,).
+    Source: DICOM (126391, DCM); Patlak 1983, Sourbron and Buckley 2013.
+    Known deviation: the area of K holds what leaked into the tissue too; the models keep the two apart.
+    """
+    return np.asarray(100 * factors.haematocrit_factor * share)
+
+
+def mean_transit_time(share: Floats, rate: Floats) -> Floats:
+    """Mean transit time by the central volume theorem.
+
+    Formula: v / F.
+    Unit: s.
+    Shapes: share (n,), rate (n,).
+    Source: DICOM (113052, DCM); Meier and Zierler 1954.
+    Known deviation: none; not a number where F is not positive.
+    """
+    return np.divide(share, rate, out=np.full_like(share, np.nan), where=rate > 0)
+
+
+def permeability(exchange: Floats, factors: Factors) -> Floats:
+    """Permeability surface area product.
+
+    Formula: 6000 x (1 - Hct) / density x PS, PS in 1/s: Patlak's slope or the exchange of 2CXM and 2CUM.
+    Unit: ml/[100]g/min.
+    Shapes: exchange (n,).
+    Source: Patlak 1983, Sourbron and Buckley 2013; DICOM has no code.
+    Known deviation: of whole blood while Hct is 0, the default; Patlak's slope is the extraction flow F PS / (F + PS),
+    below PS where flow limits.
+    """
+    return np.asarray(6000 * (1 - factors.haematocrit) / factors.density_g_ml * exchange)
+
+
+def peak_enhancement(curves: Floats) -> Floats:
+    """Peak enhancement.
+
+    Formula: max over t of C(t), C the attenuation over the mean of the images before the bolus.
+    Unit: [hnsf'U].
+    Shapes: curves (n, t).
+    Source: quantities of CT perfusion after Miles 1991; the review's TTP.
+    Known deviation: of single voxels too high by noise.
+    """
+    return np.asarray(curves.max(axis=1))
+
+
+def time_to_peak(times_s: Floats, curves: Floats, begin_s: float) -> Floats:
+    """Time to peak.
+
+    Formula: t of the highest sample of C, less the arrival of the bolus in the artery (or less the first image).
+    Unit: s.
+    Shapes: times (t,), curves (n, t).
+    Source: DICOM (113069, DCM); the review's Tmax.
+    Known deviation: one of the sampled times.
+    """
+    return np.asarray(times_s[curves.argmax(axis=1)] - begin_s)
+
+
+def tmax(found: kinetics.Deconvolution) -> Floats:
+    """Tmax of the residue function.
+
+    Formula: argmax over t of K(t), refined by a parabola through three samples.
+    Unit: s.
+    Shapes: found holds (n,).
+    Source: DICOM (113084, DCM); block-circulant deconvolution, Wu 2003.
+    Known deviation: half a sample to one transit late where the residue function is smoothed.
+    """
+    return found.peak_s
+
+
+MEASURES: tuple[Callable[..., Floats], ...] = (
+    blood_flow,
+    blood_volume,
+    mean_transit_time,
+    permeability,
+    peak_enhancement,
+    time_to_peak,
+    tmax,
+)
+"""Every quantity of this method."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Curves (n, t) in HU over the same time as a bolus, and the enhancement over their own baselines."""
+
+    bolus: Bolus
+    enhancement: Floats = field(repr=False)
+
+    @classmethod
+    def of(cls, bolus: Bolus, hu: Floats) -> Curves:
+        return cls(bolus, hu - hu[:, : bolus.baseline].mean(axis=1, keepdims=True))
+
+
+_Values = tuple[tuple[Code, Code, Floats], ...]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One method: what it gives of curves, its names for a mean curve and for voxels, and why it cannot run."""
+
+    run: Callable[[Curves, Factors], _Values]
+    codes: tuple[Code, ...]
+    curve: Code
+    voxels: Code | None
+    refusal: Callable[[Bolus], Refused | None]
+
+
+def deconvolve(curves: Curves, factors: Factors) -> _Values:
+    """BF, BV, MTT and Tmax by block-circulant singular value decomposition."""
+    found = deconvolver_of(curves.bolus)(_steady(curves), factors.oscillation_index)
+    return (
+        (Concept.BLOOD_FLOW, Unit.FLOW, blood_flow(found.peak, factors)),
+        (Concept.BLOOD_VOLUME, Unit.VOLUME_SHARE, blood_volume(found.area, factors)),
+        (Concept.MEAN_TRANSIT_TIME, Unit.SECOND, mean_transit_time(found.area, found.peak)),
+        (Concept.TMAX, Unit.SECOND, tmax(found)),
+    )
+
+
+def deconvolver_of(bolus: Bolus, kind: type = float) -> kinetics.Deconvolver:
+    """The inverse of a bolus on even steps."""
+    _, arterial = kinetics.even(bolus.times_s, bolus.arterial, bolus.step_s)
+    return kinetics.Deconvolver.of(arterial, bolus.step_s, kind=kind)
+
+
+def _steady(curves: Curves) -> Floats:
+    return kinetics.even(curves.bolus.times_s, curves.enhancement, curves.bolus.step_s)[1]
+
+
+def slope(curves: Curves, factors: Factors) -> _Values:
+    """BF by the maximum slope."""
+    steepest = np.gradient(curves.enhancement, curves.bolus.times_s, axis=1).max(axis=1)
+    return ((Concept.BLOOD_FLOW, Unit.FLOW, blood_flow(steepest / curves.bolus.peak, factors)),)
+
+
+def line(curves: Curves, factors: Factors) -> _Values:
+    """PS and BV by Patlak's line."""
+    bolus = curves.bolus
+    found = kinetics.patlak(bolus.times_s, bolus.arterial, curves.enhancement, bolus.passed_s or np.inf)
+    return (
+        (Concept.PERMEABILITY, Unit.FLOW, permeability(found.exchange, factors)),
+        (Concept.BLOOD_VOLUME, Unit.VOLUME_SHARE, blood_volume(found.volume, factors)),
+    )
+
+
+def model(fit: Callable[..., kinetics.Exchange], curves: Curves, factors: Factors) -> _Values:
+    """BF, BV, MTT and PS by a compartment model."""
+    found = fit(curves.bolus.times_s, curves.bolus.arterial, curves.enhancement, DELAYS_S)
+    possible = (found.flow <= HIGHEST_FLOW) & (found.volume <= HIGHEST_VOLUME) & (found.exchange <= HIGHEST_FLOW)
+    flow, volume, exchange = (np.where(possible, a, np.nan) for a in (found.flow, found.volume, found.exchange))
+    return (
+        (Concept.BLOOD_FLOW, Unit.FLOW, blood_flow(flow, factors)),
+        (Concept.BLOOD_VOLUME, Unit.VOLUME_SHARE, blood_volume(volume, factors)),
+        (Concept.MEAN_TRANSIT_TIME, Unit.SECOND, mean_transit_time(volume, flow)),
+        (Concept.PERMEABILITY, Unit.FLOW, permeability(exchange, factors)),
+    )
+
+
+def enhance(curves: Curves, factors: Factors) -> _Values:
+    """Peak enhancement and time to peak."""
+    bolus = curves.bolus
+    return (
+        (Concept.PEAK_ENHANCEMENT, Unit.HU, peak_enhancement(curves.enhancement)),
+        (Concept.TIME_TO_PEAK, Unit.SECOND, time_to_peak(bolus.times_s, curves.enhancement, bolus.arrival_s)),
+    )
+
+
+def _since_first_image(curves: Curves, factors: Factors) -> _Values:
+    bolus = curves.bolus
+    absolute = time_to_peak(bolus.times_s, curves.enhancement, float(bolus.times_s[0]))
+    return ((Concept.TIME_TO_PEAK, Unit.SECOND, absolute),)
+
+
+# --- regimes ---------------------------------------------------------------------------------------------------
+
+
+def _always(bolus: Bolus) -> Refused | None:
+    return None
+
+
+def sampled(bolus: Bolus) -> Refused | None:
+    """Why the passage of the bolus was not sampled well enough, or None."""
+    if bolus.interval_s > LONGEST_INTERVAL_S * 1.01:
+        return OutsideRegime(
+            f"{bolus.interval_s:.1f} s between samples during the bolus, {LONGEST_INTERVAL_S:g} s at most"
+        )
+    return None
+
+
+def sampled_first_pass(bolus: Bolus) -> Refused | None:
+    """As ``sampled``, and the first pass has to be over at the last image."""
+    if bolus.passed_s is None:
+        return OutsideRegime("the last image comes before the first pass in the artery is over")
+    return sampled(bolus)
+
+
+def passed(bolus: Bolus) -> Refused | None:
+    """Why Patlak's line cannot be drawn, or None."""
+    after = bolus.times_s[bolus.times_s >= (np.inf if bolus.passed_s is None else bolus.passed_s)]
+    if len(after) < FEWEST_AFTER_PASSAGE or after[-1] - after[0] < SHORTEST_AFTER_PASSAGE_S:
+        span = after[-1] - after[0] if len(after) else 0.0
+        return OutsideRegime(
+            f"{len(after)} samples over {span:.0f} s after the first pass, "
+            f"{FEWEST_AFTER_PASSAGE} over {SHORTEST_AFTER_PASSAGE_S:g} s needed"
+        )
+    return None
+
+
+def watched(name: str, bolus: Bolus) -> Refused | None:
+    """Why a compartment model cannot be told from the curve, or None."""
+    if bolus.watched_s < SHORTEST_WATCH_S[name]:
+        return OutsideRegime(
+            f"{bolus.watched_s:.0f} s from the arrival of the bolus, {SHORTEST_WATCH_S[name]:g} s needed"
+        )
+    if name == "2CUM" and bolus.watched_s > LONGEST_WATCH_OF_UPTAKE_S:
+        return OutsideRegime(
+            f"{bolus.watched_s:.0f} s from the arrival of the bolus, in more than {LONGEST_WATCH_OF_UPTAKE_S:g} s "
+            "contrast comes back from the tissue"
+        )
+    return sampled(bolus)
+
+
+_FLOWS = (Concept.BLOOD_FLOW, Concept.BLOOD_VOLUME, Concept.MEAN_TRANSIT_TIME)
+WAYS = (
+    Way(
+        deconvolve, (*_FLOWS, Concept.TMAX), Method.DECONVOLUTION, Method.DECONVOLUTION_VOXELS, sampled_first_pass
+    ),
+    Way(
+        slope, _FLOWS[:1], Method.MAXIMUM_SLOPE, Method.MAXIMUM_SLOPE_VOXELS,
+        sampled,
+    ),
+    Way(
+        line, (Concept.PERMEABILITY, Concept.BLOOD_VOLUME), Method.PATLAK, Method.PATLAK_VOXELS, passed
+    ),
+    Way(
+        partial(model, kinetics.two_compartment_exchange), (*_FLOWS, Concept.PERMEABILITY),
+        Method.EXCHANGE, Method.EXCHANGE_VOXELS, partial(watched, "2CXM"),
+    ),
+    Way(
+        partial(model, kinetics.two_compartment_uptake), (*_FLOWS, Concept.PERMEABILITY),
+        Method.UPTAKE, Method.UPTAKE_VOXELS, partial(watched, "2CUM"),
+    ),
+    Way(
+        enhance, (Concept.PEAK_ENHANCEMENT, Concept.TIME_TO_PEAK), Method.OF_CURVE, Method.OF_VOXELS, _always
+    ),
+    Way(_since_first_image, (Concept.TIME_TO_PEAK,), Method.ABSOLUTE_TIME, None, _always),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where curves come from: the region's tracking id, the role, and the series."""
+
+    roi: str
+    role: Role | None
+    series_uids: tuple[str, ...]
+
+
+def measure(
+    bolus: Bolus, hu: Floats, region: Region, factors: Factors, words: tuple[str, ...] = ()
+) -> tuple[Quantity | NotMeasured, ...]:
+    """Every perfusion quantity of a region, by every method that is in its regime.
+
+    ``hu`` (n, t): the region's voxels with image at all times, in Hounsfield units. Each method is run on the mean
+    curve, and on every voxel with the mean of the finite values; the method code says which. ``words`` are added to
+    the parameters that are printed.
+    """
+    parameters = (*factors.words, *words)
+    refused = _too_little(bolus, hu)
+    if refused is not None:
+        codes = dict.fromkeys(code for way in WAYS for code in way.codes)
+        return tuple(NotMeasured(region.roi, region.role, refused, code, region.series_uids) for code in codes)
+    mean = Curves.of(bolus, hu.mean(axis=0, keepdims=True))
+    of_mean, of_voxels = contrast_to_noise(bolus, hu)
+    found: list[Quantity | NotMeasured] = []
+    for way in WAYS:
+        found += _judged(way, way.curve, None, bolus, of_mean, partial(way.run, mean, factors), region, parameters)
+        if way.voxels is not None:
+            run = partial(_by_voxel, way, bolus, hu, factors)
+            found += _judged(way, way.voxels, Derivation.MEAN, bolus, of_voxels, run, region, parameters)
+    return tuple(found)
+
+
+def _judged(
+    way: Way,
+    method: Code,
+    modifier: Code | None,
+    bolus: Bolus,
+    cnr: float,
+    run: Callable[[], _Values],
+    region: Region,
+    parameters: tuple[str, ...],
+) -> list[Quantity | NotMeasured]:
+    """The values of one method, or for each of them why it is not used here."""
+    reason = way.refusal(bolus) or _too_noisy(way, cnr)
+    if reason is None:
+        return [_quantity(one, method, modifier, region, parameters) for one in run()]
+    named = type(reason)(f"{method.meaning}: {reason.detail}", remedy=reason.remedy)
+    return [NotMeasured(region.roi, region.role, named, code, region.series_uids) for code in way.codes]
+
+
+def contrast_to_noise(bolus: Bolus, hu: Floats) -> tuple[float, float]:
+    """Rise of the mean curve over its noise, and over that of single voxels in the median.
+
+    Noise is taken from how far samples lie from the line between their neighbours (median of the absolute). As that
+    holds the bend of the curve too, the noise of the mean is at most that of the voxels / sqrt(n / 4): neighbours share
+    noise, so four voxels count as one.
+    """
+    mean = hu.mean(axis=0, keepdims=True)
+    rise = float(peak_enhancement(Curves.of(bolus, mean).enhancement)[0])
+    of_mean, of_voxels = float(_noise(bolus, mean)[0]), float(np.median(_noise(bolus, hu)))
+    of_mean = min(of_mean, 2 * of_voxels / np.sqrt(len(hu)))
+    least = 1e-6 * abs(rise)
+    return rise / max(of_mean, least), rise / max(of_voxels, least)
+
+
+def _noise(bolus: Bolus, hu: Floats) -> Floats:
+    """Standard deviation (n,) of the noise of curves (n, t)."""
+    t = bolus.times_s
+    share = (t[1:-1] - t[:-2]) / (t[2:] - t[:-2])
+    apart = hu[:, 1:-1] - (1 - share) * hu[:, :-2] - share * hu[:, 2:]
+    return np.asarray(1.4826 * np.median(np.abs(apart) / np.sqrt(1 + share**2 + (1 - share) ** 2), axis=1))
+
+
+def _too_noisy(way: Way, cnr: float) -> Refused | None:
+    least = LEAST_CNR[way.curve]
+    if cnr < least:
+        return OutsideRegime(f"the curve rises by {cnr:.1f} times its noise, {least:g} needed")
+    return None
+
+
+def _too_little(bolus: Bolus, hu: Floats) -> Refused | None:
+    if not len(hu):
+        return TooFewVoxels("no voxel of the region has an image at every time point")
+    rise = float(peak_enhancement(Curves.of(bolus, hu.mean(axis=0, keepdims=True)).enhancement)[0])
+    if rise < LEAST_ENHANCEMENT_HU:
+        return NoEnhancement(f"the mean curve rises by {rise:.1f} HU, {LEAST_ENHANCEMENT_HU:g} HU needed")
+    return None
+
+
+def _quantity(
+    one: tuple[Code, Code, Floats], method: Code, modifier: Code | None, region: Region, parameters: tuple[str, ...]
+) -> Quantity | NotMeasured:
+    code, unit, values = one
+    finite = values[np.isfinite(values)]
+    if len(finite) < FEWEST_DEFINED * len(values) or not len(finite):
+        reason = OutsideRegime(f"{method.meaning}: {len(finite)} of {len(values)} curves give a possible value")
+        return NotMeasured(region.roi, region.role, reason, code, region.series_uids)
+    return Quantity(
+        region.roi, region.role, code, float(finite.mean()), unit, modifier, method, region.series_uids, parameters
+    )
+
+
+def _by_voxel(way: Way, bolus: Bolus, hu: Floats, factors: Factors) -> _Values:
+    """The values of every voxel, (n,) each; voxels that rise too little have none."""
+    parts = [way.run(Curves.of(bolus, some), factors) for some in _some(_rising(bolus, hu))]
+    if not parts:
+        return tuple((code, Unit.ONE, np.empty(0)) for code in way.codes)
+    return tuple(
+        (code, unit, np.concatenate([part[place][2] for part in parts]))
+        for place, (code, unit, _) in enumerate(parts[0])
+    )
+
+
+def _rising(bolus: Bolus, hu: Floats) -> Floats:
+    return hu[peak_enhancement(Curves.of(bolus, hu).enhancement) >= LEAST_ENHANCEMENT_HU]
+
+
+def _some(hu: Floats) -> Iterator[Floats]:
+    for begin in range(0, len(hu), VOXELS_AT_ONCE):
+        yield hu[begin : begin + VOXELS_AT_ONCE]
