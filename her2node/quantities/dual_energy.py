@@ -181,7 +181,7 @@ def _concentrations(
     def quantity(value: float, modifier: Code, method: Code | None = None) -> Quantity:
         return Quantity(
             roi.tracking_id, role, DualEnergy.IODINE, value, Unit.MG_PER_ML, modifier,
-            method or provenance.method, series_uids, tuple(flags),
+            method or provenance.method, series_uids, flags=tuple(flags),
         )  # fmt: skip
 
     found = [quantity(mean_iodine(values), Derivation.MEAN)]
@@ -205,4 +205,4 @@ def _normalized(
     low, high = NORMALIZED_RANGE
     flags = () if low <= value <= high else (f"outside {low:g} to {high:g}: check the unit, the aorta and the region",)
     method = DualEnergy.REGION_OF_AORTA
-    return Quantity(roi.tracking_id, role, code, value, Unit.ONE, None, method, series_uids, flags)
+    return Quantity(roi.tracking_id, role, code, value, Unit.ONE, None, method, series_uids, flags=flags)

@@ -448,8 +448,9 @@ def _quantity(
         reason = OutsideRegime(f"{method.meaning}: {len(finite)} of {len(values)} curves give a possible value")
         return NotMeasured(region.roi, region.role, reason, code, region.series_uids)
     return Quantity(
-        region.roi, region.role, code, float(finite.mean()), unit, modifier, method, region.series_uids, parameters
-    )
+        region.roi, region.role, code, float(finite.mean()), unit, modifier, method, region.series_uids,
+        parameters=parameters,
+    )  # fmt: skip
 
 
 def _by_voxel(way: Way, bolus: Bolus, hu: Floats, factors: Factors) -> _Values:

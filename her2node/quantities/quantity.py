@@ -26,8 +26,8 @@ class Quantity:
     modifier: Code | None = None
     method: Code | None = None
     series_uids: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
-    parameters: tuple[str, ...] = ()
+    flags: tuple[str, ...] = field(default=(), kw_only=True)
+    parameters: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -66,9 +66,11 @@ def _modules(method: ModuleType) -> Iterator[ModuleType]:
 
 
 def _numbers(module: ModuleType) -> Iterator[Callable[..., float]]:
+    """What gives a number, or one a voxel; in a package functions that give arrays are its parts."""
+    of_numbers = {"float"} if module.__name__.count(".") > 2 else {"float", "Floats"}
     for name, function in inspect.getmembers(module, inspect.isfunction):
         here = function.__module__ == module.__name__ and not name.startswith("_")
-        if here and function.__annotations__.get("return") in {"float", "Floats"}:
+        if here and function.__annotations__.get("return") in of_numbers:
             yield function
 
 
