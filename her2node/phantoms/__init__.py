@@ -5,7 +5,7 @@ many with a planted effect. Imports numpy, pydicom and ``her2node.dicom`` only; 
 reads, measures or reports, so that what it says can be held against them.
 """
 
-from her2node.phantoms import cohort, ct, dual_energy, mishaps
+from her2node.phantoms import cohort, ct, diffusion, dual_energy, mishaps
 from her2node.phantoms.anatomy import Anatomy, Phase, varied
 from her2node.phantoms.ct import make
 from her2node.phantoms.dual_energy import DualEnergyOptions, IodineUnit
@@ -24,6 +24,7 @@ from her2node.phantoms.truth import Truth, TumourTruth
 __all__ = [
     "make",
     "ct",
+    "diffusion",
     "cohort",
     "dual_energy",
     "mishaps",
