@@ -10,6 +10,7 @@ from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import NotPredicted, Prediction
 from her2node.quantities.quantity import NotMeasured
 from her2node.quantities.radiomics import Configuration
+from her2node.reading.diffusion import read_diffusion
 from her2node.reading.dual_energy import read_dual_energy
 from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Reading, Scene, joined
@@ -20,7 +21,7 @@ from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
 from her2node.selection.study import Study
 
-_COURSES: tuple[Callable[[Scene], Found], ...] = (read_phases, read_dual_energy)
+_COURSES: tuple[Callable[[Scene], Found], ...] = (read_phases, read_dual_energy, read_diffusion)
 """Every kind of imaging that the node measures, in the order of the report."""
 
 
