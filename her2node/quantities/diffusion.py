@@ -109,16 +109,18 @@ class Fitted:
     floor: float
 
 
-def fitted(series: DiffusionSeries) -> Fitted:
-    """Fit every voxel of the body (those above floor and background at the lowest b-value)."""
-    floor = noise_floor(series) or 0.0
+def fitted(series: DiffusionSeries, *, segmented: bool = False, floor: float | None = None) -> Fitted:
+    """Fit every voxel of the body (those above floor and background at the lowest b-value).
+
+    IVIM by variable projection, or ``segmented``; ``floor`` declares the noise floor in place of the background's.
+    """
+    floor = (noise_floor(series) if floor is None else floor) or 0.0
     lowest = series.signal[0]
     body = series.valid & (lowest > max(floor, _BACKGROUND_SHARE * _brightest(lowest)))
     signal, b = series.signal[:, body], np.array(series.b_values)
     parameters: list[Parameter] = []
     refused: list[tuple[Code, Refused]] = []
-    for part in (_adc, _ivim):
-        found, not_had = part(signal, b, floor, body)
+    for found, not_had in (_adc(signal, b, floor, body), _ivim(signal, b, floor, body, segmented)):
         parameters += found
         refused += not_had
     return Fitted(
@@ -224,20 +226,21 @@ def _adc(signal: Floats, b: Values, floor: float, body: Bools) -> Part:
     return found, []
 
 
-def _ivim(signal: Floats, b: Values, floor: float, body: Bools) -> Part:
+def _ivim(signal: Floats, b: Values, floor: float, body: Bools, segmented: bool) -> Part:
     """D, D*, f by variable projection; D alone from the b-values beyond perfusion where they permit no more."""
     lacking = ivim_permitted(b.tolist())
     if lacking is None:
-        fit = decay.variable_projection(signal, b, floor)
+        fit = (decay.segmented if segmented else decay.variable_projection)(signal, b, floor)
+        method = Diffusion.IVIM_SEGMENTED if segmented else Diffusion.IVIM
         return [
             Parameter(
-                Diffusion.D, Unit.UM2_PER_S, Diffusion.IVIM, _on_grid(fit.d, body, _PER_MM2), 3000.0,
+                Diffusion.D, Unit.UM2_PER_S, method, _on_grid(fit.d, body, _PER_MM2), 3000.0,
                 r2=_on_grid(fit.r2, body),
             ),
             Parameter(
-                Diffusion.D_STAR, Unit.UM2_PER_S, Diffusion.IVIM, _on_grid(fit.d_star, body, _PER_MM2), 100_000.0
+                Diffusion.D_STAR, Unit.UM2_PER_S, method, _on_grid(fit.d_star, body, _PER_MM2), 100_000.0
             ),
-            Parameter(Diffusion.F, Unit.ONE, Diffusion.IVIM, _on_grid(fit.f, body), 0.5),
+            Parameter(Diffusion.F, Unit.ONE, method, _on_grid(fit.f, body), 0.5),
         ], []  # fmt: skip
     refused = [(Diffusion.D_STAR, lacking), (Diffusion.F, lacking)]
     high = b >= decay.PERFUSION_IS_GONE

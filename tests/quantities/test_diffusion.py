@@ -173,6 +173,15 @@ def test_the_noise_floor_keeps_the_adc_of_fast_decay_from_reading_low() -> None:
     assert as_scanners < 3700
 
 
+def test_the_segmented_fit_and_a_declared_noise_floor_are_had_on_request_and_named() -> None:
+    fit = diffusion.fitted(examination(MANY, sigma=4.0), segmented=True, floor=30.0)
+    assert fit.floor == 30.0
+    found = diffusion.measure(fit, region(), Role.DIFFUSION)
+    d = value(found, Diffusion.D, Derivation.MEAN)
+    assert d.method == Diffusion.IVIM_SEGMENTED
+    assert d.value == pytest.approx(1000, rel=0.01)
+
+
 def test_maps_are_one_a_quantity_with_nan_where_there_is_no_tissue() -> None:
     fit = diffusion.fitted(examination(MANY, sigma=4.0))
     maps = diffusion.maps(fit, Role.DIFFUSION)
