@@ -210,6 +210,10 @@ class Undefined(Refused):
     """The feature has no value for this region."""
 
 
+class BValuesMissing(Refused):
+    """The b-values that were acquired do not permit this quantity."""
+
+
 class RoleMissing(Refused):
     """A series that the method needs is not there."""
 

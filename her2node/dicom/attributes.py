@@ -55,9 +55,13 @@ def numbers(ds: Dataset, keyword: str) -> tuple[float, ...]:
     value = _value(ds, keyword)
     if value is None:
         return ()
-    items: Sequence[Any] = value if isinstance(value, (MultiValue, list, tuple)) else (value,)
+    return finite(value if isinstance(value, (MultiValue, list, tuple)) else (value,))
+
+
+def finite(values: Sequence[Any]) -> tuple[float, ...]:
+    """The values as floats; () when any of them is no finite number."""
     try:
-        found = tuple(float(item) for item in items)
+        found = tuple(float(value) for value in values)
     except (ValueError, TypeError, OverflowError):
         return ()
     return found if all(math.isfinite(number) for number in found) else ()

@@ -7,7 +7,9 @@ tissue test: LOINC 48676-1 and the NCIt HER2 codes name laboratory results.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 PRIVATE_SCHEME = "99HER2NODE"
 PRIVATE_SCHEME_NAME = "her2node private codes"
@@ -42,6 +44,8 @@ class Unit:
     ONE = Code("1", "UCUM", "no units")
     HU2 = Code("[hnsf'U]2", "UCUM", "square Hounsfield unit")
     MG_PER_ML = Code("mg/ml", "UCUM", "milligram per milliliter")
+    UM2_PER_S = Code("um2/s", "UCUM", "square micrometer per second")
+    ARBITRARY = Code("[arb'U]", "UCUM", "arbitrary unit")
 
 
 class Quantity:
@@ -121,6 +125,51 @@ class DualEnergy:
         """The method 'two materials from two energies', which names the energies."""
         energies = f"{low_kev:g} and {high_kev:g} keV"
         return _private(f"MD-{low_kev:g}-{high_kev:g}", f"Iodine and water decomposed from images at {energies}")
+
+
+class Diffusion:
+    """Diffusion-weighted MR: what is measured, how it was had (CID 7272 and 7273)."""
+
+    ADC = Code("113041", "DCM", "Apparent Diffusion Coefficient")
+    D = Code("113291", "DCM", "Slow Diffusion Coefficient")
+    D_STAR = Code("113292", "DCM", "Fast Diffusion Coefficient")
+    F = Code("113293", "DCM", "Fast Diffusion Coefficient Fraction")
+    R2 = _private("FIT-R2", "Coefficient of determination of the fit")
+    EXCLUDED = _private("VOX-NOFIT", "Voxels of the region at the noise floor or without a fit")
+    IVIM = Code("113251", "DCM", "Bi-exponential (IVIM) diffusion model")
+    IVIM_SEGMENTED = _private("IVIM-SEG", "Bi-exponential (IVIM) diffusion model, segmented fit")
+    VENDOR = _private("ADC-VENDOR", "ADC as the scanner calculated it")
+    LOWEST_DISC = _private("LOW-DISC50", "Lowest mean of 50 mm2 discs in the region")
+
+    @staticmethod
+    def log_linear(b_values: Sequence[float]) -> Code:
+        """The method 'ADC by weighted log-linear fit', which names its b-values (s/mm2)."""
+        return _of_b_values("ADC-WLS", "ADC, weighted log-linear", b_values)
+
+    @staticmethod
+    def unweighted(b_values: Sequence[float]) -> Code:
+        """The method 'ADC by log-linear fit of all samples, as scanners do it', which names its b-values (s/mm2)."""
+        return _of_b_values("ADC-LS", "ADC, unweighted log-linear", b_values)
+
+    @staticmethod
+    def two_point(b_values: Sequence[float]) -> Code:
+        """The method 'ADC from two b-values', which names them (s/mm2)."""
+        return _of_b_values("ADC-2P", "ADC, two-point", b_values)
+
+    @staticmethod
+    def tissue(b_values: Sequence[float]) -> Code:
+        """The method 'D from b-values beyond perfusion alone', which names them (s/mm2)."""
+        return _of_b_values("D-WLS", "D, log-linear", b_values)
+
+
+def _of_b_values(value: str, words: str, b_values: Sequence[float]) -> Code:
+    """A method by its b-values; the code value is unlike for unlike lists, the meaning names as many as it can hold
+    (PS3.5 6.2: SH 16, LO 64 characters)."""
+    listed = " ".join(f"{b:g}" for b in b_values)
+    meaning = f"{words}, b {listed} s/mm2"
+    if len(meaning) > 64:
+        meaning = f"{words}, {len(b_values)} b from {min(b_values):g} to {max(b_values):g} s/mm2"
+    return _private(f"{value}-{crc32(listed.encode()):08X}", meaning)
 
 
 class Phase:

@@ -6,7 +6,7 @@
 held against them.
 """
 
-from her2node.phantoms import cohort, ct, dual_energy, mishaps, perfusion
+from her2node.phantoms import cohort, ct, diffusion, dual_energy, mishaps, perfusion
 from her2node.phantoms.anatomy import Anatomy, Phase, varied
 from her2node.phantoms.ct import make
 from her2node.phantoms.dual_energy import DualEnergyOptions, IodineUnit
@@ -25,6 +25,7 @@ from her2node.phantoms.truth import Truth, TumourTruth
 __all__ = [
     "make",
     "ct",
+    "diffusion",
     "cohort",
     "dual_energy",
     "mishaps",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -106,7 +107,18 @@ class PhantomStudy:
         return ds
 
 
-def write(study: PhantomStudy, folder: Path) -> list[Path]:
+class Writable(Protocol):
+    """A study of any modality."""
+
+    @property
+    def datasets(self) -> Iterator[Dataset]:
+        """Its objects."""
+
+    def as_json(self) -> dict[str, object]:
+        """Its truth."""
+
+
+def write(study: Writable, folder: Path) -> list[Path]:
     """Write the objects as DICOM files and the truth as ``truth.json`` into ``folder``; the paths of the objects.
 
     Files are ``<series number>/<count>.dcm``. One object at a time is in memory.

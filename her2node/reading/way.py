@@ -11,6 +11,7 @@ from her2node.models.prediction import NotPredicted, Prediction
 from her2node.quantities.perfusion import FACTORS, Factors
 from her2node.quantities.quantity import NotMeasured
 from her2node.quantities.radiomics import Configuration
+from her2node.reading.diffusion import read_diffusion
 from her2node.reading.dual_energy import read_dual_energy
 from her2node.reading.perfusion import read_perfusion
 from her2node.reading.phases import read_phases
@@ -23,7 +24,7 @@ from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
 from her2node.selection.study import Study
 
-_COURSES: tuple[Callable[[Scene], Found], ...] = (read_phases, read_dual_energy, read_perfusion)
+_COURSES: tuple[Callable[[Scene], Found], ...] = (read_phases, read_dual_energy, read_perfusion, read_diffusion)
 """Every kind of imaging that the node measures, in the order of the report."""
 
 

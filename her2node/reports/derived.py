@@ -30,6 +30,9 @@ _BLANK = (
     "PositionReferenceIndicator",
 )
 
+_ROUNDED = 0.5
+"""mm: headers round their figures by less."""
+
 
 @dataclass(frozen=True)
 class Planes:
@@ -127,9 +130,11 @@ def _single_frame(headers: Mapping[str, Dataset], source: SliceSource) -> Datase
 
 
 def _plane(header: Dataset, keyword: str, computed: list[float]) -> list[DSfloat]:
-    """The object's own figures, digit by digit, where it has them, so that viewers match planes exactly."""
+    """The object's own figures, digit by digit, where it has them, so that viewers match planes exactly. Those of a
+    mosaic are not its slices' own, and far from them."""
     given = numbers(header, keyword)
-    return [_ds(value) for value in (given if len(given) == len(computed) else computed)]
+    own = len(given) == len(computed) and all(abs(a - b) < _ROUNDED for a, b in zip(given, computed, strict=True))
+    return [_ds(value) for value in (given if own else computed)]
 
 
 def _ds(value: float) -> DSfloat:

@@ -117,7 +117,10 @@ def _mapping(one: QuantityMap, extent: tuple[float, float]) -> RealWorldValueMap
 
 
 def _window(one: QuantityMap) -> VOILUTTransformation:
-    return VOILUTTransformation(window_center=(one.low + one.high) / 2, window_width=max(one.high - one.low, 1e-6))
+    """LINEAR, which every viewer knows, allows no window narrower than 1 (PS3.3 C.11.2.1.2.1)."""
+    width = max(one.high - one.low, 1e-6)
+    function = "LINEAR" if width >= 1 else "LINEAR_EXACT"
+    return VOILUTTransformation(window_center=(one.low + one.high) / 2, window_width=width, voi_lut_function=function)
 
 
 def _anatomy() -> Dataset:

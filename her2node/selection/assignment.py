@@ -15,6 +15,7 @@ from pydicom.uid import (
 )
 
 from her2node.dicom.attributes import texts
+from her2node.selection import mr
 from her2node.selection.dynamic import time_points
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
@@ -58,8 +59,8 @@ def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role
     description, contrast tags and timing where they
     agree.
 
-    A localizer, or an object that is no CT image, has no role whatever a rule says; a derived image (MIP, MPR) has one
-    only when entered or named by a rule. SEG and RTSTRUCT are ROIs.
+    A localizer, or an object that is no CT or MR image, has no role whatever a rule says; a derived CT image (MIP, MPR)
+    has one only when entered or named by a rule. SEG and RTSTRUCT are ROIs.
     """
     uid = series.series_instance_uid
     if uid in entered:
@@ -67,13 +68,16 @@ def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role
     classes = {instance.identity.sop_class_uid for instance in series.instances}
     if classes <= ROI_CLASSES:
         return Assignment(uid, Role.ROI, (f"{series.modality} holds given regions of interest",))
-    if not classes <= CT_CLASSES:
-        return Assignment(uid, None, (f"modality {series.modality or 'untold'}: no CT images",), ignored=True)
+    if not classes <= CT_CLASSES and not classes <= mr.SOP_CLASSES:
+        return Assignment(uid, None, (f"modality {series.modality or 'untold'}: no CT or MR images",), ignored=True)
     if "LOCALIZER" in image_type(series):
         return Assignment(uid, None, ("ImageType names a localizer",), ignored=True)
     rule = next((rule for rule in rules if rule.matches(series.first)), None)
     if rule is not None:
         return Assignment(uid, rule.role, (f"site rule {rule}",), ignored=rule.role is None)
+    if classes <= mr.SOP_CLASSES:
+        role, reason = mr.role_of(series)
+        return Assignment(uid, role, (reason,), ignored=role is None)
     of_two_energies = spectral(series)
     if of_two_energies is not None:
         return _spectral(series, of_two_energies)

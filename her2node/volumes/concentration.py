@@ -22,6 +22,7 @@ from her2node.selection.roles import Role
 from her2node.selection.study import Series
 from her2node.volumes import ct
 from her2node.volumes.frames import Frame
+from her2node.volumes.slices import decoded, padding_of
 from her2node.volumes.stack import Stack
 from her2node.volumes.volume import Volume
 
@@ -78,13 +79,13 @@ def _build(series: Series, role: Role, unit: Code) -> tuple[Volume, Stated]:
     found = stack_of(series, role)
     voxels = np.empty(found.geometry.shape, dtype=np.float32)
     valid = np.ones(found.geometry.shape, dtype=np.bool_)
-    for index, frame, stored in ct.decoded(found.frames):
+    for index, frame, stored in decoded(found.frames):
         one = stated_of(frame, role)
         scaled = np.multiply(stored, one.slope, dtype=np.float64)
         scaled += one.intercept
         scaled *= one.factor
         voxels[index] = scaled
-        padding = ct.padding_of(frame)
+        padding = padding_of(frame)
         if padding is not None:
             valid[index] = (stored < padding[0]) | (stored > padding[1])
     voxels.flags.writeable = valid.flags.writeable = False

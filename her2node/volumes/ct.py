@@ -8,8 +8,7 @@ field of view with -2000, -2048 or -3024, not always with a padding value, so no
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +16,11 @@ import numpy as np
 from her2node.dicom.attributes import integer, items, number, text
 from her2node.dicom.codes import Unit
 from her2node.errors import Localizer, NotCalibrated, OtherKindOfImage
-from her2node.selection.study import Instance, Series
+from her2node.selection.study import Series
 from her2node.volumes.dynamic import Dynamic, DynamicStack, dynamic_stack, on_common_times
 from her2node.volumes.frames import Frame, frames_of
-from her2node.volumes.pixels import Stored, stored_frames
+from her2node.volumes.pixels import Stored
+from her2node.volumes.slices import decoded, padding_of
 from her2node.volumes.stack import Stack, stack
 from her2node.volumes.volume import Bools, Floats, Volume
 
@@ -165,20 +165,6 @@ def _need_no_scout(frames: tuple[Frame, ...]) -> None:
         raise Localizer(f"{scouts} of {len(frames)} images")
 
 
-def decoded(frames: Sequence[Frame]) -> Iterator[tuple[int, Frame, Stored]]:
-    """(index, frame, stored values), object by object, each object's frames in the order they are stored."""
-    by_object: dict[str, list[tuple[int, Frame]]] = defaultdict(list)
-    for index, frame in enumerate(frames):
-        by_object[frame.instance.identity.sop_instance_uid].append((index, frame))
-    for members in by_object.values():
-        members.sort(key=lambda member: member[1].number or 1)
-        instance: Instance = members[0][1].instance
-        wanted = [(frame.number or 1) - 1 for _, frame in members]
-        images = stored_frames(instance.path, instance.header, wanted)
-        for (index, frame), stored in zip(members, images, strict=True):
-            yield index, frame, stored
-
-
 def _calibrate(stored: Stored, frame: Frame, voxels: Floats, valid: Bools) -> None:
     """Fill one slice of ``voxels`` and ``valid``, both of the shape of ``stored``."""
     rescale = rescale_of(frame)
@@ -190,21 +176,3 @@ def _calibrate(stored: Stored, frame: Frame, voxels: Floats, valid: Bools) -> No
     if padding is not None:
         low, high = padding
         valid &= (stored < low) | (stored > high)
-
-
-def padding_of(frame: Frame) -> tuple[int, int] | None:
-    """The stored values, both inclusive, that mean 'no image here' (PS3.3 C.7.5.1.1.2)."""
-    value = integer(frame.header, "PixelPaddingValue")
-    if value is None:
-        return None
-    limit = integer(frame.header, "PixelPaddingRangeLimit")
-    ends = [_as_stored(end, frame) for end in (value, value if limit is None else limit)]
-    return min(ends), max(ends)
-
-
-def _as_stored(value: int, frame: Frame) -> int:
-    """A padding value in the range of the stored values: some write it unsigned beside signed pixels."""
-    bits = integer(frame.header, "BitsAllocated") or 16
-    if integer(frame.header, "PixelRepresentation") == 1 and value >= 1 << (bits - 1):
-        return value - (1 << bits)
-    return value

@@ -23,14 +23,42 @@ MAXIMUM_FRAMES = 65_536
 
 
 @dataclass(frozen=True)
+class Plane:
+    """Where a frame lies. ``position_mm`` is the centre of its first voxel (LPS); ``along_row`` and ``along_column``
+    are unit vectors for a step in column index and in row index; ``spacing_mm`` between rows, between columns."""
+
+    position_mm: tuple[float, float, float]
+    along_row: tuple[float, float, float]
+    along_column: tuple[float, float, float]
+    spacing_mm: tuple[float, float]
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The part of a frame that is a slice of its own: where it lies, and its first pixel in the frame."""
+
+    plane: Plane
+    row: int
+    column: int
+
+
+@dataclass(frozen=True)
 class Frame:
     """One frame: ``number`` is 1-based in a multi-frame object and None in a classic one. ``shared`` and ``own`` are
-    the functional groups of all frames and of this one."""
+    the functional groups of all frames and of this one. ``tile`` where the slice is only a part of what is stored."""
 
     instance: Instance
     number: int | None
     shared: Dataset | None = field(default=None, repr=False, compare=False)
     own: Dataset | None = field(default=None, repr=False, compare=False)
+    tile: Tile | None = None
+
+    @property
+    def groups(self) -> tuple[Dataset, ...]:
+        """The functional groups that hold for this frame, its own before those of all."""
+        return tuple(groups for groups in (self.own, self.shared) if groups is not None)
 
     @property
     def header(self) -> Dataset:
@@ -46,8 +74,8 @@ class Frame:
         """Where the attributes of the functional group ``sequence`` stand; empty when the group is absent."""
         if self.number is None:
             return self.header
-        for groups in (self.own, self.shared):
-            found = items(groups, sequence) if groups is not None else ()
+        for groups in self.groups:
+            found = items(groups, sequence)
             if found:
                 return found[0]
         return Dataset()
@@ -56,19 +84,6 @@ class Frame:
         """FrameType from the group ``sequence``, else ImageType; upper case."""
         own = texts(self.group(sequence), "FrameType") if self.number is not None else ()
         return tuple(value.upper() for value in own or texts(self.header, "ImageType"))
-
-
-@dataclass(frozen=True)
-class Plane:
-    """Where a frame lies. ``position_mm`` is the centre of its first voxel (LPS); ``along_row`` and ``along_column``
-    are unit vectors for a step in column index and in row index; ``spacing_mm`` between rows, between columns."""
-
-    position_mm: tuple[float, float, float]
-    along_row: tuple[float, float, float]
-    along_column: tuple[float, float, float]
-    spacing_mm: tuple[float, float]
-    rows: int
-    columns: int
 
 
 def frames_of(series: Series) -> tuple[Frame, ...]:
@@ -97,6 +112,8 @@ def frames_in(instance: Instance) -> tuple[Frame, ...]:
 
 def plane_of(frame: Frame) -> Plane:
     """Where a frame lies. Raises MissingAttribute and InvalidAttribute, naming the keyword."""
+    if frame.tile is not None:
+        return frame.tile.plane
     along_row, along_column = _directions(frame)
     x, y, z = needed_numbers(frame.group("PlanePositionSequence"), "ImagePositionPatient", 3)
     if max(abs(x), abs(y), abs(z)) > 1e6:

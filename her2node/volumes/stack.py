@@ -52,14 +52,16 @@ class Stack:
     frames: tuple[Frame, ...] = field(repr=False)
 
 
-def stack(frames: Sequence[Frame]) -> Stack:
+def stack(frames: Sequence[Frame], *, nameless: bool = False) -> Stack:
     """Order frames and find their grid.
 
-    A single frame takes SliceThickness for its extent along the slice direction. Raises NoFrameOfReference,
+    A single frame takes SliceThickness for its extent along the slice direction. With ``nameless`` frames may all go
+    without FrameOfReferenceUID, as those of one series still lie in one frame of reference (PS3.3 A.1.4); no region can
+    be laid on them then. Raises NoFrameOfReference,
     MixedOrientations, DuplicateSlices, GantryTilt, UnevenSpacing, MissingSlices, SingleSlice, MissingAttribute,
     InvalidAttribute.
     """
-    frame_of_reference_uid = _frame_of_reference(frames)
+    frame_of_reference_uid = _frame_of_reference(frames, nameless)
     planes = [plane_of(frame) for frame in frames]
     _need_alike(planes)
     first = planes[0]
@@ -80,9 +82,9 @@ def stack(frames: Sequence[Frame]) -> Stack:
     return Stack(geometry, tuple(frames[i] for i in order))
 
 
-def _frame_of_reference(frames: Sequence[Frame]) -> str:
+def _frame_of_reference(frames: Sequence[Frame], nameless: bool) -> str:
     found = sorted({text(frame.header, "FrameOfReferenceUID") for frame in frames})
-    if "" in found:
+    if "" in found and not (nameless and len(found) == 1):
         raise NoFrameOfReference("FrameOfReferenceUID is absent or empty")
     if len(found) > 1:
         raise MixedOrientations(f"{len(found)} frames of reference: {', '.join(found[:3])}")

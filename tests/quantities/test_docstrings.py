@@ -13,11 +13,20 @@ import pytest
 
 from her2node import quantities
 from her2node.dicom.codes import Unit
-from her2node.quantities import attenuation, dual_energy, histogram, morphology, perfusion, radiomics, texture
+from her2node.quantities import (
+    attenuation,
+    diffusion,
+    dual_energy,
+    histogram,
+    morphology,
+    perfusion,
+    radiomics,
+    texture,
+)
 from her2node.quantities.radiomics.feature import Dimension
 from her2node.quantities.radiomics.names import Name, names
 
-METHODS = (attenuation, dual_energy, morphology, perfusion, texture)
+METHODS = (attenuation, diffusion, dual_energy, morphology, perfusion, texture)
 TABLES = (radiomics,)
 """Methods of many quantities, whose formulas stand in tables."""
 SHARED = (histogram,)

@@ -1,0 +1,156 @@
+"""Diffusion-weighted MR: which series are one examination, its fits, and the ADC maps of scanners beside it.
+
+A series of several b-values is an examination of its own. Series of one b-value each are one examination where they lie
+on one grid in one frame of reference and have one echo time. Of several examinations that with the most b-values comes
+first, so it is the one whose values a package gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from her2node.errors import BValuesMissing, MixedOrientations, Refused
+from her2node.quantities import diffusion, morphology
+from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.reading.laid import elsewhere, near, with_key_slice
+from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined
+from her2node.rois import GivenRoi, lay
+from her2node.selection.roles import Role
+from her2node.selection.study import Series
+from her2node.volumes.diffusion import build, echo_time_of, same_grid, shells_of
+from her2node.volumes.mr import build_adc
+from her2node.volumes.volume import Geometry
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A series as far as its headers tell whether it belongs to an examination."""
+
+    series: Series
+    b_values: tuple[float, ...]
+    geometry: Geometry
+    echo_time_ms: float | None
+
+    def belongs_with(self, other: _Member) -> bool:
+        if self.echo_time_ms != other.echo_time_ms or not same_grid(self.geometry, other.geometry):
+            return False
+        return len(self.b_values) == len(other.b_values) == 1 and bool(self.geometry.frame_of_reference_uid)
+
+
+def read_diffusion(scene: Scene) -> Found:
+    """Every region on every examination, then on every ADC map of a scanner; and the maps of the fits."""
+    members: list[_Member] = []
+    refused: list[Found] = []
+    for series in _players(scene, Role.DIFFUSION):
+        try:
+            members.append(_member(series))
+        except Refused as error:
+            refused.append(_not_measured(error, Role.DIFFUSION, (series.series_instance_uid,)))
+    examinations = _examinations(members)
+    parts = [_examination(found, examinations, scene.regions) for found in examinations]
+    parts += [_vendor_map(series, scene.regions) for series in _players(scene, Role.ADC_MAP)]
+    return joined([*parts, *refused])
+
+
+def _players(scene: Scene, role: Role) -> list[Series]:
+    """The series that play a role, in the order of the study."""
+    found = [a.series_instance_uid for a in scene.selection.assignments if a.role is role and not a.ignored]
+    return [series for series in scene.study.series if series.series_instance_uid in found]
+
+
+def _member(series: Series) -> _Member:
+    shells = shells_of((series,))
+    b_values = tuple(shell.b for shell in shells)
+    return _Member(series, b_values, shells[0].first.geometry, echo_time_of(series))
+
+
+def _examinations(members: Sequence[_Member]) -> list[list[_Member]]:
+    found: list[list[_Member]] = []
+    for member in members:
+        mine = next((others for others in found if member.belongs_with(others[0])), None)
+        if mine is None:
+            found.append([member])
+        else:
+            mine.append(member)
+    return sorted(found, key=lambda group: -len(_b_values(group)))
+
+
+def _b_values(group: Sequence[_Member]) -> set[float]:
+    return {b for member in group for b in member.b_values}
+
+
+def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], regions: Sequence[GivenRoi]) -> Found:
+    uids = tuple(member.series.series_instance_uid for member in members)
+    if len(_b_values(members)) < 2:
+        return _not_measured(_why_alone(members, all_of_them), Role.DIFFUSION, uids)
+    try:
+        series = build([member.series for member in members])
+    except Refused as error:
+        return _not_measured(error, Role.DIFFUSION, uids)
+    fit = diffusion.fitted(series)
+    volume = series.volume(-1)  # lesions stand out where diffusion weights most
+    rois: list[LaidRoi] = []
+    values: list[Quantity | NotMeasured] = []
+    for region in regions:
+        try:
+            roi = lay(region, volume)
+        except Refused as error:
+            values.append(NotMeasured(region.tracking_id, Role.DIFFUSION, error, series_uids=fit.series_uids))
+            continue
+        rois.append(with_key_slice(roi, volume))
+        values += diffusion.measure(fit, roi, Role.DIFFUSION)
+        values += morphology.measure(volume, roi, Role.DIFFUSION)
+    measured = Measured(
+        volume.series_instance_uid, Role.DIFFUSION, volume.geometry, volume.unit, volume.sources
+    )  # fmt: skip
+    return Found((measured,), tuple(rois), *_sorted(values), maps=diffusion.maps(fit, Role.DIFFUSION))
+
+
+def _why_alone(members: Sequence[_Member], all_of_them: list[list[_Member]]) -> Refused:
+    """Why there is one b-value: no other was acquired, or what was acquired lies elsewhere."""
+    (b,) = _b_values(members)
+    others = [
+        member for group in all_of_them for member in group if member not in members and len(member.b_values) == 1
+    ]
+    if not others:
+        return BValuesMissing(f"diffusion takes two b-values; b {b:g} s/mm2 alone was acquired")
+    named = ", ".join(f"b {other.b_values[0]:g} of series {other.series.number}" for other in others)
+    return MixedOrientations(
+        f"b {b:g} of series {members[0].series.number} is on another grid, in another frame of reference or of another "
+        f"echo time than {named}, so they are no one examination"
+    )
+
+
+def _vendor_map(series: Series, regions: Sequence[GivenRoi]) -> Found:
+    uid = series.series_instance_uid
+    try:
+        volume = build_adc(series)
+    except Refused as error:
+        return _not_measured(error, Role.ADC_MAP, (uid,))
+    here = near(regions, volume.geometry)
+    rois: list[LaidRoi] = []
+    values: list[Quantity | NotMeasured] = [
+        elsewhere(region, Role.ADC_MAP, uid) for region in regions if region not in here
+    ]
+    for region in here:
+        try:
+            roi = lay(region, volume)
+        except Refused as error:
+            values.append(NotMeasured(region.tracking_id, Role.ADC_MAP, error, series_uids=(uid,)))
+            continue
+        rois.append(with_key_slice(roi, volume))
+        values += diffusion.measure_vendor_map(volume, roi, Role.ADC_MAP)
+    measured = Measured(uid, Role.ADC_MAP, volume.geometry, volume.unit, volume.sources)
+    return Found((measured,), tuple(rois), *_sorted(values))
+
+
+def _sorted(values: Sequence[Quantity | NotMeasured]) -> tuple[tuple[Quantity, ...], tuple[NotMeasured, ...]]:
+    return (
+        tuple(value for value in values if isinstance(value, Quantity)),
+        tuple(value for value in values if isinstance(value, NotMeasured)),
+    )
+
+
+def _not_measured(error: Refused, role: Role, series_uids: tuple[str, ...]) -> Found:
+    return Found(not_measured=(NotMeasured("", role, error, series_uids=series_uids),))

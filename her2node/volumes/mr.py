@@ -1,0 +1,168 @@
+"""MR: frames of any form become received signal, or the diffusion coefficients that a scanner calculated.
+
+Signal: Philips writes each image in steps of its own, so there signal = (stored - SI) / SS by the private (2005,100E)
+SS and (2005,100D) SI; elsewhere a RealWorldValueMapping, else RescaleSlope and RescaleIntercept, else as stored. It has
+no unit; only its ratios mean anything. A diffusion coefficient has a unit, and is refused where the header names none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from her2node.dicom.attributes import integer, items, number, text
+from her2node.dicom.codes import Unit
+from her2node.dicom.diffusion import Content, content_of
+from her2node.dicom.private import PrivateTag, private_items, private_numbers
+from her2node.errors import NotCalibrated, OtherKindOfImage, UnknownUnit
+from her2node.selection.mr import SOP_CLASSES
+from her2node.selection.study import Series
+from her2node.volumes import frames
+from her2node.volumes.frames import Frame
+from her2node.volumes.mosaic import is_mosaic, tiles_of
+from her2node.volumes.pixels import Stored
+from her2node.volumes.slices import decoded, padding_of
+from her2node.volumes.stack import Stack, stack
+from her2node.volumes.volume import Bools, Floats, Volume
+
+PHILIPS_SLOPE = PrivateTag("Philips MR Imaging DD 001", 0x2005, 0x0E, "FL")
+PHILIPS_INTERCEPT = PrivateTag("Philips MR Imaging DD 001", 0x2005, 0x0D, "FL")
+PHILIPS_PER_FRAME = PrivateTag("Philips MR Imaging DD 005", 0x2005, 0x0F, "text")
+"""The private group of a frame of an enhanced object."""
+
+_UM2_PER_S = {"um2/s": 1.0, "10-6.mm2/s": 1.0, "10*-6.mm2/s": 1.0, "mm2/s": 1e6, "10-3.mm2/s": 1e3, "10*-3.mm2/s": 1e3}
+"""UCUM as RealWorldValueMapping writes it -> factor to um2/s."""
+_SPELLED = re.compile(
+    r"10\s*(?:\^|\*\*|\*|e)?\s*(-[36])\s*[.*x ]?\s*mm(?:\^?2|²)\s*/\s*s|(µm|um)(?:\^?2|²)\s*/\s*s", re.IGNORECASE
+)
+"""As RescaleType or SeriesDescription spell it, e.g. 'ADC (10^-6 mm²/s)'."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """value = stored x slope + intercept."""
+
+    slope: float
+    intercept: float
+
+
+def frames_of(series: Series, content: Content) -> tuple[Frame, ...]:
+    """Every slice of a series that shows ``content``, mosaics taken apart. Raises OtherKindOfImage and what the
+    mosaic or the functional groups of an object raise."""
+    others = {i.identity.sop_class_uid for i in series.instances} - SOP_CLASSES
+    if others:
+        raise OtherKindOfImage(f"SOP class {', '.join(sorted(others))} in a series of modality MR")
+    return tuple(
+        part
+        for frame in frames.frames_of(series)
+        if content_of(frame.header, frame.image_type("MRImageFrameTypeSequence")) is content
+        for part in (tiles_of(frame) if is_mosaic(frame) else (frame,))
+    )
+
+
+def signal_scale(frame: Frame) -> Scale:
+    """Stored values to received signal. Raises NotCalibrated."""
+    for place in _philips_places(frame):
+        slope = private_numbers(place, PHILIPS_SLOPE)
+        if slope and slope[0] > 0:
+            offset = next(iter(private_numbers(place, PHILIPS_INTERCEPT)), 0.0)
+            return Scale(1 / slope[0], -offset / slope[0])
+    return _mapped(frame)[0] or _rescale(frame)
+
+
+def adc_scale(frame: Frame) -> Scale:
+    """Stored values to um2/s. Raises UnknownUnit where no attribute names the unit, NotCalibrated."""
+    scale, unit = _mapped(frame)
+    if scale is not None and unit in _UM2_PER_S:
+        return Scale(scale.slope * _UM2_PER_S[unit], scale.intercept * _UM2_PER_S[unit])
+    transformation = frame.group("PixelValueTransformationSequence")
+    for said in (text(transformation, "RescaleType"), text(frame.header, "SeriesDescription")):
+        found = _SPELLED.search(said)
+        factor = _UM2_PER_S.get(said) or (_spelled(found) if found else None)
+        if factor:
+            rescale = _rescale(frame)
+            return Scale(rescale.slope * factor, rescale.intercept * factor)
+    raise UnknownUnit("a vendor's ADC map: neither RealWorldValueMappingSequence nor RescaleType names its unit")
+
+
+def adc_stack_of(series: Series) -> Stack:
+    """The frames of a vendor's ADC map and their grid, from headers alone. Raises what ``stack`` and ``adc_scale``
+    raise, and OtherKindOfImage where the series has no ADC map."""
+    found = frames_of(series, Content.ADC)
+    if not found:
+        raise OtherKindOfImage("no image of the series is an ADC map")
+    placed = stack(found)
+    for frame in placed.frames:
+        adc_scale(frame)
+    return placed
+
+
+def build_adc(series: Series) -> Volume:
+    """A vendor's ADC map in um2/s. Raises PixelsUnreadable and what ``adc_stack_of`` raises."""
+    found = adc_stack_of(series)
+    voxels = np.empty(found.geometry.shape, dtype=np.float32)
+    valid = np.empty(found.geometry.shape, dtype=np.bool_)
+    for index, frame, stored in decoded(found.frames):
+        scale = adc_scale(frame)
+        voxels[index] = scaled(stored, scale)
+        valid[index] = holds_image(stored, frame)
+    voxels.flags.writeable = valid.flags.writeable = False
+    sources = tuple(frame.source for frame in found.frames)
+    return Volume(found.geometry, voxels, valid, Unit.UM2_PER_S, series.series_instance_uid, sources)
+
+
+def scaled(stored: Stored, scale: Scale) -> Floats:
+    return np.asarray(stored * scale.slope + scale.intercept, dtype=np.float32)
+
+
+def holds_image(stored: Stored, frame: Frame) -> Bools:
+    """Where the object has no padding."""
+    padding = padding_of(frame)
+    if padding is None:
+        return np.ones(stored.shape, dtype=np.bool_)
+    low, high = padding
+    return np.asarray((stored < low) | (stored > high))
+
+
+def need_grey(frame: Frame) -> None:
+    """Raises NotCalibrated for a colour image."""
+    samples = integer(frame.header, "SamplesPerPixel")
+    if samples not in (1, None) or not text(frame.header, "PhotometricInterpretation").startswith("MONOCHROME"):
+        raise NotCalibrated("a colour image")
+
+
+def _philips_places(frame: Frame) -> Iterator[Dataset]:
+    for groups in frame.groups:
+        yield from private_items(groups, PHILIPS_PER_FRAME)
+    yield frame.header
+
+
+def _mapped(frame: Frame) -> tuple[Scale | None, str]:
+    """The first linear RealWorldValueMapping and its unit."""
+    for mapping in items(frame.header, "RealWorldValueMappingSequence") or [
+        frame.group("RealWorldValueMappingSequence")
+    ]:
+        slope, intercept = number(mapping, "RealWorldValueSlope"), number(mapping, "RealWorldValueIntercept")
+        if slope and intercept is not None:
+            unit = next(iter(items(mapping, "MeasurementUnitsCodeSequence")), Dataset())
+            return Scale(slope, intercept), text(unit, "CodeValue")
+    return None, ""
+
+
+def _rescale(frame: Frame) -> Scale:
+    transformation = frame.group("PixelValueTransformationSequence")
+    slope, intercept = number(transformation, "RescaleSlope"), number(transformation, "RescaleIntercept")
+    if slope is None and intercept is None:
+        return Scale(1.0, 0.0)
+    if slope is None or not slope > 0:
+        raise NotCalibrated(f"RescaleSlope {slope}, RescaleIntercept {intercept}")
+    return Scale(slope, intercept or 0.0)
+
+
+def _spelled(found: re.Match[str]) -> float:
+    power = found.group(1)
+    return 1.0 if power is None else 10.0 ** (int(power) + 6)

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from her2node import phantoms
+from her2node.dicom.codes import Code, Derivation, Diffusion
+from her2node.dicom.codes import Quantity as Concept
+from her2node.dicom.uids import derived_uid
+from her2node.phantoms.diffusion import TUMOUR, DiffusionOptions, make
+from her2node.phantoms.weighting import Tagging
+from her2node.quantities.quantity import Quantity
+from her2node.reading import Reading, read
+from her2node.selection.roles import Role
+from her2node.selection.study import open_study
+
+FULL = DiffusionOptions()
+FEW = DiffusionOptions(b_values=(0, 50, 800), rows=64, columns=64, spacing_mm=4.0)
+
+
+def reading_of(folder: Path, options: DiffusionOptions, change: Callable[[Dataset], None] | None = None) -> Reading:
+    paths = phantoms.write(make(options), folder)
+    for path in paths if change else ():
+        ds = dcmread(path)
+        change(ds)
+        ds.save_as(path)
+    return read(open_study(paths), ())
+
+
+def of(reading: Reading, code: Code, modifier: Code | None = Derivation.MEAN, role: Role = Role.DIFFUSION) -> Quantity:
+    return next(q for q in reading.quantities if (q.code, q.modifier, q.role) == (code, modifier, role))
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Reading:
+    return reading_of(tmp_path_factory.mktemp("full"), FULL)
+
+
+def test_ivim_of_a_phantom_s_tumour_is_the_truth(full: Reading) -> None:
+    truth = FULL.tumour
+    assert of(full, Diffusion.D).value == pytest.approx(truth.d, rel=0.01)
+    assert of(full, Diffusion.F).value == pytest.approx(truth.f, abs=0.01)
+    assert of(full, Diffusion.D_STAR, Derivation.MEDIAN).value == pytest.approx(truth.d_star, rel=0.06)
+    assert of(full, Diffusion.F).method == of(full, Diffusion.D_STAR).method == Diffusion.IVIM
+
+
+def test_adc_lies_above_d_by_the_perfusion_in_it(full: Reading) -> None:
+    assert 1.05 < of(full, Diffusion.ADC).value / of(full, Diffusion.D).value < 1.3
+
+
+def test_the_region_s_size_is_measured_on_the_diffusion_grid(full: Reading) -> None:
+    assert of(full, Concept.VOLUME, None).value == pytest.approx(TUMOUR.volume_mm3, rel=0.05)
+
+
+def test_the_region_is_shown_on_the_highest_b_value(full: Reading) -> None:
+    (laid,), (measured,) = full.rois, full.measured
+    shown = {source.sop_instance_uid for source in measured.sources}
+    headers = [i.header for i in full.study.instances if i.identity.sop_instance_uid in shown]
+    assert {header.DiffusionBValue for header in headers} == {800}
+    assert laid.series_instance_uid == measured.series_instance_uid
+    assert np.nanmax(laid.key_image) < FULL.tumour.s0
+
+
+def test_a_study_of_mr_gets_maps_with_a_source_image_for_each_slice(full: Reading) -> None:
+    assert [m.code for m in full.maps] == [Diffusion.ADC, Diffusion.D, Diffusion.D_STAR, Diffusion.F]
+    for one in full.maps:
+        assert len(one.sources) == one.geometry.shape[0] == FULL.slices
+        assert one.series_uids[0] == full.measured[0].series_instance_uid
+
+
+def test_maps_are_made_without_a_region_too(tmp_path: Path) -> None:
+    reading = reading_of(tmp_path, replace(FEW, region=False))
+    assert [m.code for m in reading.maps] == [Diffusion.ADC]
+    assert not reading.quantities
+
+
+@pytest.mark.parametrize("tagging", [Tagging.ENHANCED, Tagging.SIEMENS_MOSAIC, Tagging.PHILIPS])
+def test_the_form_of_the_objects_changes_no_value(tagging: Tagging, tmp_path: Path) -> None:
+    plain, other = (reading_of(tmp_path / t, replace(FEW, tagging=t, noise=0.0)) for t in (Tagging.STANDARD, tagging))
+    assert of(other, Diffusion.ADC).value == pytest.approx(of(plain, Diffusion.ADC).value, rel=2e-3)
+    assert of(other, Concept.VOLUME, None).value == of(plain, Concept.VOLUME, None).value
+
+
+def test_series_of_one_b_value_each_are_one_examination(tmp_path: Path) -> None:
+    apart, together = (reading_of(tmp_path / str(a), replace(FEW, apart=a, noise=0.0)) for a in (True, False))
+    adc = of(apart, Diffusion.ADC)
+    assert adc.value == pytest.approx(of(together, Diffusion.ADC).value, rel=1e-6)
+    assert adc.series_uids == tuple(s.series_instance_uid for s in apart.study.series if s.modality == "MR")
+    assert len(apart.measured) == 1
+
+
+def refused(reading: Reading) -> list[str]:
+    return [str(r.refused) for r in reading.not_measured if r.role is Role.DIFFUSION]
+
+
+def test_b_values_in_different_frames_of_reference_are_refused(tmp_path: Path) -> None:
+    def moved(ds: Dataset) -> None:
+        if ds.get("DiffusionBValue"):
+            ds.FrameOfReferenceUID = derived_uid("another")
+
+    reading = reading_of(tmp_path, replace(FEW, apart=True, b_values=(0, 800)), moved)
+    assert not reading.quantities
+    assert "b 0 of series 5 is on another grid, in another frame of reference" in refused(reading)[0]
+
+
+def test_b_values_of_different_echo_times_are_refused(tmp_path: Path) -> None:
+    def longer(ds: Dataset) -> None:
+        if ds.get("DiffusionBValue"):
+            ds.EchoTime = "80"
+
+    reading = reading_of(tmp_path, replace(FEW, apart=True, b_values=(0, 800)), longer)
+    assert not reading.quantities
+    assert "of another echo time" in refused(reading)[0]
+
+
+def test_a_lone_b_value_is_refused_by_name(tmp_path: Path) -> None:
+    reading = reading_of(tmp_path, replace(FEW, b_values=(800,)))
+    assert refused(reading) == [
+        "The b-values that were acquired do not permit this quantity: diffusion takes two b-values; b 800 s/mm2 alone "
+        "was acquired"
+    ]
+
+
+def test_a_missing_b_value_is_refused_by_name(tmp_path: Path) -> None:
+    def stripped(ds: Dataset) -> None:
+        if ds.get("DiffusionBValue") == 800:
+            del ds.DiffusionBValue
+            del ds.DiffusionDirectionality
+
+    reading = reading_of(tmp_path, FEW, stripped)
+    assert not reading.quantities
+    assert "the b-value of 9 of 27 images, in none of DiffusionBValue (0018,9087)" in refused(reading)[0]
+
+
+def test_ivim_that_few_b_values_do_not_permit_is_refused_and_adc_given(tmp_path: Path) -> None:
+    reading = reading_of(tmp_path, FEW)
+    assert of(reading, Diffusion.ADC).value > 0
+    told = {r.code for r in reading.not_measured}
+    assert {Diffusion.D, Diffusion.D_STAR, Diffusion.F} <= told
+
+
+def test_a_scanner_s_adc_map_is_measured_under_a_role_of_its_own(tmp_path: Path) -> None:
+    muscle = replace(FEW.tumour, f=0.0)
+    reading = reading_of(tmp_path, replace(FEW, adc_unit="10-3.mm2/s", tumour=muscle))
+    vendor = of(reading, Diffusion.ADC, role=Role.ADC_MAP)
+    assert vendor.value == pytest.approx(950, abs=1)
+    assert vendor.method == Diffusion.VENDOR
+
+
+def test_a_scanner_s_adc_map_without_unit_is_refused_and_the_signal_measured(tmp_path: Path) -> None:
+    reading = reading_of(tmp_path, replace(FEW, adc_unit=""))
+    assert of(reading, Diffusion.ADC).value > 0
+    (reason,) = [r.refused.reason for r in reading.not_measured if r.role is Role.ADC_MAP]
+    assert reason == "unknown-unit"
+
+
+def test_a_region_in_another_frame_of_reference_is_refused(tmp_path: Path) -> None:
+    def moved(ds: Dataset) -> None:
+        if ds.Modality == "MR":
+            ds.FrameOfReferenceUID = derived_uid("another")
+
+    reading = reading_of(tmp_path, FEW, moved)
+    assert not reading.rois
+    assert [r.refused.reason for r in reading.not_measured if r.roi] == ["other-frame-of-reference"]
+
+
+def test_the_same_study_gives_the_same_numbers(tmp_path: Path) -> None:
+    one, other = (reading_of(tmp_path / name, FEW) for name in "ab")
+    assert one.quantities == other.quantities
