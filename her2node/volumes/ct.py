@@ -65,8 +65,8 @@ def build(series: Series) -> Volume:
     found = stack_of(series)
     voxels = np.empty(found.geometry.shape, dtype=np.float32)
     valid = np.empty(found.geometry.shape, dtype=np.bool_)
-    for index, frame, stored in _decoded(found):
-        _calibrate(stored, frame, voxels[index], valid[index])
+    for index, frame, stored in decoded(found):
+        calibrate(stored, frame, voxels[index], valid[index])
     voxels.flags.writeable = valid.flags.writeable = False
     return Volume(
         geometry=found.geometry,
@@ -109,7 +109,7 @@ def _need_no_scout(frames: tuple[Frame, ...]) -> None:
         raise Localizer(f"{scouts} of {len(frames)} images")
 
 
-def _decoded(found: Stack) -> Iterator[tuple[int, Frame, Stored]]:
+def decoded(found: Stack) -> Iterator[tuple[int, Frame, Stored]]:
     """(slice index, frame, stored values), object by object, each object's frames in the order they are stored."""
     by_object: dict[str, list[tuple[int, Frame]]] = defaultdict(list)
     for index, frame in enumerate(found.frames):
@@ -118,12 +118,12 @@ def _decoded(found: Stack) -> Iterator[tuple[int, Frame, Stored]]:
         members.sort(key=lambda member: member[1].number or 1)
         instance: Instance = members[0][1].instance
         wanted = [(frame.number or 1) - 1 for _, frame in members]
-        decoded = stored_frames(instance.path, instance.header, wanted)
-        for (index, frame), stored in zip(members, decoded, strict=True):
+        images = stored_frames(instance.path, instance.header, wanted)
+        for (index, frame), stored in zip(members, images, strict=True):
             yield index, frame, stored
 
 
-def _calibrate(stored: Stored, frame: Frame, voxels: Floats, valid: Bools) -> None:
+def calibrate(stored: Stored, frame: Frame, voxels: Floats, valid: Bools) -> None:
     """Fill one slice of ``voxels`` and ``valid``, both of the shape of ``stored``."""
     rescale = rescale_of(frame)
     scaled = np.multiply(stored, rescale.slope, dtype=np.float64)
