@@ -9,6 +9,7 @@ from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import NotPredicted, Prediction
 from her2node.quantities.quantity import NotMeasured
+from her2node.reading.looking import looked_at, testimony
 from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Reading, Scene, joined
 from her2node.rois import GivenRoi, given
@@ -40,7 +41,9 @@ def read(
     is the site's prevalence. With ``every_roi`` all given regions are measured, else the tumour alone. What cannot be
     done is a value in the reading with its reason; nothing that the input causes is raised.
     """
-    selection = select(study, rules, entered_roles or {})
+    landmarks = looked_at(study, rules, entered_roles or {})
+    images = {uid: testimony(series, found) for uid, found in landmarks.items() if (series := study.series_of(uid))}
+    selection = select(study, rules, entered_roles or {}, images)
     regions = [r for r in current(given(study)) if not selection.of(r.source_series_instance_uid).ignored]
     tumour = _tumour(regions)
     wanted = tuple(region for region in regions if every_roi or region is tumour)

@@ -27,6 +27,8 @@ Bools = npt.NDArray[np.bool_]
 _AXIAL = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 """Slices upward, rows to the back, columns to the left."""
 _BONE_HU = 150.0
+_ENHANCED_HU = 75.0
+"""Vessels without contrast stay below."""
 _BRIGHTEST_ORGAN_HU = 220.0
 """Liver and spleen are never brighter."""
 
@@ -94,7 +96,7 @@ def find(volume: Volume) -> Landmarks:
     liver = _organ(scene, (-150.0, 25.0), (-250.0, -40.0), 60.0)
     spleen = _organ(scene, (-75.0, 40.0), (90.0, 250.0), 3.0)
     cortex, medulla = _kidneys(scene, max(liver or 0.0, spleen or 0.0, 75.0) + 12.0)
-    portal = _portal_vein(scene, aorta, upright, liver) if aorta else None
+    portal = _portal_vein(scene, aorta, upright, liver) if aorta and aorta.hu >= _ENHANCED_HU else None
     return Landmarks(
         frame_of_reference_uid,
         aorta=aorta.hu if aorta else None,
@@ -213,17 +215,19 @@ def _is_upright(track: Track, spacing_mm: tuple[float, float, float]) -> bool:
 
 
 def _aorta(upright: list[Track], scene: _Scene) -> Track | None:
-    """Of the upright vessels right before the spine the longest; of those about as long the one farther left."""
+    """Of the upright vessels right before the spine one of the longest: where they differ much the brightest, else the
+    one farthest left. Vessels without contrast count only where none is brighter."""
     window = scene.window((-95.0, 5.0), (-60.0, 50.0))
     middle = (scene.spine_column - window[2].start) * scene.pixel_mm[1]
-    near = [
-        track for track in upright if -16.0 <= track.column * scene.pixel_mm[1] - middle <= 40.0
-    ]
+    near = [track for track in upright if -16.0 <= track.column * scene.pixel_mm[1] - middle <= 40.0]
+    near = [track for track in near if track.hu >= _ENHANCED_HU] or near
     if not near:
         return None
     longest = max(len(track.discs) for track in near)
     rivals = [track for track in near if len(track.discs) >= 0.6 * longest]
-    return max(rivals, key=lambda track: track.hu if track.hu > 1.4 * min(r.hu for r in rivals) else track.column)
+    brightest = max(rivals, key=lambda track: track.hu)
+    darkest = min(rivals, key=lambda track: track.hu)
+    return brightest if brightest.hu > 1.4 * darkest.hu else max(rivals, key=lambda track: track.column)
 
 
 def _tube(track: Track, scene: _Scene) -> Tube:

@@ -12,8 +12,9 @@ from scipy import ndimage
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
-LEVELS_HU = tuple(80.0 * 1.09**step for step in range(24))
-"""Middles of the bands in which discs are looked for, 80 to 580 HU, each 9 % above the one before."""
+LEVELS_HU = (30.0, 45.0, 60.0, *(80.0 * 1.09**step for step in range(24)))
+"""Middles of the bands in which discs are looked for: blood without contrast, then 80 to 580 HU, each 9 % above the
+one before."""
 SMALLEST_MM2, LARGEST_MM2 = 90.0, 900.0
 """A disc of 11 to 34 mm: the calibre of a grown-up's aorta or vena cava."""
 STEP_MM = 9.0

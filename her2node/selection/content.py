@@ -90,8 +90,8 @@ others: enhancement over that of the aorta. The two arterial looks are the early
 
 def judge(seen: Enhancement) -> Judgement:
     """What the attenuations of one series say of its phase, with the measured figures as its words."""
-    if seen.aorta is None:
-        return _without_vessel(seen)
+    if seen.aorta is None or seen.aorta < UNENHANCED_HU:
+        return _without_contrast(seen)
     judged = [_weighed(seen, factor) for factor in _factors(seen.kvp)]
     words = _words(seen)
     first = judged[0]
@@ -105,18 +105,15 @@ def judge(seen: Enhancement) -> Judgement:
     return Judgement(said, shares)
 
 
-def _without_vessel(seen: Enhancement) -> Judgement:
-    """Plain where nothing is bright in front of the spine and an organ that must be bright after contrast is not."""
-    organs = [
-        (name, hu, highest)
-        for name, hu, highest in (("spleen", seen.spleen, 70.0), ("kidney", seen.cortex, 60.0))
-        if hu is not None
-    ]
-    dark = [hu <= highest for _, hu, highest in organs]
+def _without_contrast(seen: Enhancement) -> Judgement:
+    """Plain where no vessel before the spine is bright, and aorta, spleen or kidneys are seen to be dark."""
+    told = (("aorta", seen.aorta, 75.0), ("spleen", seen.spleen, 70.0), ("renal cortex", seen.cortex, 60.0))
+    organs = [(name, hu, hu <= highest) for name, hu, highest in told if hu is not None]
     liver_dark = seen.liver is None or seen.liver < UNENHANCED_HU + 10
-    if seen.ceiling is None or seen.ceiling >= UNENHANCED_HU or not dark or not all(dark) or not liver_dark:
+    vessels_dark = seen.ceiling is not None and seen.ceiling < UNENHANCED_HU
+    if not vessels_dark or not liver_dark or not organs or not all(dark for _, _, dark in organs):
         return Judgement(SILENT, {})
-    words = f"images: no vessel above {seen.ceiling:.0f} HU, {_listed((n, hu) for n, hu, _ in organs)}"
+    words = f"images: nothing before the spine above {seen.ceiling:.0f} HU, {_listed((n, hu) for n, hu, _ in organs)}"
     return Judgement(Testimony(frozenset({Role.PLAIN}), False, f"{words}: no contrast"), {Role.PLAIN: 1.0})
 
 
