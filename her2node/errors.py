@@ -161,6 +161,14 @@ class TooFewVoxels(Refused):
     """The region of interest has too few voxels for this quantity."""
 
 
+class DisplacementUnknown(Refused):
+    """How far the region was displaced between two phases, as by breathing, cannot be told."""
+
+
+class WeakReference(Refused):
+    """The reference vessel is too little enhanced, or too small, to divide by."""
+
+
 class RoleMissing(Refused):
     """A series that the method needs is not there."""
 

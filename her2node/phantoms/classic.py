@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
-from her2node.phantoms.anatomy import Phase
+from her2node.phantoms.anatomy import Anatomy, Phase
 from her2node.phantoms.headers import common, da, decimal, decimals, fill, tm
 from her2node.phantoms.options import Border
 from her2node.phantoms.rendering import OUTSIDE_HU, RESCALE_INTERCEPT, Sampling, stored_values
@@ -17,9 +17,9 @@ from her2node.phantoms.study import PhantomStudy, PlannedSeries, PlannedSlice, f
 
 def images(study: PhantomStudy, series: PlannedSeries) -> Iterator[Dataset]:
     """The slices of one phase, one by one."""
-    template = header(study, series)
+    template, anatomy = header(study, series), study.anatomy_in(series.phase)
     for planned in series.slices:
-        yield _image(study, series, planned, template)
+        yield _image(study, anatomy, series, planned, template)
 
 
 def header(study: PhantomStudy, series: PlannedSeries) -> Dataset:
@@ -87,7 +87,9 @@ def _contrast(ds: Dataset, study: PhantomStudy) -> None:
     )
 
 
-def _image(study: PhantomStudy, series: PlannedSeries, planned: PlannedSlice, template: Dataset) -> Dataset:
+def _image(
+    study: PhantomStudy, anatomy: Anatomy, series: PlannedSeries, planned: PlannedSlice, template: Dataset
+) -> Dataset:
     plane = planned.plane
     ds = _copied(template)
     ds.file_meta = file_meta(CTImageStorage, planned.sop_instance_uid)
@@ -103,7 +105,7 @@ def _image(study: PhantomStudy, series: PlannedSeries, planned: PlannedSlice, te
         Rows=plane.size[0],
         Columns=plane.size[1],
     )
-    ds.PixelData = stored_values(study.anatomy, plane, series.phase, planned.key, sampling(study)).tobytes()
+    ds.PixelData = stored_values(anatomy, plane, series.phase, planned.key, sampling(study)).tobytes()
     return ds
 
 

@@ -222,10 +222,9 @@ def _pixels(ds: Dataset, study: PhantomStudy, series: PlannedSeries) -> None:
         HighBit=15,
         PixelRepresentation=1,
     )
-    how = sampling(study)
+    how, anatomy = sampling(study), study.anatomy_in(series.phase)
     ds.PixelData = b"".join(
-        stored_values(study.anatomy, planned.plane, series.phase, planned.key, how).tobytes()
-        for planned in series.slices
+        stored_values(anatomy, planned.plane, series.phase, planned.key, how).tobytes() for planned in series.slices
     )
     ds["PixelData"].VR = "OW"
 

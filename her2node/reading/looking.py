@@ -15,9 +15,7 @@ from her2node.selection.study import Series, Study
 from her2node.volumes import preview
 
 
-def looked_at(
-    study: Study, rules: Sequence[SiteRule], entered: Mapping[str, Role | None]
-) -> dict[str, Landmarks]:
+def looked_at(study: Study, rules: Sequence[SiteRule], entered: Mapping[str, Role | None]) -> dict[str, Landmarks]:
     """The landmarks of every CT series that is not kept out and forms a stack, by its UID."""
     found: dict[str, Landmarks] = {}
     for series in study.series:

@@ -12,6 +12,7 @@ from her2node.quantities.quantity import NotMeasured
 from her2node.reading.looking import looked_at, testimony
 from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Reading, Scene, joined
+from her2node.reading.vessels import is_vessel
 from her2node.rois import GivenRoi, given
 from her2node.rois.tumour import current, tumour_of
 from her2node.selection.choice import Selection, select
@@ -34,20 +35,23 @@ def read(
     prior_source: str = "",
     demonstration: bool = False,
     every_roi: bool = False,
+    reference_vein_hu: float | None = None,
 ) -> Reading:
     """Read a study: roles, voxels, regions, quantities, predictions.
 
     ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
-    is the site's prevalence. With ``every_roi`` all given regions are measured, else the tumour alone. What cannot be
+    is the site's prevalence. ``reference_vein_hu`` is the attenuation of the portal vein to which the lesion's is
+    corrected across scans, where that is wanted. With ``every_roi`` all given regions are measured, else the tumour alone. What cannot be
     done is a value in the reading with its reason; nothing that the input causes is raised.
     """
     landmarks = looked_at(study, rules, entered_roles or {})
     images = {uid: testimony(series, found) for uid, found in landmarks.items() if (series := study.series_of(uid))}
     selection = select(study, rules, entered_roles or {}, images)
     regions = [r for r in current(given(study)) if not selection.of(r.source_series_instance_uid).ignored]
-    tumour = _tumour(regions)
+    vessels = tuple(region for region in regions if is_vessel(region))
+    tumour = _tumour([region for region in regions if region not in vessels])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    scene = Scene(study, selection, wanted)
+    scene = Scene(study, selection, wanted, landmarks, vessels, reference_vein_hu)
     found = joined([course(scene) for course in _COURSES])
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
     tracking_id = None if isinstance(tumour, Refused) else tumour.tracking_id
@@ -67,6 +71,7 @@ def read(
         predictions=tuple(answer for answer in answers if isinstance(answer, Prediction)),
         not_predicted=tuple(answer for answer in answers if isinstance(answer, NotPredicted)),
         maps=found.maps,
+        evaluations=found.evaluations,
     )
 
 

@@ -90,7 +90,7 @@ def node_algorithm(stamp: Stamp) -> AlgorithmIdentification:
 
 def measurement_groups(reading: Reading, stamp: Stamp, segments: Segments) -> list[Group]:
     """One group a region and series: TID 1411, or TID 1501 where no segment stands for the region."""
-    keys = dict.fromkeys((quantity.roi, quantity.series_uids) for quantity in reading.quantities)
+    keys = dict.fromkeys((value.roi, value.series_uids) for value in (*reading.quantities, *reading.evaluations))
     return [_measured(reading, stamp, segments, roi, series_uids) for roi, series_uids in keys]
 
 
@@ -98,8 +98,12 @@ def _measured(
     reading: Reading, stamp: Stamp, segments: Segments, roi: str, series_uids: tuple[str, ...]
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations:
     quantities = [q for q in reading.quantities if (q.roi, q.series_uids) == (roi, series_uids)]
-    role = quantities[0].role
-    evaluations = []
+    role = quantities[0].role if quantities else None
+    evaluations = [
+        QualitativeEvaluation(concept(one.code), concept(one.value))
+        for one in reading.evaluations
+        if (one.roi, one.series_uids) == (roi, series_uids)
+    ]
     if role in PHASES:
         evaluations.append(QualitativeEvaluation(concept(Document.CONTRAST_PHASE), concept(PHASES[role])))
     tracking_uid = next(laid.roi.tracking_uid for laid in reading.rois if laid.roi.tracking_id == roi)

@@ -138,7 +138,9 @@ def turned(volume: Volume) -> Volume | None:
     along = np.array([directions[index, axis] for index, axis in zip(order, (2, 1, 0), strict=True)])
     if sorted(order) != [0, 1, 2] or np.abs(along).min() < 0.9:
         return None
-    first = np.array([0 if sign > 0 else size - 1 for sign, size in zip(along, np.take(geometry.shape, order), strict=True)])
+    first = np.array(
+        [0 if sign > 0 else size - 1 for sign, size in zip(along, np.take(geometry.shape, order), strict=True)]
+    )
     origin = np.zeros(3)
     origin[order] = first
     flips = tuple(slice(None, None, 1 if sign > 0 else -1) for sign in along)
@@ -305,9 +307,7 @@ def _filled(part: Bools, pixel_mm: tuple[float, float]) -> Bools:
     return np.asarray(kept[steps:-steps, steps:-steps])
 
 
-def _portal_vein(
-    scene: _Scene, aorta: Track, upright: list[Track], liver: float | None
-) -> tuple[float, Tube] | None:
+def _portal_vein(scene: _Scene, aorta: Track, upright: list[Track], liver: float | None) -> tuple[float, Tube] | None:
     """The widest place of a bright strand right of and before the aorta, and a short stretch of it."""
     near = scene.window((-95.0, 5.0), (-60.0, 50.0))
     aorta_row, aorta_column = aorta.row + near[1].start, aorta.column + near[2].start

@@ -161,7 +161,6 @@ def confirmed(assignment: Assignment, series: Series, images: Judgement) -> Assi
     return replace(said, role=Role.CONTRAST_UNSPECIFIED, evidence=(*evidence, doubt))
 
 
-
 def _by_rule(assignment: Assignment) -> bool:
     return bool(assignment.evidence) and assignment.evidence[0].startswith("site rule ")
 

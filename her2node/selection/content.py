@@ -60,9 +60,7 @@ class Judgement:
 
     def allows(self, role: Role) -> bool:
         """Whether the images bear out ``role``, named by another witness."""
-        return self.testimony.phases == {role} or (
-            not self.testimony.phases and self.likely.get(role, 0.0) >= 0.5
-        )
+        return self.testimony.phases == {role} or (not self.testimony.phases and self.likely.get(role, 0.0) >= 0.5)
 
 
 @dataclass(frozen=True)

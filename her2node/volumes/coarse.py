@@ -57,9 +57,7 @@ def _coarse(geometry: Geometry, kept: range, squares: tuple[int, int]) -> Geomet
     )
 
 
-def _binned(
-    image: Floats, inside: Bools, shape: tuple[int, int], squares: tuple[int, int]
-) -> tuple[Floats, Bools]:
+def _binned(image: Floats, inside: Bools, shape: tuple[int, int], squares: tuple[int, int]) -> tuple[Floats, Bools]:
     """The means of squares, and which of them hold image only."""
     (rows, columns), (down, across) = shape, squares
     box = (slice(0, rows * down), slice(0, columns * across))

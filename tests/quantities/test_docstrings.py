@@ -12,9 +12,9 @@ import pytest
 
 from her2node import quantities
 from her2node.dicom.codes import Unit
-from her2node.quantities import attenuation, morphology
+from her2node.quantities import attenuation, enhancement, morphology
 
-METHODS = (attenuation, morphology)
+METHODS = (attenuation, enhancement, morphology)
 MEASURES = [measure for method in METHODS for measure in method.MEASURES]
 SECTIONS = ("Formula", "Unit", "Shapes", "Source", "Known deviation")
 
