@@ -170,7 +170,7 @@ def conflicting_duplicate(study: PhantomStudy) -> PhantomStudy:
 
 
 def packed(study: PhantomStudy) -> PhantomStudy:
-    """All phases of classic images come in one series, one after the other, told apart by AcquisitionNumber and time."""
+    """All phases of classic images come in one series, one after the other, told apart by AcquisitionNumber."""
     first = study.series[0]
     offsets: dict[str, int] = {}
     for series in study.series:

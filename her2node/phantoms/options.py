@@ -84,7 +84,8 @@ class PhantomOptions:
     1 samples voxel centres. ``noise_hu`` is the standard deviation of the Gaussian noise. ``anatomy`` None means
     ``varied(seed)``. Equal seed, anatomy, patient and start time make one and the same study, so that two
     calls with, say, different phases give two parts of it. ``breathing_mm`` displaces the organs (not trunk, spine and
-    great vessels) in some phases, other than the one that the tumour is outlined on. Raises PhantomRefused for what cannot be made.
+    great vessels) in some phases, other than the one that the tumour is outlined on. Raises PhantomRefused for what
+    cannot be made.
     """
 
     seed: int = 0

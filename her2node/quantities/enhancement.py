@@ -125,32 +125,39 @@ def measure(
     """
     found: list[Quantity | NotMeasured | Evaluation] = []
     plain = phases.get(Role.PLAIN)
-    minus_plain = Method.MINUS_PLAIN_NARROWED if narrowed else Method.MINUS_PLAIN
-    same = Method.NARROWED if narrowed else Method.SAME_REGION
     for role, means in phases.items():
         if plain is not None and role is not Role.PLAIN:
-            value = enhancement(means.lesion, plain.lesion)
-            uids = (means.series_uid, plain.series_uid)
-            code = Concept.ATTENUATION_DIFFERENCE
-            found.append(Quantity(roi, role, code, value, Unit.HU, method=minus_plain, series_uids=uids))
+            found.append(_over_plain(roi, role, means, plain, narrowed=narrowed))
         found += _references(roi, role, means)
         found += _to_aorta(roi, role, means, plain)
-    arterial, portal, late = (phases.get(r) for r in (Role.ARTERIAL, Role.PORTAL, Role.EQUILIBRIUM))
+    arterial, portal, late = (phases.get(role) for role in (Role.ARTERIAL, Role.PORTAL, Role.EQUILIBRIUM))
     if arterial and portal:
-        value = portal_minus_arterial(portal.lesion, arterial.lesion)
-        uids = (portal.series_uid, arterial.series_uid)
-        code = Concept.PORTAL_MINUS_ARTERIAL
-        found.append(Quantity(roi, Role.PORTAL, code, value, Unit.HU, method=same, series_uids=uids))
-        if late:
-            uids = (*uids, late.series_uid)
-            seen = pattern(arterial.lesion, portal.lesion, late.lesion)
-            found.append(Evaluation(roi, Pattern.CONCEPT, seen, uids))
+        found.append(_over_arterial(roi, portal, arterial, narrowed=narrowed))
+    if arterial and portal and late:
+        seen = pattern(arterial.lesion, portal.lesion, late.lesion)
+        uids = (portal.series_uid, arterial.series_uid, late.series_uid)
+        found.append(Evaluation(roi, Pattern.CONCEPT, seen, uids))
     if portal and portal.portal_vein is not None and reference_vein_hu is not None:
         value = across_scans(portal.lesion, portal.portal_vein, reference_vein_hu)
-        uids = (portal.series_uid,)
-        code, method = Concept.ATTENUATION, Method.ACROSS_SCANS
-        found.append(Quantity(roi, Role.PORTAL, code, value, Unit.HU, method=method, series_uids=uids))
+        found.append(_quantity(roi, Role.PORTAL, Concept.ATTENUATION, value, Method.ACROSS_SCANS, portal.series_uid))
     return tuple(found)
+
+
+def _over_plain(roi: str, role: Role, means: PhaseMeans, plain: PhaseMeans, *, narrowed: bool) -> Quantity:
+    value = enhancement(means.lesion, plain.lesion)
+    method = Method.MINUS_PLAIN_NARROWED if narrowed else Method.MINUS_PLAIN
+    return _quantity(roi, role, Concept.ATTENUATION_DIFFERENCE, value, method, means.series_uid, plain.series_uid)
+
+
+def _over_arterial(roi: str, portal: PhaseMeans, arterial: PhaseMeans, *, narrowed: bool) -> Quantity:
+    value = portal_minus_arterial(portal.lesion, arterial.lesion)
+    method = Method.NARROWED if narrowed else Method.SAME_REGION
+    uids = (portal.series_uid, arterial.series_uid)
+    return _quantity(roi, Role.PORTAL, Concept.PORTAL_MINUS_ARTERIAL, value, method, *uids)
+
+
+def _quantity(roi: str, role: Role, code: Code, hu: float, method: Code, *series_uids: str) -> Quantity:
+    return Quantity(roi, role, code, hu, Unit.HU, method=method, series_uids=series_uids)
 
 
 def _references(roi: str, role: Role, means: PhaseMeans) -> list[Quantity]:
@@ -160,13 +167,10 @@ def _references(roi: str, role: Role, means: PhaseMeans) -> list[Quantity]:
         (Concept.PORTAL_VEIN_ATTENUATION, means.portal_vein, means.portal_vein_given),
     )
     return [
-        Quantity(
-            roi, role, code, hu, Unit.HU,
-            method=Method.GIVEN_VESSEL if given else Method.FOUND_VESSEL, series_uids=(means.series_uid,),
-        )
+        _quantity(roi, role, code, hu, Method.GIVEN_VESSEL if given else Method.FOUND_VESSEL, means.series_uid)
         for code, hu, given in told
         if hu is not None
-    ]  # fmt: skip
+    ]
 
 
 def _to_aorta(roi: str, role: Role, means: PhaseMeans, plain: PhaseMeans | None) -> list[Quantity | NotMeasured]:

@@ -81,7 +81,7 @@ def followed(anchor: Anchor, roi: Roi, volume: Volume) -> tuple[Roi, Displacemen
         if length(found) <= max(LEAST_MM, 0.5 * min(volume.geometry.spacing_mm)):
             return roi, found
         return displaced(anchor.roi, volume.geometry, found.by_mm), found
-    except (EmptyRoi, Refused) as error:
+    except Refused as error:
         return roi, error
 
 
@@ -98,20 +98,25 @@ def told(
 
 
 def place_of(
-    volume: Volume, roi: Roi, core: Bools, role: Role | None, vessels: Vessels, *, moved: bool
+    volume: Volume, roi: Roi, core: Bools, role: Role | None, vessels: Vessels, moved: Displacement | Refused | None
 ) -> Place | None:
-    """The means that phases are compared by; None for a series of no phase."""
-    if role not in PHASES:
+    """The means that phases are compared by; None for a series of no phase.
+
+    ``moved``: how the region was displaced, None where it stayed. The portal vein lies among the organs that move with
+    it, the aorta does not.
+    """
+    if role is None or role not in PHASES:
         return None
+    by_mm = moved.by_mm if isinstance(moved, Displacement) else (0.0, 0.0, 0.0)
     return Place(
         role,
         roi,
         volume.series_instance_uid,
-        moved,
+        moved is not None,
         mean(volume, roi.mask, 1),
         mean(volume, core, FEWEST_VOXELS),
-        vessel_hu(volume, vessels.aorta),
-        vessel_hu(volume, vessels.portal_vein),
+        vessel_hu(volume, vessels.aorta, (0.0, 0.0, 0.0)),
+        vessel_hu(volume, vessels.portal_vein, by_mm),
     )
 
 

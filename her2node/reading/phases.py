@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from her2node.errors import NoFrameOfReference, OtherFrameOfReference, Refused
@@ -17,7 +19,7 @@ from her2node.selection.choice import PHASES
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
 from her2node.volumes import build, stack_of
-from her2node.volumes.volume import Volume
+from her2node.volumes.volume import Bools, Volume
 
 _ORDER = (*PHASES, Role.CONTRAST_UNSPECIFIED, None)
 """Of series in a reading."""
@@ -87,24 +89,28 @@ class _Through:
             roi = lay(region, volume)
         except Refused as error:
             return Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=_uids(volume)),))
-        followed_roi, values = self._followed(roi, volume, role)
-        values += measure(volume, followed_roi, role)
+        lies, core, values = self._followed(roi, volume, role)
+        values += measure(volume, lies, role, core=core)
         return Found(
-            rois=(_with_key_slice(followed_roi, volume),),
+            rois=(_with_key_slice(lies, volume),),
             quantities=tuple(value for value in values if isinstance(value, Quantity)),
             not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),
         )
 
-    def _followed(self, roi: Roi, volume: Volume, role: Role | None) -> tuple[Roi, tuple[Quantity | NotMeasured, ...]]:
-        """The region where its tissue lies on this series, and how far that is from where it was first laid."""
+    def _followed(
+        self, roi: Roi, volume: Volume, role: Role | None
+    ) -> tuple[Roi, Roi | None, tuple[Quantity | NotMeasured, ...]]:
+        """The region where its tissue lies on this series, its core where it was moved there, and how far that is."""
         anchor = self._anchors.get(roi.tracking_uid)
         if anchor is None or anchor.roi.geometry.frame_of_reference_uid != roi.geometry.frame_of_reference_uid:
             anchor = self._anchors[roi.tracking_uid] = Anchor(roi, cropped(volume, roi))
-            self._note(anchor, roi, volume, role, Displacement((0.0, 0.0, 0.0), 1.0))
-            return roi, ()
-        found_roi, found = followed(anchor, roi, volume)
-        self._note(anchor, found_roi, volume, role, found, moved=found_roi is not roi)
-        return found_roi, (told(found, roi, role, volume.series_instance_uid, moved=found_roi is not roi),)
+            self._note(anchor, roi, volume, role, Displacement((0.0, 0.0, 0.0), 1.0), moved=False)
+            return roi, None, ()
+        lies, found = followed(anchor, roi, volume)
+        moved = lies is not roi
+        core = self._note(anchor, lies, volume, role, found, moved=moved)
+        said = told(found, roi, role, volume.series_instance_uid, moved=moved)
+        return lies, replace(lies, mask=core) if moved and core.any() else None, (said,)
 
     def _note(
         self,
@@ -114,15 +120,18 @@ class _Through:
         role: Role | None,
         found: Displacement | Refused,
         *,
-        moved: bool = False,
-    ) -> None:
+        moved: bool,
+    ) -> Bools:
+        """Keep what the phases will be compared by; the region's core on this series."""
         frame_of_reference_uid = volume.geometry.frame_of_reference_uid
         if frame_of_reference_uid not in self._vessels:
             self._vessels[frame_of_reference_uid] = vessels_of(self._scene, volume)
         core = core_of(anchor, found, volume)
-        place = place_of(volume, roi, core, role, self._vessels[frame_of_reference_uid], moved=moved)
+        vessels = self._vessels[frame_of_reference_uid]
+        place = place_of(volume, roi, core, role, vessels, found if moved else None)
         if place is not None:
             self._places.setdefault(roi.tracking_uid, []).append(place)
+        return core
 
     def compared(self) -> Found:
         """What the phases tell together, region by region; the phases in order of time."""

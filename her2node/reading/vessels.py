@@ -84,15 +84,16 @@ def _portal_vein(found: dict[Role, Landmarks]) -> Tube | None:
     return next((found[role].portal_tube for role in roles if role in found and found[role].portal_tube), None)
 
 
-def vessel_hu(volume: Volume, reference: Reference) -> float | None:
-    """Mean attenuation of a reference vessel; None without one, or where too little of it lies in the volume."""
+def vessel_hu(volume: Volume, reference: Reference, by_mm: tuple[float, float, float]) -> float | None:
+    """Mean attenuation of a reference vessel, displaced by ``by_mm``; None without one, or where too little of it lies
+    in the volume."""
     if reference.roi is not None:
         with suppress(Refused):
-            return mean(volume, displaced(reference.roi, volume.geometry, (0.0, 0.0, 0.0)).mask, FEWEST_VOXELS)
+            return mean(volume, displaced(reference.roi, volume.geometry, by_mm).mask, FEWEST_VOXELS)
         return None
     if reference.tube is None:
         return None
-    return mean(volume, tube_mask(reference.tube, volume.geometry), FEWEST_VOXELS)
+    return mean(volume, tube_mask(reference.tube.moved(by_mm), volume.geometry), FEWEST_VOXELS)
 
 
 def mean(volume: Volume, mask: Bools, fewest: int) -> float | None:

@@ -15,6 +15,7 @@ from her2node.reading.reading import Found, Reading, Scene, joined
 from her2node.reading.vessels import is_vessel
 from her2node.rois import GivenRoi, given
 from her2node.rois.tumour import current, tumour_of
+from her2node.selection.arrangement import arranged
 from her2node.selection.choice import Selection, select
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
@@ -41,9 +42,10 @@ def read(
 
     ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
     is the site's prevalence. ``reference_vein_hu`` is the attenuation of the portal vein to which the lesion's is
-    corrected across scans, where that is wanted. With ``every_roi`` all given regions are measured, else the tumour alone. What cannot be
-    done is a value in the reading with its reason; nothing that the input causes is raised.
+    corrected across scans, where that is wanted. With ``every_roi`` all given regions are measured, else the tumour
+    alone. What cannot be done is a value in the reading with its reason; nothing that the input causes is raised.
     """
+    study = arranged(study, keep=tuple(entered_roles or ()))
     landmarks = looked_at(study, rules, entered_roles or {})
     images = {uid: testimony(series, found) for uid, found in landmarks.items() if (series := study.series_of(uid))}
     selection = select(study, rules, entered_roles or {}, images)

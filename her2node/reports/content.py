@@ -90,7 +90,8 @@ def node_algorithm(stamp: Stamp) -> AlgorithmIdentification:
 
 def measurement_groups(reading: Reading, stamp: Stamp, segments: Segments) -> list[Group]:
     """One group a region and series: TID 1411, or TID 1501 where no segment stands for the region."""
-    keys = dict.fromkeys((value.roi, value.series_uids) for value in (*reading.quantities, *reading.evaluations))
+    measured = [(quantity.roi, quantity.series_uids) for quantity in reading.quantities]
+    keys = dict.fromkeys([*measured, *((one.roi, one.series_uids) for one in reading.evaluations)])
     return [_measured(reading, stamp, segments, roi, series_uids) for roi, series_uids in keys]
 
 
@@ -110,7 +111,7 @@ def _measured(
     group = _group(
         segments,
         roi,
-        series_uids,
+        [borne_by(reading, uid) for uid in series_uids],
         tracking_identifier=TrackingIdentifier(tracking_uid, roi),
         finding_type=concept(segments.finding(roi)),
         algorithm_id=node_algorithm(stamp),
@@ -141,7 +142,7 @@ def _estimate(reading: Reading, segments: Segments, prediction: Prediction, numb
     group = _group(
         segments,
         prediction.roi,
-        tuple(dict.fromkeys(uid for used in answer.inputs for uid in used.series_uids)),
+        tuple(dict.fromkeys(borne_by(reading, uid) for used in answer.inputs for uid in used.series_uids)),
         tracking_identifier=TrackingIdentifier(tracking_uid, f"{package_name(package)}{which}"),
         finding_type=concept(Finding.PRIMARY_NEOPLASM),
         algorithm_id=package_algorithm(package),
@@ -188,7 +189,7 @@ def _group(
             sop_class_uid=segments.sop_class_uid,
             sop_instance_uid=segments.sop_instance_uid,
             segment_number=number,
-            source_series=SourceSeriesForSegmentation(next(iter(series_uids), segments.series_instance_uid)),
+            source_series=SourceSeriesForSegmentation(next(iter(series_uids), segments.borne_uid)),
         ),
         finding_type=finding_type,
         finding_sites=sites,
@@ -196,6 +197,12 @@ def _group(
         measurements=measurements,
         qualitative_evaluations=qualitative_evaluations,
     )
+
+
+def borne_by(reading: Reading, uid: str) -> str:
+    """The SeriesInstanceUID that the objects of a measured series bear: it may be a part of one, or made of several."""
+    series = reading.study.series_of(uid)
+    return series.instances[0].identity.series_instance_uid if series else uid
 
 
 def _say(group: Group, said: Sequence[Said]) -> None:

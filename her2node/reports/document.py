@@ -71,18 +71,21 @@ def outline(reading: Reading, stamp: Stamp) -> Report | None:
     uid = laid[0].series_instance_uid
     measured = measured_series(reading, uid)
     sources = [measured.sources[one.key_slice] for one in laid] if measured else []
-    evidence = [(uid, source.sop_class_uid, source.sop_instance_uid) for source in sources]
+    borne = {i.identity.sop_instance_uid: i.identity.series_instance_uid for i in reading.study.instances}
+    evidence = [
+        (borne.get(source.sop_instance_uid, uid), source.sop_class_uid, source.sop_instance_uid) for source in sources
+    ]
     return _document(reading, stamp, ObjectKind.OUTLINE, groups, notices(), evidence)
 
 
 def _used(reading: Reading) -> list[Evidence]:
     """The objects of every measured series, and those that the regions came from."""
-    measured = {measured.series_instance_uid for measured in reading.measured}
+    measured = {source.sop_instance_uid for measured in reading.measured for source in measured.sources}
     regions = {laid.roi.source_sop_instance_uid for laid in reading.rois}
     return [
         _evidence(identity)
         for identity in (instance.identity for instance in reading.study.instances)
-        if identity.series_instance_uid in measured or identity.sop_instance_uid in regions
+        if identity.sop_instance_uid in measured or identity.sop_instance_uid in regions
     ]
 
 

@@ -49,7 +49,9 @@ class Segments:
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
-    """Of the images that the segments lie on."""
+    """Of the series that the segments lie on ..."""
+    borne_uid: str
+    """... and what its images bear: it may be a part of a series."""
     rois: tuple[Roi, ...]
     tumour: str | None
 
@@ -66,10 +68,13 @@ class Segments:
 
 def segments_of(reading: Reading, segmentation: Report | None) -> Segments:
     """The segments of the SEG that ``segmentation`` is; none at all without it."""
+    uid = most_important(reading) or ""
+    series = reading.study.series_of(uid)
     return Segments(
         sop_class_uid=segmentation.sop_class_uid if segmentation else "",
         sop_instance_uid=segmentation.sop_instance_uid if segmentation else "",
-        series_instance_uid=most_important(reading) or "",
+        series_instance_uid=uid,
+        borne_uid=series.instances[0].identity.series_instance_uid if series else uid,
         rois=tuple(laid.roi for laid in shown(reading)) if segmentation else (),
         tumour=reading.tumour,
     )
@@ -108,7 +113,8 @@ def segmentation(reading: Reading, stamp: Stamp) -> Report | None:
         content_label="HER2NODE_REGIONS",
         content_description="Given regions of interest, laid on this series. Research use",
     )
-    ds = _finished(seg, label, measured)
+    borne = {i.identity.sop_instance_uid: i.identity.series_instance_uid for i in reading.study.instances}
+    ds = _finished(seg, label, measured, borne)
     dimensions = stamp.uid(reading.study.study_instance_uid, ObjectKind.SEGMENTATION, "dimensions")
     for item in (*ds.DimensionOrganizationSequence, *ds.DimensionIndexSequence):
         item.DimensionOrganizationUID = dimensions
@@ -174,8 +180,12 @@ def _index_of(frame: Dataset) -> int:
     return int(uid.rpartition(".")[2])
 
 
-def _finished(seg: Dataset, label: Dataset, measured: Measured) -> Dataset:
-    """A plain data set: highdicom's, under the node's envelope, referring to the objects themselves."""
+def _finished(seg: Dataset, label: Dataset, measured: Measured, borne: Mapping[str, str]) -> Dataset:
+    """A plain data set: highdicom's, under the node's envelope, referring to the objects themselves.
+
+    ``borne``: SOP Instance UID to the SeriesInstanceUID that the object bears, for a measured series may be a part of
+    one, or made of several.
+    """
     ds = Dataset()
     ds.update({element.tag: element for element in seg})
     ds.update({element.tag: element for element in label})
@@ -190,13 +200,20 @@ def _finished(seg: Dataset, label: Dataset, measured: Measured) -> Dataset:
         frame.DerivationImageSequence = [derivation]
     objects = dict.fromkeys((source.sop_class_uid, source.sop_instance_uid) for source in used)
     ds.SourceImageSequence = [_referred(*one) for one in objects]
-    series = Dataset()
-    series.SeriesInstanceUID = measured.series_instance_uid
-    series.ReferencedInstanceSequence = [_referred(*one) for one in objects]
-    ds.ReferencedSeriesSequence = [series]
+    by_series: dict[str, list[Dataset]] = {}
+    for one in objects:
+        by_series.setdefault(borne.get(one[1], measured.series_instance_uid), []).append(_referred(*one))
+    ds.ReferencedSeriesSequence = [_series(uid, members) for uid, members in by_series.items()]
     if "ContributingEquipmentSequence" not in label:
         del ds.ContributingEquipmentSequence
     return ds
+
+
+def _series(uid: str, members: list[Dataset]) -> Dataset:
+    item = Dataset()
+    item.SeriesInstanceUID = uid
+    item.ReferencedInstanceSequence = members
+    return item
 
 
 def _referred(sop_class_uid: str, sop_instance_uid: str) -> Dataset:

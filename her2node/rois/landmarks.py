@@ -40,6 +40,11 @@ class Tube:
     line_mm: tuple[tuple[float, float, float], ...]
     radius_mm: float
 
+    def moved(self, by_mm: tuple[float, float, float]) -> Tube:
+        """The same stretch displaced."""
+        x, y, z = by_mm
+        return Tube(tuple((a + x, b + y, c + z) for a, b, c in self.line_mm), self.radius_mm)
+
 
 @dataclass(frozen=True)
 class Landmarks:
@@ -131,7 +136,7 @@ def _scene(volume: Volume) -> _Scene | None:
 
 
 def turned(volume: Volume) -> Volume | None:
-    """The volume with its axes swapped and mirrored to run up, back and left; None where it is more than 25° oblique."""
+    """The volume with its axes swapped and mirrored to run up, back and left; None where more than 25° oblique."""
     geometry = volume.geometry
     directions = np.asarray(geometry.directions)
     order = [int(np.abs(directions[:, axis]).argmax()) for axis in (2, 1, 0)]
@@ -261,7 +266,8 @@ def _deep(smooth: Floats, body: Bools, pixel_mm: tuple[float, ...]) -> Bools:
     """Voxels between fluid and bone in attenuation, 8 mm and half a pixel away in their slice from what is not."""
     soft = ndimage.binary_opening((smooth > 15.0) & (smooth < _BRIGHTEST_ORGAN_HU) & body, _across())
     depth_mm = 8.0 + max(pixel_mm) / 2
-    return np.stack([ndimage.distance_transform_edt(image, sampling=pixel_mm) >= depth_mm for image in soft])
+    deep = [ndimage.distance_transform_edt(image, sampling=pixel_mm) >= depth_mm for image in soft]
+    return np.asarray(np.stack(deep))
 
 
 def _organ(scene: _Scene, back: tuple[float, float], left: tuple[float, float], least_ml: float) -> float | None:
@@ -276,7 +282,7 @@ def _organ(scene: _Scene, back: tuple[float, float], left: tuple[float, float], 
 
 
 def _kidneys(scene: _Scene, above: float) -> tuple[float | None, float | None]:
-    """Attenuation of cortex and medulla: the 80th and 20th percentile in bright, large, full things beside the spine."""
+    """Attenuation of cortex and medulla: 80th and 20th percentile in bright, large, full things beside the spine."""
     found: list[Floats] = []
     for side in ((-95.0, -20.0), (20.0, 95.0)):
         window = scene.window((-70.0, 30.0), side)

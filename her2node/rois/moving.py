@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from her2node.errors import EmptyRoi
@@ -18,7 +19,7 @@ def displaced(roi: Roi, geometry: Geometry, by_mm: tuple[float, float, float]) -
     back, lies in a voxel of the region. Raises EmptyRoi."""
     mask = np.zeros(geometry.shape, dtype=np.bool_)
     low, high = _reach(roi, geometry, by_mm)
-    if (low < high).all():
+    if all(a < b for a, b in zip(low, high, strict=True)):
         index = np.stack(np.meshgrid(*(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij"), -1)
         at = np.floor(roi.geometry.to_index(geometry.to_patient(index) - np.asarray(by_mm)) + 0.5 + 1e-6).astype(int)
         inside = ((at >= 0) & (at < np.asarray(roi.mask.shape))).all(axis=-1)
@@ -42,7 +43,7 @@ def _reach(roi: Roi, geometry: Geometry, by_mm: tuple[float, float, float]) -> t
 
 
 def narrowed(mask: Bools) -> Bools:
-    """The mask without its outermost voxels, so that a displacement wrong by less than a voxel takes in no neighbour."""
+    """The mask without its outermost voxels, so that a displacement wrong by less takes in no neighbour."""
     return np.asarray(ndimage.binary_erosion(mask))
 
 
@@ -63,7 +64,7 @@ def tube_mask(tube: Tube, geometry: Geometry) -> Bools:
     return mask
 
 
-def _along(tube: Tube, step_mm: float) -> np.ndarray:
+def _along(tube: Tube, step_mm: float) -> npt.NDArray[np.float64]:
     """Points on the line, not farther apart than ``step_mm``."""
     line = np.asarray(tube.line_mm)
     if len(line) == 1:

@@ -61,6 +61,7 @@ def _binned(image: Floats, inside: Bools, shape: tuple[int, int], squares: tuple
     """The means of squares, and which of them hold image only."""
     (rows, columns), (down, across) = shape, squares
     box = (slice(0, rows * down), slice(0, columns * across))
-    whole = inside[box].reshape(rows, down, columns, across).all(axis=(1, 3))
-    means = image[box].reshape(rows, down, columns, across).mean(axis=(1, 3), dtype=np.float32)
+    squares_of = (rows, down, columns, across)
+    whole = np.asarray(inside[box].reshape(squares_of).all(axis=(1, 3)))
+    means = image[box].reshape(squares_of).mean(axis=(1, 3), dtype=np.float32)
     return np.where(whole, means, np.float32(ct.LOWEST_HU)), whole
