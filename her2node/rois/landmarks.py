@@ -259,7 +259,7 @@ def _ceiling(scene: _Scene) -> float | None:
 
 def _across() -> Bools:
     """Neighbours within a slice."""
-    return ndimage.generate_binary_structure(2, 1)[None]
+    return np.asarray(ndimage.generate_binary_structure(2, 1), dtype=np.bool_)[None]
 
 
 def _deep(smooth: Floats, body: Bools, pixel_mm: tuple[float, ...]) -> Bools:

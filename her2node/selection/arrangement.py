@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
+from itertools import pairwise
 
 from pydicom.uid import CTImageStorage
 
@@ -89,7 +90,7 @@ def _tag(keyword: str) -> Key:
 def _pauses(instances: list[Instance]) -> list[str]:
     times = [_seconds(instance) for instance in instances]
     known = sorted({time for time in times if time is not None})
-    begins = [time for before, time in zip(known, known[1:], strict=False) if time - before > _PAUSE_S]
+    begins = [time for before, time in pairwise(known) if time - before > _PAUSE_S]
     return ["" if time is None else str(sum(time >= begin for begin in begins)) for time in times]
 
 
@@ -185,7 +186,7 @@ def _run(series: Series) -> tuple[float, float, float]:
     normal = (b * f - c * e, c * d - a * f, a * e - b * d)
     positions = [numbers(instance.header, "ImagePositionPatient") for instance in series.instances]
     along = sorted(sum(n * p for n, p in zip(normal, at, strict=True)) for at in positions if len(at) == 3)
-    gaps = [after - before for before, after in zip(along, along[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(along)]
     if not gaps or max(gaps) - min(gaps) > 0.2:
         return 0.0, 0.0, 0.0
     return along[0], along[-1], sum(gaps) / len(gaps)
