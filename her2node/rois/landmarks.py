@@ -27,6 +27,10 @@ Bools = npt.NDArray[np.bool_]
 _AXIAL = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 """Slices upward, rows to the back, columns to the left."""
 _BONE_HU = 150.0
+_BEFORE_SPINE = (-95.0, -5.0), (-60.0, 50.0)
+"""mm towards the back and towards the left of the middle of the spine's bone: where vessels run upright."""
+_CLEAR_OF_BONE_MM = 15.0
+"""The aorta's middle lies at least so far before that of the bone; the vertebra's own middle does not."""
 _ENHANCED_HU = 75.0
 """Vessels without contrast stay below."""
 _BRIGHTEST_ORGAN_HU = 220.0
@@ -127,7 +131,7 @@ def _scene(volume: Volume) -> _Scene | None:
         return None
     upright = _about_the_body(upright)
     pixel_mm = upright.geometry.spacing_mm[1:]
-    smooth = ndimage.gaussian_filter(upright.voxels, (0, *(min(1.0, 2.0 / step) for step in pixel_mm)))
+    smooth = ndimage.gaussian_filter(upright.voxels, (0, *(min(1.0, 1.5 / step) for step in pixel_mm)))
     body = _body(smooth)
     spine = _spine(smooth, body, pixel_mm)
     if spine is None:
@@ -208,10 +212,15 @@ def _spine(smooth: Floats, body: Bools, pixel_mm: tuple[float, float]) -> tuple[
 
 def _upright_vessels(scene: _Scene) -> list[Track]:
     """Tracks of 20 mm and more in front of the spine, their places in voxels of the scene."""
-    window = scene.window((-95.0, 5.0), (-60.0, 50.0))
+    window = scene.window(*_BEFORE_SPINE)
     fewest = max(3, round(20.0 / scene.geometry.spacing_mm[0]) + 1)
     found = tracks(scene.smooth[window], scene.pixel_mm)
-    return [track for track in found if len(track.discs) >= fewest and _is_upright(track, scene.geometry.spacing_mm)]
+    behind = (scene.spine_row - window[1].start) - _CLEAR_OF_BONE_MM / scene.pixel_mm[0]
+    return [
+        track
+        for track in found
+        if len(track.discs) >= fewest and track.row <= behind and _is_upright(track, scene.geometry.spacing_mm)
+    ]
 
 
 def _is_upright(track: Track, spacing_mm: tuple[float, float, float]) -> bool:
@@ -224,7 +233,7 @@ def _is_upright(track: Track, spacing_mm: tuple[float, float, float]) -> bool:
 def _aorta(upright: list[Track], scene: _Scene) -> Track | None:
     """Of the upright vessels right before the spine one of the longest: where they differ much the brightest, else the
     one farthest left. Vessels without contrast count only where none is brighter."""
-    window = scene.window((-95.0, 5.0), (-60.0, 50.0))
+    window = scene.window(*_BEFORE_SPINE)
     middle = (scene.spine_column - window[2].start) * scene.pixel_mm[1]
     near = [track for track in upright if -16.0 <= track.column * scene.pixel_mm[1] - middle <= 40.0]
     near = [track for track in near if track.hu >= _ENHANCED_HU] or near
@@ -239,7 +248,7 @@ def _aorta(upright: list[Track], scene: _Scene) -> Track | None:
 
 def _tube(track: Track, scene: _Scene) -> Tube:
     """Half of the vessel's radius, so that neither wall nor calcification comes in."""
-    window = scene.window((-95.0, 5.0), (-60.0, 50.0))
+    window = scene.window(*_BEFORE_SPINE)
     at = [(disc.slice, disc.row + window[1].start, disc.column + window[2].start) for disc in track.discs]
     line = tuple((float(x), float(y), float(z)) for x, y, z in scene.geometry.to_patient(at))
     return Tube(line, max(0.6 * track.radius_mm, 3.0))
@@ -315,7 +324,7 @@ def _filled(part: Bools, pixel_mm: tuple[float, float]) -> Bools:
 
 def _portal_vein(scene: _Scene, aorta: Track, upright: list[Track], liver: float | None) -> tuple[float, Tube] | None:
     """The widest place of a bright strand right of and before the aorta, and a short stretch of it."""
-    near = scene.window((-95.0, 5.0), (-60.0, 50.0))
+    near = scene.window(*_BEFORE_SPINE)
     aorta_row, aorta_column = aorta.row + near[1].start, aorta.column + near[2].start
     back = tuple((aorta_row - scene.spine_row) * scene.pixel_mm[0] + end for end in (-75.0, -9.0))
     left = tuple((aorta_column - scene.spine_column) * scene.pixel_mm[1] + end for end in (-80.0, 8.0))

@@ -15,8 +15,8 @@ Bools = npt.NDArray[np.bool_]
 LEVELS_HU = (30.0, 45.0, 60.0, *(80.0 * 1.09**step for step in range(24)))
 """Middles of the bands in which discs are looked for: blood without contrast, then 80 to 580 HU, each 9 % above the
 one before."""
-SMALLEST_MM2, LARGEST_MM2 = 90.0, 900.0
-"""A disc of 11 to 34 mm: the calibre of a grown-up's aorta or vena cava."""
+SMALLEST_MM2, LARGEST_MM2 = 60.0, 900.0
+"""A disc of 9 to 34 mm, blurred borders left out: the calibre of a grown-up's aorta or vena cava."""
 STEP_MM = 9.0
 """How far a vessel may lie from where it was one slice before ..."""
 STEP_HU = 0.15
@@ -96,7 +96,7 @@ def _discs(index: int, image: Floats, pixel_mm: tuple[float, float]) -> Iterator
             part = labels[box] == number
             if not SMALLEST_MM2 <= part.sum() * area <= LARGEST_MM2 or not _round(part, pixel_mm):
                 continue
-            if _alone(part, box, band):
+            if _alone(part, box, band, pixel_mm):
                 rows, columns = np.nonzero(part)
                 hu = float(image[box][part].mean())
                 yield Disc(index, rows.mean() + box[0].start, columns.mean() + box[1].start, part.sum() * area, hu)
@@ -108,13 +108,14 @@ def _round(part: Bools, pixel_mm: tuple[float, float]) -> bool:
     return max(height, width) <= 1.6 * min(height, width) and bool(part.mean() >= 0.62)
 
 
-def _alone(part: Bools, box: tuple[slice, slice], band: Bools) -> bool:
-    """Whether what lies around a patch is mostly of other attenuation: a piece of an organ is not alone."""
-    around = tuple(slice(max(side.start - 3, 0), side.stop + 3) for side in box)
+def _alone(part: Bools, box: tuple[slice, slice], band: Bools, pixel_mm: tuple[float, float]) -> bool:
+    """Whether what lies around a patch, up to 4.5 mm, is mostly of other attenuation: a piece of an organ is not."""
+    steps = max(round(4.5 / max(pixel_mm)), 2)
+    around = tuple(slice(max(side.start - steps, 0), side.stop + steps) for side in box)
     grown = np.zeros(band.shape, dtype=np.bool_)
     grown[box] = part
     near = grown[around]
-    ring = ndimage.binary_dilation(near, _CROSS, 3) & ~ndimage.binary_dilation(near, _CROSS)
+    ring = ndimage.binary_dilation(near, _CROSS, steps) & ~ndimage.binary_dilation(near, _CROSS)
     return bool(band[around][ring].mean() <= 0.35) if ring.any() else False
 
 

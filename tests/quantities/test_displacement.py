@@ -33,12 +33,12 @@ def lesion() -> np.ndarray:
 @pytest.mark.parametrize(
     "by_mm", [(0.0, 0.0, 0.0), (0.4, -0.3, 0.9), (2.0, -3.5, 8.0), (-1.2, 5.0, -14.0), (6.0, 6.0, 6.0)]
 )
-def test_a_shift_is_found_within_half_a_millimetre_though_contrast_differs(by_mm: tuple[float, float, float]) -> None:
+def test_a_shift_is_found_within_a_millimetre_though_contrast_differs(by_mm: tuple[float, float, float]) -> None:
     fixed = scene((0.0, 0.0, 0.0), contrast=50, noise=10, seed=1)
     moving = scene(by_mm, contrast=5, noise=10, seed=2)
     found = displacement(fixed, lesion(), moving)
-    assert np.abs(np.subtract(found.by_mm, by_mm)).max() < 0.5
-    assert length(found) == pytest.approx(np.linalg.norm(by_mm), abs=0.6)
+    assert np.abs(np.subtract(found.by_mm, by_mm)).max() < 1.0
+    assert length(found) == pytest.approx(np.linalg.norm(by_mm), abs=1.0)
 
 
 def test_noise_without_any_edge_is_refused() -> None:

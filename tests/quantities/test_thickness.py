@@ -25,7 +25,7 @@ def test_a_spherical_shell_is_as_thick_as_it_was_made(spacing: tuple[float, floa
 
 @pytest.mark.parametrize("wall_mm", [4.0, 9.0])
 def test_a_cylindrical_wall_is_as_thick_as_it_was_made(wall_mm: float) -> None:
-    z, y, x = grid((30, 80, 80), (2.5, 0.9, 0.9))
+    _, y, x = grid((30, 80, 80), (2.5, 0.9, 0.9))
     r = np.hypot(y, x)
     assert thickness((r <= 30.0) & (r > 30.0 - wall_mm), (2.5, 0.9, 0.9)) == pytest.approx(wall_mm, abs=0.9)
 

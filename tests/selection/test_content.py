@@ -60,24 +60,24 @@ def test_a_dose_of_contrast_turns_no_phase_into_another(dose: float, role: Role)
     assert judge(replace(seen, **other)).testimony.phases <= {role}
 
 
-def testimony(*roles: Role) -> Judgement:
+def heard(*roles: Role) -> Judgement:
     return Judgement(witnesses.Testimony(frozenset(roles), True, "images"), dict.fromkeys(roles, 1.0))
 
 
 def test_a_phase_that_nobody_names_is_the_images_word() -> None:
     one = series("Abdomen", ContrastBolusAgent="Iohexol")
-    assert confirmed(assign(one, (), {}), one, testimony(Role.PORTAL)).role is Role.PORTAL
+    assert confirmed(assign(one, (), {}), one, heard(Role.PORTAL)).role is Role.PORTAL
 
 
 def test_images_against_the_contrast_tags_are_not_believed() -> None:
     one = series("Abdomen", ContrastBolusAgent="none")
     open_ = replace(assign(one, (), {}), role=None)
-    assert confirmed(open_, one, testimony(Role.PORTAL)).role is Role.CONTRAST_UNSPECIFIED
+    assert confirmed(open_, one, heard(Role.PORTAL)).role is Role.CONTRAST_UNSPECIFIED
 
 
 def test_headers_that_disagree_stay_refused_whatever_the_images_say() -> None:
     one = series("arterial portal venous")
-    assert confirmed(assign(one, (), {}), one, testimony(Role.PORTAL)).role is Role.CONTRAST_UNSPECIFIED
+    assert confirmed(assign(one, (), {}), one, heard(Role.PORTAL)).role is Role.CONTRAST_UNSPECIFIED
 
 
 def test_one_header_alone_is_not_believed_where_the_images_cannot_tell() -> None:
@@ -89,5 +89,5 @@ def test_one_header_alone_is_not_believed_where_the_images_cannot_tell() -> None
 
 def test_what_a_reader_entered_stands_and_the_images_are_cited() -> None:
     one = series("Abdomen")
-    found = confirmed(assign(one, (), {"1.2.3.4": Role.PLAIN}), one, testimony(Role.PORTAL))
+    found = confirmed(assign(one, (), {"1.2.3.4": Role.PLAIN}), one, heard(Role.PORTAL))
     assert (found.role, found.evidence) == (Role.PLAIN, ("entered by a reader", "images"))
