@@ -336,20 +336,16 @@ def _portal_vein(scene: _Scene, aorta: Track, upright: list[Track], liver: float
     part = bright[window]
     depth = np.stack([ndimage.distance_transform_edt(image, sampling=scene.pixel_mm) for image in part])
     labels, count = ndimage.label(depth >= 2.5, np.ones((3, 3, 3)))
-    best: tuple[float, npt.NDArray[np.intp]] | None = None
-    for number, box in enumerate(ndimage.find_objects(labels, count), start=1):
-        mine = labels[box] == number
-        volume_ml = mine.sum() * scene.geometry.voxel_volume_mm3 / 1000.0
-        inner = float(depth[box][mine].max())
-        if 0.8 <= volume_ml <= 40.0 and 3.5 <= inner <= 11.0 and (best is None or volume_ml > best[0]):
-            deepest = np.argwhere(mine & (depth[box] >= inner - 1e-6))[0] + [side.start for side in box]
-            best = (volume_ml, deepest)
-    if best is None:
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:] * scene.geometry.voxel_volume_mm3 / 1000.0
+    inner = ndimage.maximum(depth, labels, np.arange(1, count + 1))
+    fits = [n for n in range(count) if 0.8 <= sizes[n] <= 40.0 and 3.5 <= inner[n] <= 11.0]
+    if not fits:
         return None
-    index = best[1] + [0, window[1].start, window[2].start]
-    place = scene.geometry.to_patient(index)
+    strand = labels == 1 + max(fits, key=lambda n: float(sizes[n]))
+    deepest = np.argwhere(strand & (depth >= depth[strand].max() - 1e-6))[0]
+    place = scene.geometry.to_patient(deepest + [0, window[1].start, window[2].start])
     middle = (float(place[0]), float(place[1]), float(place[2]))
-    return float(scene.smooth[tuple(index)]), Tube((middle,), 3.5)
+    return float(np.median(scene.smooth[window][strand])), Tube((middle,), 3.5)
 
 
 def _erase(bright: Bools, track: Track, near: tuple[slice, slice, slice], pixel_mm: tuple[float, float]) -> None:

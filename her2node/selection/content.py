@@ -22,8 +22,8 @@ from her2node.selection.witnesses import SILENT, Testimony
 
 LEAST_CONFIDENCE = 0.8
 """A phase that is less likely than this among all is not named."""
-FARTHEST = 3.5
-"""A phase whose every-day figure lies so many spreads away from a measured one does not fit."""
+FARTHEST = 2.5
+"""A phase whose usual figure lies so many spreads away from a measured one does not fit."""
 WEAKEST_BOLUS_HU = 50.0
 """Enhancement of the aorta at 120 kVp below which portal and equilibrium phase are not told apart."""
 UNENHANCED_HU = 80.0
@@ -80,8 +80,8 @@ class _Look:
 _LOOKS = (
     _Look(Role.ARTERIAL, (5.56, 0.30), (0.06, 0.08), (0.27, 0.15), (0.50, 0.25), (0.35, 0.25), (0.20, 0.20)),
     _Look(Role.ARTERIAL, (5.19, 0.22), (0.30, 0.12), (0.60, 0.15), (0.85, 0.30), (0.45, 0.20), (0.60, 0.20)),
-    _Look(Role.PORTAL, (4.68, 0.20), (0.53, 0.13), (0.68, 0.12), (1.60, 0.35), (0.75, 0.15), (1.12, 0.12)),
-    _Look(Role.EQUILIBRIUM, (4.22, 0.20), (0.58, 0.15), (0.70, 0.14), (1.95, 0.40), (0.95, 0.08), (1.02, 0.08)),
+    _Look(Role.PORTAL, (4.68, 0.20), (0.53, 0.13), (0.68, 0.12), (1.60, 0.35), (0.75, 0.15), (1.12, 0.18)),
+    _Look(Role.EQUILIBRIUM, (4.22, 0.20), (0.58, 0.15), (0.70, 0.14), (1.95, 0.40), (0.95, 0.08), (1.02, 0.12)),
 )
 """``aorta``: the logarithm of its enhancement at 120 kVp; ``medulla``: its enhancement over that of the cortex; all
 others: enhancement over that of the aorta. The two arterial looks are the early and the late one."""
