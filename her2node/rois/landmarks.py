@@ -343,7 +343,7 @@ def _portal_vein(scene: _Scene, aorta: Track, upright: list[Track], liver: float
         return None
     strand = labels == 1 + max(fits, key=lambda n: float(sizes[n]))
     deepest = np.argwhere(strand & (depth >= depth[strand].max() - 1e-6))[0]
-    place = scene.geometry.to_patient(deepest + [0, window[1].start, window[2].start])
+    place = scene.geometry.to_patient(np.add(deepest, (0, window[1].start, window[2].start)))
     middle = (float(place[0]), float(place[1]), float(place[2]))
     return float(np.median(scene.smooth[window][strand])), Tube((middle,), 3.5)
 
