@@ -28,6 +28,8 @@ REACH_MM = 24.0
 """The largest shift along each axis."""
 LEAST_LIKENESS = 0.35
 """Correlation below which no shift is believed."""
+LEAST_SEEN = 0.9
+"""Share of the region and its margin that must lie in the other phase at a shift that is weighed."""
 _SOFT = (-150.0, 250.0)
 """Attenuations are clipped to these: neither gas nor bone outweighs soft tissue."""
 
@@ -63,9 +65,14 @@ def displacement(fixed: Volume, mask: Bools, moving: Volume) -> Displacement:
     reach = round(REACH_MM / STEP_MM)
     template = _edges(fixed, grid)
     search = _edges(moving, _grown(grid, reach))
-    if np.isnan(search).mean() > 0.3 or not weight.any():
+    weight = weight * np.isfinite(template)
+    if not weight.any():
+        raise DisplacementUnknown("too little of the surroundings lies in both phases")
+    seen = fftconvolve(np.isfinite(search), weight[::-1, ::-1, ::-1], mode="valid") / weight.sum()
+    if seen[reach, reach, reach] < LEAST_SEEN:
         raise DisplacementUnknown("too little of the surroundings lies in both phases")
     likeness = _correlation(np.nan_to_num(template), np.nan_to_num(search), weight)
+    likeness[seen < LEAST_SEEN] = -1.0
     peak = tuple(int(index) for index in np.unravel_index(int(likeness.argmax()), likeness.shape))
     best = float(likeness[peak])
     if best < LEAST_LIKENESS:
@@ -132,4 +139,6 @@ def _vertex(likeness: Floats, peak: tuple[int, ...], axis: int) -> float:
     after[axis] += 1
     low, mid, high = float(likeness[tuple(before)]), float(likeness[peak]), float(likeness[tuple(after)])
     bend = low - 2 * mid + high
+    if min(low, high) == -1.0:  # a neighbour was not weighed
+        return 0.0
     return 0.0 if bend >= -1e-12 else 0.5 * (low - high) / bend

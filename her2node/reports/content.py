@@ -91,7 +91,8 @@ def node_algorithm(stamp: Stamp) -> AlgorithmIdentification:
 def measurement_groups(reading: Reading, stamp: Stamp, segments: Segments) -> list[Group]:
     """One group a region and series: TID 1411, or TID 1501 where no segment stands for the region."""
     measured = [(quantity.roi, quantity.series_uids) for quantity in reading.quantities]
-    keys = dict.fromkeys([*measured, *((one.roi, one.series_uids) for one in reading.evaluations)])
+    laid = {one.roi.tracking_id for one in reading.rois}
+    keys = dict.fromkeys([*measured, *((one.roi, one.series_uids) for one in reading.evaluations if one.roi in laid)])
     return [_measured(reading, stamp, segments, roi, series_uids) for roi, series_uids in keys]
 
 
