@@ -43,7 +43,7 @@ _COMPARING = (
     Concept.TO_AORTA_RAW,
     Concept.DISPLACEMENT,
 )
-
+"""Quantities that stand beside others of several series."""
 
 _MOST_PACKAGES = 4
 """As many have their provenance on the page."""

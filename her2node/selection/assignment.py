@@ -152,7 +152,7 @@ def confirmed(assignment: Assignment, series: Series, images: Judgement) -> Assi
         return said
     if role in (None, Role.CONTRAST_UNSPECIFIED):
         return _named_by_images(said, series, images)
-    if images.allows(role):
+    if images.allows(role, named_twice=_named_twice(series, role)):
         return said
     doubt = _doubt(role, images)
     if doubt is None and _named_twice(series, role):

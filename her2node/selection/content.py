@@ -59,9 +59,11 @@ class Judgement:
     testimony: Testimony
     likely: Mapping[Role, float]
 
-    def allows(self, role: Role) -> bool:
-        """Whether the images bear out ``role``, named by another witness."""
-        return self.testimony.phases == {role} or (not self.testimony.phases and self.likely.get(role, 0.0) >= 0.5)
+    def allows(self, role: Role, *, named_twice: bool) -> bool:
+        """Whether the images bear out ``role``: they name it, or hold it likelier than all others together where two
+        other witnesses name it."""
+        unsure = not self.testimony.phases and self.likely.get(role, 0.0) >= 0.5
+        return self.testimony.phases == {role} or (named_twice and unsure)
 
 
 @dataclass(frozen=True)
