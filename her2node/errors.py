@@ -214,6 +214,14 @@ class BValuesMissing(Refused):
     """The b-values that were acquired do not permit this quantity."""
 
 
+class DisplacementUnknown(Refused):
+    """How far the region was displaced between two phases, as by breathing, cannot be told."""
+
+
+class WeakReference(Refused):
+    """The reference vessel is too little enhanced, or too small, to divide by."""
+
+
 class RoleMissing(Refused):
     """A series that the method needs is not there."""
 

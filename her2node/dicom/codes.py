@@ -58,6 +58,13 @@ class Quantity:
     DIAMETER_3D = Code("L0JK", "IBSI", "Maximum 3D Diameter of a Mesh")
     LONG_AXIS = Code("103339001", "SCT", "Long axis")
     SHORT_AXIS = Code("103340004", "SCT", "Short axis")
+    DIAMETER = Code("81827009", "SCT", "Diameter")
+    PORTAL_MINUS_ARTERIAL = _private("CTP-A", "Portal minus arterial attenuation")
+    TO_AORTA_RAW = _private("CCAV-RAW", "Lesion to aorta attenuation ratio")
+    TO_AORTA_ENHANCEMENT = _private("CCAV-ENH", "Lesion to aorta enhancement ratio")
+    AORTA_ATTENUATION = _private("REF-AORTA", "Attenuation of the aorta, reference region")
+    PORTAL_VEIN_ATTENUATION = _private("REF-PV", "Attenuation of the main portal vein, reference region")
+    DISPLACEMENT = _private("SHIFT", "Displacement of the region since the reference phase")
     VOXELS_WITHOUT_IMAGE = _private("VOX-NOIMG", "Voxels of the region without image")
     BLOOD_FLOW = Code("126390", "DCM", "Absolute Regional Blood Flow")
     BLOOD_VOLUME = Code("126391", "DCM", "Absolute Regional Blood Volume")
@@ -104,6 +111,16 @@ class Method:
     DECONVOLUTION_MAP = _private("CTP-OSVD-MAP", "Block-circulant SVD deconvolution of each voxel")
     PATLAK_MAP = _private("CTP-PATLAK-MAP", "Patlak of each voxel")
     TRANSLATION = _private("RIGID-SHIFT", "Rigid translation of each time point")
+    MINUS_PLAIN = _private("MINUS-PLAIN", "Phase minus plain, means over the same region")
+    MINUS_PLAIN_NARROWED = _private("MINUS-PLAIN-N", "Phase minus plain, region moved and narrowed by a voxel")
+    SAME_REGION = _private("SAME-REGION", "Means over the same region")
+    NARROWED = _private("NARROWED", "Means over the region, moved with the tissue and narrowed by a voxel")
+    FOUND_VESSEL = _private("REF-FOUND", "Reference region found automatically by shape and place")
+    GIVEN_VESSEL = _private("REF-GIVEN", "Reference region as given")
+    GRADIENT_CORRELATION = _private("SHIFT-NCC", "Translation of highest gradient correlation; region moved")
+    GRADIENT_CORRELATION_KEPT = _private("SHIFT-NCC-0", "Translation of highest gradient correlation; region kept")
+    ACROSS_SCANS = _private("XSCAN-PV", "Corrected to a reference attenuation of the portal vein (Seo 2025)")
+    LOCAL_THICKNESS = _private("THICK-SPHERE", "Largest sphere inscribed in the region")
     MESH = _private("MESH-MC", "Marching cubes mesh at 0.5 of the voxel mask")
 
 
@@ -182,6 +199,15 @@ class Phase:
     UNSPECIFIED = _private("PH-UNSPEC", "Contrast phase not specified")
 
 
+class Pattern:
+    """How a lesion's attenuation changes from phase to phase (quantities: ``enhancement.pattern``)."""
+
+    CONCEPT = _private("ENH-PATTERN", "Enhancement pattern")
+    PERSISTENT = _private("ENH-PERSIST", "Persistent or progressive enhancement")
+    WASH_OUT = _private("ENH-WASHOUT", "Wash-out")
+    EARLY_PEAK = _private("ENH-EARLY", "Peak in the arterial phase, kept afterwards")
+
+
 class Estimate:
     """The estimate and its three values; never positive or negative, which name tissue results."""
 
@@ -197,6 +223,7 @@ class Anatomy:
     STOMACH = Code("69695003", "SCT", "Stomach")
     LIVER = Code("10200004", "SCT", "Liver")
     AORTA = Code("15825003", "SCT", "Aorta")
+    PORTAL_VEIN = Code("32764006", "SCT", "Portal vein")
 
 
 class Finding:

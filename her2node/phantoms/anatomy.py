@@ -9,7 +9,7 @@ these phantoms: whoever changes what a seed gives fits them anew.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -105,9 +105,35 @@ class Anatomy:
     def structures(self) -> tuple[Structure, ...]:
         return self.organs + self.tumour.structures
 
+    def breathed(self, by_mm: Point) -> Anatomy:
+        """The anatomy with tumour and organs displaced; trunk, spine, aorta and vena cava stay where they are."""
+        organs = tuple(replace(organ, shape=_moved(organ.shape, by_mm)) for organ in self.organs)
+        shape = _moved_ellipsoid(self.tumour.shape, by_mm)
+        return Anatomy(organs, replace(self.tumour, shape=shape))
+
     def organ(self, name: str) -> tuple[Structure, ...]:
         """The structures of this name."""
         return tuple(structure for structure in self.organs if structure.name == name)
+
+
+def _moved(shape: Shape, by_mm: Point) -> Shape:
+    match shape:
+        case Ellipsoid():
+            return _moved_ellipsoid(shape, by_mm)
+        case Cap(whole, normal, offset_mm):
+            return Cap(_moved_ellipsoid(whole, by_mm), normal, offset_mm + float(np.dot(normal, by_mm)))
+        case Capsule(start_mm, end_mm, radius_mm):
+            return Capsule(_plus(start_mm, by_mm), _plus(end_mm, by_mm), radius_mm)
+        case _:
+            return shape
+
+
+def _moved_ellipsoid(shape: Ellipsoid, by_mm: Point) -> Ellipsoid:
+    return replace(shape, centre_mm=_plus(shape.centre_mm, by_mm))
+
+
+def _plus(place: Point, by_mm: Point) -> Point:
+    return point(np.add(place, by_mm))
 
 
 AIR = constant(-1000)
@@ -118,6 +144,9 @@ _CANAL = constant(30)
 _LIVER = Attenuation(58, 72, 112, 95)
 _SPLEEN = Attenuation(48, 112, 120, 96)
 _KIDNEY = Attenuation(32, 150, 190, 170)
+_MEDULLA = Attenuation(32, 62, 150, 168)
+_MEDULLA_SHARE = 0.6
+"""Half axes of the medulla over those of its kidney."""
 _AORTA = Attenuation(42, 310, 155, 115)
 _CAVA = Attenuation(40, 85, 140, 114)
 _PORTAL_VEIN = Attenuation(42, 92, 170, 118)
@@ -178,7 +207,10 @@ def _vessels_and_organs(rng: np.random.Generator) -> tuple[Structure, ...]:
         ("vena cava", Column((-20, 32), (12, 9)), _CAVA),
         ("portal vein", Capsule((-2, 8, -8), (-52, -4, 24), 6.5), _PORTAL_VEIN),
     )
-    return tuple(Structure(name, shape, hu.enhanced_by(dose)) for name, shape, hu in shapes)
+    found = tuple(Structure(name, shape, hu.enhanced_by(dose)) for name, shape, hu in shapes)
+    kidneys = (organ.shape for organ in found if organ.name == "kidney" and isinstance(organ.shape, Ellipsoid))
+    medulla = _MEDULLA.enhanced_by(dose)
+    return (*found, *(Structure("renal medulla", shape.scaled(_MEDULLA_SHARE), medulla) for shape in kidneys))
 
 
 def _stomach(inner: dict[str, Ellipsoid], wall_mm: float) -> tuple[Structure, ...]:

@@ -94,7 +94,8 @@ def _contrast(ds: Dataset, study: PhantomStudy) -> None:
 
 def values_at(study: PhantomStudy, series: PlannedSeries, planned: PlannedSlice) -> Stored:
     """The stored values of one slice of a phase."""
-    return stored_values(study.anatomy, planned.plane, series.phase, planned.key, sampling(study))
+    anatomy = study.anatomy_in(series.phase)
+    return stored_values(anatomy, planned.plane, series.phase, planned.key, sampling(study))
 
 
 def _image(planned: PlannedSlice, template: Dataset, stored: Stored) -> Dataset:

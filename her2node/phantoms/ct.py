@@ -99,11 +99,13 @@ def _series(
     options: PhantomOptions, phase: Phase, study_uid: str, acquired: datetime, planes: tuple[Plane, ...]
 ) -> PlannedSeries:
     """Whatever shapes the objects of the series shapes their UIDs."""
-    shaping = (
+    shaping: tuple[object, ...] = (
         options.form, options.rows, options.columns, options.slices, options.slice_spacing_mm, options.spacing_mm,
         options.thickness, options.supersampling, options.noise_hu, options.border,
         options.descriptions, options.character_set, options.kvp, options.kernel,
     )  # fmt: skip
+    if options.breathing_mm:
+        shaping = (*shaping, options.breathing_mm)
     uid = derived_uid("phantom series", study_uid, phase, repr(shaping))
     slices = tuple(
         PlannedSlice(plane, number, number, derived_uid("phantom image", uid, str(number)))

@@ -169,6 +169,40 @@ def conflicting_duplicate(study: PhantomStudy) -> PhantomStudy:
     return replace(study, parts=(*study.parts, altered))
 
 
+def packed(study: PhantomStudy) -> PhantomStudy:
+    """All phases of classic images come in one series, one after the other, told apart by AcquisitionNumber."""
+    first = study.series[0]
+    offsets: dict[str, int] = {}
+    for series in study.series:
+        offsets[series.series_instance_uid] = sum(len(other.slices) for other in study.series[: len(offsets)])
+
+    def pack(ds: Dataset) -> Dataset:
+        uid = ds.get("SeriesInstanceUID")
+        if uid in offsets:
+            ds.InstanceNumber += offsets[uid]
+            ds.SeriesInstanceUID, ds.SeriesNumber = first.series_instance_uid, first.number
+            ds.SeriesDescription = "Abdomen multiphase"
+        for reference in ds.get("ReferencedSeriesSequence", ()):
+            reference.SeriesInstanceUID = first.series_instance_uid
+        return ds
+
+    return study.with_edit(pack)
+
+
+def spread(study: PhantomStudy, phase: Phase) -> PhantomStudy:
+    """The upper half of one phase's slices comes as a series of its own."""
+    series = study.series_of(phase)
+    upper = {planned.sop_instance_uid for planned in series.slices[len(series.slices) // 2 :]}
+
+    def part(ds: Dataset) -> Dataset:
+        if ds.SOPInstanceUID in upper:
+            ds.SeriesInstanceUID = derived_uid("phantom upper part", series.series_instance_uid)
+            ds.SeriesNumber = series.number + 20
+        return ds
+
+    return study.with_edit(part)
+
+
 def _localizer(study: PhantomStudy) -> Iterator[Dataset]:
     uid = derived_uid("phantom localizer", study.study_instance_uid)
     middle = study.truth.tumour.centre_mm[2]

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from her2node.errors import PhantomRefused
 from her2node.phantoms.anatomy import Anatomy, Phase
+from her2node.phantoms.shapes import Point
 
 _BEIJING = timezone(timedelta(hours=8))
 
@@ -82,7 +83,9 @@ class PhantomOptions:
     ``thickness_mm`` None means the slice spacing. ``supersampling`` n averages n³ points a voxel (partial volume);
     1 samples voxel centres. ``noise_hu`` is the standard deviation of the Gaussian noise. ``anatomy`` None means
     ``varied(seed)``. Equal seed, anatomy, patient and start time make one and the same study, so that two
-    calls with, say, different phases give two parts of it. Raises PhantomRefused for what cannot be made.
+    calls with, say, different phases give two parts of it. ``breathing_mm`` displaces the organs (not trunk, spine and
+    great vessels) in some phases, other than the one that the tumour is outlined on. Raises PhantomRefused for what
+    cannot be made.
     """
 
     seed: int = 0
@@ -105,11 +108,15 @@ class PhantomOptions:
     started: datetime = field(default=datetime(2024, 3, 14, 9, 30, tzinfo=_BEIJING))
     kvp: int = 120
     kernel: str = "B30f"
+    breathing_mm: tuple[tuple[Phase, Point], ...] = ()
 
     def __post_init__(self) -> None:
         self._check_size()
         if len(set(self.phases)) != len(self.phases) or not self.phases:
             raise PhantomRefused("each phase can be there once, and one must be")
+        outlined = Phase.PORTAL if Phase.PORTAL in self.phases else max(self.phases, key=list(Phase).index)
+        if outlined in dict(self.breathing_mm):
+            raise PhantomRefused(f"the tumour is outlined on the {outlined} phase, which cannot be displaced")
         if self.noise_hu < 0:
             raise PhantomRefused(f"noise of {self.noise_hu} HU")
         if self.started.utcoffset() is None:

@@ -66,6 +66,11 @@ class PhantomStudy:
             for ds in part(self):
                 yield self._edited(ds)
 
+    def anatomy_in(self, phase: Phase) -> Anatomy:
+        """The anatomy as it lay when this phase was scanned."""
+        by_mm = dict(self.options.breathing_mm).get(phase)
+        return self.anatomy.breathed(by_mm) if by_mm else self.anatomy
+
     @property
     def roi_series(self) -> PlannedSeries:
         """The portal series, else the last."""

@@ -16,11 +16,14 @@ from her2node.volumes.volume import Volume
 __all__ = ["measure", "NotMeasured", "Quantity"]
 
 
-def measure(volume: Volume, roi: Roi, role: Role | None) -> tuple[Quantity | NotMeasured, ...]:
+def measure(
+    volume: Volume, roi: Roi, role: Role | None, *, core: Roi | None = None
+) -> tuple[Quantity | NotMeasured, ...]:
     """Everything that this node measures in a region of a series, in a fixed order.
 
-    ``roi`` must have been laid on ``volume`` (ValueError otherwise: a fault of the caller).
+    ``roi`` must have been laid on ``volume`` (ValueError otherwise: a fault of the caller). ``core``: the part of it
+    whose voxels surely hold the region's tissue, where the region was moved; attenuation is then measured in it.
     """
     if roi.mask.shape != volume.voxels.shape:
         raise ValueError(f"the region has shape {roi.mask.shape}, the volume {volume.voxels.shape}")
-    return attenuation.measure(volume, roi, role) + morphology.measure(volume, roi, role)
+    return attenuation.measure(volume, core or roi, role) + morphology.measure(volume, roi, role)

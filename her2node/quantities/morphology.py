@@ -95,7 +95,41 @@ def short_axis(axes: Axes) -> float:
     return axes.short_mm
 
 
-MEASURES: tuple[Callable[..., float], ...] = (voxel_volume, mesh_volume, maximum_diameter, long_axis, short_axis)
+def thickness(mask: Bools, spacing_mm: tuple[float, float, float]) -> float:
+    """Greatest thickness of a lesion of a wall, across it whichever way the wall runs.
+
+    Formula: 2 max d - h, d the distance from a voxel centre inside to the nearest outside, on a grid of about 1 mm or
+    finer whose shortest step is h: the diameter of the largest sphere in the region, the maximum of local thickness.
+    Unit: mm.
+    Shapes: mask (slices, rows, columns), spacing (3,).
+    Source: local thickness, Hildebrand and Ruegsegger 1997 (its maximum); DICOM (81827009, SCT).
+    Known deviation: within a voxel of the true thickness; a lesion thicker than it is wide gives its width.
+    """
+    padded = np.pad(mask, 1)
+    steps = tuple(max(round(spacing / 1.0), 1) for spacing in spacing_mm)
+    fine = _smoothly_finer(padded, spacing_mm, steps)
+    sampling = [spacing / step for spacing, step in zip(spacing_mm, steps, strict=True)]
+    inside = ndimage.distance_transform_edt(fine, sampling=sampling)
+    return float(2 * inside.max() - min(sampling))
+
+
+def _smoothly_finer(mask: Bools, spacing_mm: tuple[float, float, float], steps: tuple[int, ...]) -> Bools:
+    """The mask on a finer grid, its border interpolated between slices by distance."""
+    if max(steps) == 1:
+        return mask
+    signed = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
+    signed -= ndimage.distance_transform_edt(~mask, sampling=spacing_mm)
+    return np.asarray(ndimage.zoom(signed, steps, order=1, grid_mode=True, mode="nearest") > 0)
+
+
+MEASURES: tuple[Callable[..., float], ...] = (
+    voxel_volume,
+    mesh_volume,
+    maximum_diameter,
+    thickness,
+    long_axis,
+    short_axis,
+)
 """Every quantity of this method."""
 
 
@@ -183,13 +217,19 @@ _Found = tuple[Code, float | Refused, Code, Code]
 def _in_space(mask: Bools, spacing_mm: tuple[float, float, float], refused: Refused | None) -> list[_Found]:
     mesh = refused or mesh_of(mask, spacing_mm)
     if isinstance(mesh, Refused):
-        size: list[float | Refused] = [mesh, mesh, mesh]
+        size: list[float | Refused] = [mesh, mesh, mesh, mesh]
     else:
-        size = [voxel_volume(mask, spacing_mm), mesh_volume(mesh), maximum_diameter(mesh)]
+        size = [
+            voxel_volume(mask, spacing_mm),
+            mesh_volume(mesh),
+            maximum_diameter(mesh),
+            thickness(mask, spacing_mm),
+        ]
     return [
         (Concept.VOLUME, size[0], Unit.MM3, Method.VOXEL_SUM),
         (Concept.MESH_VOLUME, size[1], Unit.MM3, Method.MESH),
         (Concept.DIAMETER_3D, size[2], Unit.MM, Method.MESH),
+        (Concept.DIAMETER, size[3], Unit.MM, Method.LOCAL_THICKNESS),
     ]
 
 

@@ -42,6 +42,16 @@ class NotMeasured:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """What was found of a region in words: a coded concept with a coded value, from these series."""
+
+    roi: str
+    code: Code
+    value: Code
+    series_uids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class QuantityMap:
     """One quantity voxel by voxel, on the grid of the series it was calculated from.
 

@@ -1,25 +1,49 @@
-"""CT series, one volume each: every region's attenuation and size in every phase."""
+"""CT series, one volume each: every region's attenuation and size in every phase, and the phases compared."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from her2node.errors import Refused
 from her2node.quantities import measure, radiomics
-from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.quantities.displacement import Displacement
+from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity
+from her2node.reading.comparing import Anchor, Place, compared, core_of, cropped, followed, place_of, told
 from her2node.reading.laid import elsewhere, near, with_key_slice
-from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined
-from her2node.rois import lay
+from her2node.reading.reading import Found, Measured, Scene, joined
+from her2node.reading.vessels import Vessels, vessels_of
+from her2node.rois import GivenRoi, lay
+from her2node.rois.roi import Roi
 from her2node.selection.choice import PHASES
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
 from her2node.volumes import build, stack_of
+from her2node.volumes.volume import Bools, Volume
 
 _ORDER = (*PHASES, Role.CONTRAST_UNSPECIFIED, None)
 """Of series in a reading."""
 
 
 def read_phases(scene: Scene) -> Found:
-    """Every region on every CT series that is not kept out. One series' voxels are held at a time."""
-    return joined([_measure(series, role, scene) for series, role in _series_to_measure(scene)])
+    """Every region on every CT series that is not kept out, then what the phases tell together.
+
+    One series' voxels are held at a time. The series that regions were drawn on come first, for the others are compared
+    with them; what was found is in order of role all the same.
+    """
+    series_and_roles = _series_to_measure(scene)
+    drawn_on = {uid for region in scene.regions for uid in region.drawn_on}
+    through = _Through(scene)
+    found: dict[str, Found] = {}
+    for series, role in sorted(series_and_roles, key=lambda item: _rank(item, drawn_on)):
+        found[series.series_instance_uid] = through.measured(series, role)
+    parts = [found[series.series_instance_uid] for series, _ in series_and_roles]
+    return joined([*parts, through.compared()])
+
+
+def _rank(item: tuple[Series, Role | None], drawn_on: set[str]) -> tuple[bool, int]:
+    """What a region was drawn on first, then where it is best seen."""
+    series, role = item
+    return series.series_instance_uid not in drawn_on, (Role.PORTAL, *_ORDER).index(role)
 
 
 def _series_to_measure(scene: Scene) -> list[tuple[Series, Role | None]]:
@@ -36,30 +60,91 @@ def _series_to_measure(scene: Scene) -> list[tuple[Series, Role | None]]:
     return sorted(found, key=lambda item: _ORDER.index(item[1]))
 
 
-def _measure(series: Series, role: Role | None, scene: Scene) -> Found:
-    """Every region on one series. Its voxels are made only where a region lies in the same frame of reference."""
-    uid = series.series_instance_uid
-    try:
-        volume = build(series) if near(scene.regions, stack_of(series).geometry) else None
-    except Refused as error:
-        return Found(not_measured=(NotMeasured("", role, error, series_uids=(uid,)),))
-    if volume is None:
-        return Found(not_measured=tuple(elsewhere(region, role, uid) for region in scene.regions))
-    rois: list[LaidRoi] = []
-    values: list[Quantity | NotMeasured] = []
-    for region in scene.regions:
+class _Through:
+    """Regions on their way through the series: where each was first laid, and where it lies in each phase."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._anchors: dict[str, Anchor] = {}
+        self._places: dict[str, list[Place]] = {}
+        self._vessels: dict[str, Vessels] = {}
+
+    def measured(self, series: Series, role: Role | None) -> Found:
+        """Every region on one series. Its voxels are made only where a region lies in the same frame of reference."""
+        uid, regions = series.series_instance_uid, self._scene.regions
+        try:
+            volume = build(series) if near(regions, stack_of(series).geometry) else None
+        except Refused as error:
+            return Found(not_measured=(NotMeasured("", role, error, series_uids=(uid,)),))
+        if volume is None:
+            return Found(not_measured=tuple(elsewhere(region, role, uid) for region in regions))
+        volume_found = Found((Measured(uid, role, volume.geometry, volume.unit, volume.sources),))
+        return joined([volume_found, *(self._region(region, volume, role) for region in regions)])
+
+    def _region(self, region: GivenRoi, volume: Volume, role: Role | None) -> Found:
         try:
             roi = lay(region, volume)
         except Refused as error:
-            values.append(NotMeasured(region.tracking_id, role, error, series_uids=(uid,)))
-            continue
-        rois.append(with_key_slice(roi, volume))
-        values += measure(volume, roi, role)
-        if scene.radiomics is not None:
-            values += radiomics.measure(volume, roi, role, scene.radiomics)
-    return Found(
-        (Measured(uid, role, volume.geometry, volume.unit, volume.sources),),
-        tuple(rois),
-        tuple(value for value in values if isinstance(value, Quantity)),
-        tuple(value for value in values if isinstance(value, NotMeasured)),
-    )
+            return Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=_uids(volume)),))
+        lies, core, values = self._followed(roi, volume, role)
+        values += measure(volume, lies, role, core=core)
+        if self._scene.radiomics is not None:
+            values += radiomics.measure(volume, lies, role, self._scene.radiomics)
+        return Found(
+            rois=(with_key_slice(lies, volume),),
+            quantities=tuple(value for value in values if isinstance(value, Quantity)),
+            not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),
+        )
+
+    def _followed(
+        self, roi: Roi, volume: Volume, role: Role | None
+    ) -> tuple[Roi, Roi | None, tuple[Quantity | NotMeasured, ...]]:
+        """The region where its tissue lies on this series, its core where it was moved there, and how far that is."""
+        anchor = self._anchors.get(roi.tracking_uid)
+        if anchor is None or anchor.roi.geometry.frame_of_reference_uid != roi.geometry.frame_of_reference_uid:
+            anchor = self._anchors[roi.tracking_uid] = Anchor(roi, cropped(volume, roi))
+            self._note(anchor, roi, volume, role, Displacement((0.0, 0.0, 0.0), 1.0), moved=False)
+            return roi, None, ()
+        lies, found = followed(anchor, roi, volume)
+        moved = lies is not roi
+        core = self._note(anchor, lies, volume, role, found, moved=moved)
+        said = told(found, roi, role, volume.series_instance_uid, moved=moved)
+        return lies, replace(lies, mask=core) if moved and core.any() else None, (said,)
+
+    def _note(
+        self,
+        anchor: Anchor,
+        roi: Roi,
+        volume: Volume,
+        role: Role | None,
+        found: Displacement | Refused,
+        *,
+        moved: bool,
+    ) -> Bools:
+        """Keep what the phases will be compared by; the region's core on this series."""
+        frame_of_reference_uid = volume.geometry.frame_of_reference_uid
+        if frame_of_reference_uid not in self._vessels:
+            self._vessels[frame_of_reference_uid] = vessels_of(self._scene, volume)
+        core = core_of(anchor, found, volume)
+        vessels = self._vessels[frame_of_reference_uid]
+        place = place_of(volume, roi, core, role, vessels, found if moved else None)
+        if place is not None:
+            self._places.setdefault(roi.tracking_uid, []).append(place)
+        return core
+
+    def compared(self) -> Found:
+        """What the phases tell together, region by region; the phases in order of time."""
+        values: list[Quantity | NotMeasured | Evaluation] = []
+        for places in self._places.values():
+            in_time = sorted(places, key=lambda place: PHASES.index(place.role))
+            vessels = self._vessels[in_time[0].roi.geometry.frame_of_reference_uid]
+            values += compared(in_time, vessels, self._scene.reference_vein_hu)
+        return Found(
+            quantities=tuple(value for value in values if isinstance(value, Quantity)),
+            not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),
+            evaluations=tuple(value for value in values if isinstance(value, Evaluation)),
+        )
+
+
+def _uids(volume: Volume) -> tuple[str, ...]:
+    return (volume.series_instance_uid,)

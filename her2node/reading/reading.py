@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
 from her2node.models.prediction import NotPredicted, Prediction
 from her2node.quantities.perfusion import FACTORS, Factors
-from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
+from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
 from her2node.quantities.radiomics import Configuration
 from her2node.rois import GivenRoi
+from her2node.rois.landmarks import Landmarks
 from her2node.rois.roi import Roi
 from her2node.selection.assignment import Assignment
 from her2node.selection.choice import Selection
@@ -36,6 +37,12 @@ class Scene:
     decompose: bool = False
     radiomics: Configuration | None = None
     perfusion: Factors = FACTORS
+    landmarks: Mapping[str, Landmarks] = field(default_factory=dict)
+    """Organs and vessels found on a CT series, by its UID."""
+    vessels: tuple[GivenRoi, ...] = ()
+    """Given regions that are the aorta or the portal vein."""
+    reference_vein_hu: float | None = None
+    """Attenuation of the portal vein to which lesions are corrected, where the site wants that."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ class Found:
     quantities: tuple[Quantity, ...] = ()
     not_measured: tuple[NotMeasured, ...] = ()
     maps: tuple[QuantityMap, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
 
 
 def joined(parts: Sequence[Found]) -> Found:
@@ -86,6 +94,7 @@ def joined(parts: Sequence[Found]) -> Found:
         quantities=tuple(item for part in parts for item in part.quantities),
         not_measured=tuple(item for part in parts for item in part.not_measured),
         maps=tuple(item for part in parts for item in part.maps),
+        evaluations=tuple(item for part in parts for item in part.evaluations),
     )
 
 
@@ -103,6 +112,7 @@ class Reading:
       series either (no ROI, several that could be the tumour).
     - ``predictions`` and ``not_predicted``: together one a package, in the order of the packages.
     - ``maps``: quantities voxel by voxel.
+    - ``evaluations``: what was found in coded words, as the enhancement pattern.
     """
 
     study: Study
@@ -115,3 +125,4 @@ class Reading:
     predictions: tuple[Prediction, ...]
     not_predicted: tuple[NotPredicted, ...]
     maps: tuple[QuantityMap, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()

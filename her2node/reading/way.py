@@ -13,12 +13,15 @@ from her2node.quantities.quantity import NotMeasured
 from her2node.quantities.radiomics import Configuration
 from her2node.reading.diffusion import read_diffusion
 from her2node.reading.dual_energy import read_dual_energy
+from her2node.reading.looking import looked_at, testimony
 from her2node.reading.perfusion import read_perfusion
 from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Reading, Scene, joined
+from her2node.reading.vessels import is_vessel
 from her2node.rois import GivenRoi, given
 from her2node.rois.arteries import is_artery
 from her2node.rois.tumour import current, tumour_of
+from her2node.selection.arrangement import arranged
 from her2node.selection.choice import Selection, select
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
@@ -42,20 +45,37 @@ def read(
     decompose: bool = False,
     radiomics: Configuration | None = None,
     perfusion: Factors = FACTORS,
+    reference_vein_hu: float | None = None,
 ) -> Reading:
     """Read a study: roles, voxels, regions, quantities, predictions.
 
     ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
-    is the site's prevalence; ``perfusion`` how perfusion is calculated. With ``every_roi`` all given regions are
-    measured, else the tumour alone; ``radiomics`` adds its features on every series that is measured. With
+    is the site's prevalence; ``perfusion`` how perfusion is calculated; ``reference_vein_hu`` the attenuation of the
+    portal vein to which the lesion's is corrected across scans, where that is wanted. With ``every_roi`` all given
+    regions are measured, else the tumour alone; ``radiomics`` adds its features on every series that is measured. With
     ``decompose`` iodine is calculated from two energies where no map of it is there. What cannot be done is a value in
     the reading with its reason; nothing that the input causes is raised.
     """
-    selection = select(study, rules, entered_roles or {})
+    study = arranged(study, keep=tuple(entered_roles or ()))
+    landmarks = looked_at(study, rules, entered_roles or {})
+    images = {uid: testimony(series, found) for uid, found in landmarks.items() if (series := study.series_of(uid))}
+    selection = select(study, rules, entered_roles or {}, images)
     regions = [r for r in current(given(study)) if not selection.of(r.source_series_instance_uid).ignored]
-    tumour = _tumour([region for region in regions if not is_artery(region)])
+    vessels = tuple(region for region in regions if is_vessel(region))
+    tumour = _tumour([region for region in regions if region not in vessels and not is_artery(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    scene = Scene(study, selection, wanted, tuple(regions), decompose, radiomics, perfusion)
+    scene = Scene(
+        study,
+        selection,
+        wanted,
+        given=tuple(regions),
+        decompose=decompose,
+        radiomics=radiomics,
+        perfusion=perfusion,
+        landmarks=landmarks,
+        vessels=vessels,
+        reference_vein_hu=reference_vein_hu,
+    )
     found = joined([course(scene) for course in _COURSES])
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
     tracking_id = None if isinstance(tumour, Refused) else tumour.tracking_id
@@ -75,6 +95,7 @@ def read(
         predictions=tuple(answer for answer in answers if isinstance(answer, Prediction)),
         not_predicted=tuple(answer for answer in answers if isinstance(answer, NotPredicted)),
         maps=found.maps,
+        evaluations=found.evaluations,
     )
 
 

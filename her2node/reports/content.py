@@ -101,7 +101,9 @@ def node_algorithm(stamp: Stamp, parameters: Sequence[str] = ()) -> AlgorithmIde
 
 def measurement_groups(reading: Reading, stamp: Stamp, segments: Segments) -> list[Group]:
     """One group a region and series: TID 1411, or TID 1501 where no segment stands for the region."""
-    keys = dict.fromkeys((quantity.roi, quantity.series_uids) for quantity in reading.quantities)
+    measured = [(quantity.roi, quantity.series_uids) for quantity in reading.quantities]
+    laid = {one.roi.tracking_id for one in reading.rois}
+    keys = dict.fromkeys([*measured, *((one.roi, one.series_uids) for one in reading.evaluations if one.roi in laid)])
     return [_measured(reading, stamp, segments, roi, series_uids) for roi, series_uids in keys]
 
 
@@ -109,16 +111,20 @@ def _measured(
     reading: Reading, stamp: Stamp, segments: Segments, roi: str, series_uids: tuple[str, ...]
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations:
     quantities = [q for q in reading.quantities if (q.roi, q.series_uids) == (roi, series_uids)]
-    role = quantities[0].role
+    role = quantities[0].role if quantities else None
     parameters = tuple(dict.fromkeys(said for quantity in quantities for said in quantity.parameters))
-    evaluations = []
+    evaluations = [
+        QualitativeEvaluation(concept(one.code), concept(one.value))
+        for one in reading.evaluations
+        if (one.roi, one.series_uids) == (roi, series_uids)
+    ]
     if role in PHASES:
         evaluations.append(QualitativeEvaluation(concept(Document.CONTRAST_PHASE), concept(PHASES[role])))
     tracking_uid = next(laid.roi.tracking_uid for laid in reading.rois if laid.roi.tracking_id == roi)
     group = _group(
         segments,
         roi,
-        series_uids,
+        [borne_by(reading, uid) for uid in series_uids],
         tracking_identifier=TrackingIdentifier(tracking_uid, roi),
         finding_type=concept(segments.finding(roi)),
         algorithm_id=node_algorithm(stamp, parameters),
@@ -153,7 +159,7 @@ def _estimate(reading: Reading, segments: Segments, prediction: Prediction, numb
     group = _group(
         segments,
         prediction.roi,
-        tuple(dict.fromkeys(uid for used in answer.inputs for uid in used.series_uids)),
+        tuple(dict.fromkeys(borne_by(reading, uid) for used in answer.inputs for uid in used.series_uids)),
         tracking_identifier=TrackingIdentifier(tracking_uid, f"{package_name(package)}{which}"),
         finding_type=concept(Finding.PRIMARY_NEOPLASM),
         algorithm_id=package_algorithm(package),
@@ -200,7 +206,7 @@ def _group(
             sop_class_uid=segments.sop_class_uid,
             sop_instance_uid=segments.sop_instance_uid,
             segment_number=number,
-            source_series=SourceSeriesForSegmentation(next(iter(series_uids), segments.series_instance_uid)),
+            source_series=SourceSeriesForSegmentation(next(iter(series_uids), segments.borne_uid)),
         ),
         finding_type=finding_type,
         finding_sites=sites,
@@ -208,6 +214,12 @@ def _group(
         measurements=measurements,
         qualitative_evaluations=qualitative_evaluations,
     )
+
+
+def borne_by(reading: Reading, uid: str) -> str:
+    """The SeriesInstanceUID that the objects of a measured series bear: it may be a part of one, or made of several."""
+    series = reading.study.series_of(uid)
+    return series.instances[0].identity.series_instance_uid if series else uid
 
 
 def _say(group: Group, said: Sequence[Said]) -> None:

@@ -71,9 +71,10 @@ class Planes:
         ds.SpacingBetweenSlices = _ds(geometry.spacing_mm[0])
         return ds
 
-    def finished(self, built: Dataset, label: Dataset, dimensions: str) -> Dataset:
+    def finished(self, built: Dataset, label: Dataset, dimensions: str, borne: Mapping[str, str]) -> Dataset:
         """A plain data set: highdicom's ``built``, under the node's envelope ``label``, referring to the objects
-        themselves. ``dimensions`` is its Dimension Organization UID."""
+        themselves. ``dimensions`` is its Dimension Organization UID; ``borne`` is SOP Instance UID to the
+        SeriesInstanceUID that the object bears, for a series here may be a part of one, or made of several."""
         ds = Dataset()
         ds.update({element.tag: element for element in built})
         ds.update({element.tag: element for element in label})
@@ -90,7 +91,10 @@ class Planes:
             frame.DerivationImageSequence = [derivation]
         objects = list(dict.fromkeys((source.sop_class_uid, source.sop_instance_uid) for source in used))
         ds.SourceImageSequence = [referred(*one) for one in objects]
-        ds.ReferencedSeriesSequence = [series_reference(self.series_instance_uid, objects)]
+        by_series: dict[str, list[tuple[str, str]]] = {}
+        for one in objects:
+            by_series.setdefault(borne.get(one[1], self.series_instance_uid), []).append(one)
+        ds.ReferencedSeriesSequence = [series_reference(uid, members) for uid, members in by_series.items()]
         if "ContributingEquipmentSequence" not in label:
             del ds.ContributingEquipmentSequence
         return ds
@@ -99,6 +103,11 @@ class Planes:
 def headers_of(reading: Reading) -> dict[str, Dataset]:
     """The header of every object of the study, by SOP Instance UID."""
     return {instance.identity.sop_instance_uid: instance.header for instance in reading.study.instances}
+
+
+def borne_by_objects(reading: Reading) -> dict[str, str]:
+    """The SeriesInstanceUID that every object of the study bears, by SOP Instance UID."""
+    return {i.identity.sop_instance_uid: i.identity.series_instance_uid for i in reading.study.instances}
 
 
 def slices_of(built: Dataset) -> list[int]:

@@ -26,6 +26,7 @@ from her2node.dicom.codes import PRIVATE_SCHEME, PRIVATE_SCHEME_NAME, Code, Docu
 from her2node.dicom.identity import InstanceIdentity
 from her2node.reading import Reading
 from her2node.reports.content import Group, container, estimate_groups, measurement_groups, text_item
+from her2node.reports.derived import borne_by_objects
 from her2node.reports.drawn import outline_groups
 from her2node.reports.envelope import MANUFACTURER, concept, envelope, sealed
 from her2node.reports.regions import most_important
@@ -69,18 +70,21 @@ def outline(reading: Reading, stamp: Stamp) -> Report | None:
     uid = most_important(reading)
     if not drawn or uid is None:
         return None
-    evidence = [(uid, source.sop_class_uid, source.sop_instance_uid) for _, source in drawn]
+    borne = borne_by_objects(reading)
+    evidence = [
+        (borne.get(source.sop_instance_uid, uid), source.sop_class_uid, source.sop_instance_uid) for _, source in drawn
+    ]
     return _document(reading, stamp, ObjectKind.OUTLINE, [group for group, _ in drawn], notices(), evidence)
 
 
 def _used(reading: Reading) -> list[Evidence]:
     """The objects of every measured series, and those that the regions came from."""
-    measured = {measured.series_instance_uid for measured in reading.measured}
+    measured = {source.sop_instance_uid for measured in reading.measured for source in measured.sources}
     regions = {laid.roi.source_sop_instance_uid for laid in reading.rois}
     return [
         _evidence(identity)
         for identity in (instance.identity for instance in reading.study.instances)
-        if identity.series_instance_uid in measured or identity.sop_instance_uid in regions
+        if identity.sop_instance_uid in measured or identity.sop_instance_uid in regions
     ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from her2node.dicom.attributes import text
+from her2node.dicom.codes import Quantity as Concept
 from her2node.dicom.codes import Unit
 from her2node.models.prediction import Category, PackageRef, Prediction
 from her2node.quantities.quantity import Quantity
@@ -37,6 +38,13 @@ SOFT_TISSUE = (40.0, 400.0)
 """Centre and width of the window in HU."""
 _DECIMALS = {Unit.HU.value: 1, Unit.MM.value: 1, Unit.MM2.value: 0, Unit.MM3.value: 0}
 
+_COMPARING = (
+    Concept.AORTA_ATTENUATION,
+    Concept.PORTAL_VEIN_ATTENUATION,
+    Concept.TO_AORTA_RAW,
+    Concept.DISPLACEMENT,
+)
+"""Quantities that stand beside others of several series."""
 
 _MOST_PACKAGES = 4
 """As many have their provenance on the page."""
@@ -200,7 +208,7 @@ def _estimated(prediction: Prediction) -> Estimated:
 
 
 def _table(reading: Reading, laid: LaidRoi) -> Table | None:
-    here = [q for q in reading.quantities if q.roi == laid.roi.tracking_id and not _is_percentile(q)]
+    here = [q for q in reading.quantities if q.roi == laid.roi.tracking_id and _stands_on_page(q)]
     columns = list(dict.fromkeys(q.series_uids for q in here))
     rows: dict[tuple[str, str], dict[tuple[str, ...], str]] = {}
     for quantity in here:
@@ -217,9 +225,12 @@ def _table(reading: Reading, laid: LaidRoi) -> Table | None:
     )
 
 
-def _is_percentile(quantity: Quantity) -> bool:
-    """Percentiles are for models: they stand in the structured report and leave the page to what readers use."""
-    return quantity.modifier is not None and quantity.modifier.value.startswith("PCTL-")
+def _stands_on_page(quantity: Quantity) -> bool:
+    """Percentiles are for models, and what compares series needs more room than the page has: both stand in the
+    structured report and leave the page to size and attenuation."""
+    if quantity.modifier is not None:
+        return not quantity.modifier.value.startswith("PCTL-")
+    return len(quantity.series_uids) == 1 and quantity.code not in _COMPARING
 
 
 def _name(quantity: Quantity) -> str:

@@ -27,7 +27,7 @@ from pydicom.dataset import Dataset
 from her2node.dicom.codes import Anatomy
 from her2node.quantities.quantity import QuantityMap
 from her2node.reading import Reading
-from her2node.reports.derived import Planes, headers_of, series_reference, slices_of
+from her2node.reports.derived import Planes, borne_by_objects, headers_of, series_reference, slices_of
 from her2node.reports.envelope import MANUFACTURER, concept, envelope, sealed
 from her2node.reports.report import ObjectKind, Report, Stamp
 from her2node.selection.roles import Role
@@ -70,7 +70,7 @@ def _parametric_map(reading: Reading, stamp: Stamp, one: QuantityMap, number: in
     )
     dimensions = stamp.uid(reading.study.study_instance_uid, ObjectKind.PARAMETRIC_MAP, f"dimensions {number}")
     _ascend(built)
-    ds = planes.finished(built, label, dimensions)
+    ds = planes.finished(built, label, dimensions, borne_by_objects(reading))
     ds.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy()]
     ds.ReferencedSeriesSequence += _further_series(reading, one)
     ds.DerivationDescription = _derivation(one)

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from her2node.dicom.attributes import integer, items, text
 from her2node.dicom.codes import Anatomy, Code, Finding
 from her2node.reading import LaidRoi, Reading
-from her2node.reports.derived import Planes, headers_of
+from her2node.reports.derived import Planes, borne_by_objects, headers_of
 from her2node.reports.envelope import MANUFACTURER, concept, envelope, sealed
 from her2node.reports.regions import measured_series, most_important, shown
 from her2node.reports.report import ObjectKind, Report, Stamp
@@ -35,7 +35,9 @@ class Segments:
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
-    """Of the images that the segments lie on."""
+    """Of the series that the segments lie on ..."""
+    borne_uid: str
+    """... and what its images bear: it may be a part of a series."""
     rois: tuple[Roi, ...]
     tumour: str | None
 
@@ -52,10 +54,13 @@ class Segments:
 
 def segments_of(reading: Reading, segmentation: Report | None) -> Segments:
     """The segments of the SEG that ``segmentation`` is; none at all without it."""
+    uid = most_important(reading) or ""
+    series = reading.study.series_of(uid)
     return Segments(
         sop_class_uid=segmentation.sop_class_uid if segmentation else "",
         sop_instance_uid=segmentation.sop_instance_uid if segmentation else "",
-        series_instance_uid=most_important(reading) or "",
+        series_instance_uid=uid,
+        borne_uid=series.instances[0].identity.series_instance_uid if series else uid,
         rois=tuple(laid.roi for laid in shown(reading)) if segmentation else (),
         tumour=reading.tumour,
     )
@@ -96,7 +101,7 @@ def segmentation(reading: Reading, stamp: Stamp) -> Report | None:
         content_description="Given regions of interest, laid on this series. Research use",
     )
     dimensions = stamp.uid(reading.study.study_instance_uid, ObjectKind.SEGMENTATION, "dimensions")
-    ds = planes.finished(seg, label, dimensions)
+    ds = planes.finished(seg, label, dimensions, borne_by_objects(reading))
     return sealed(ds, reading, ObjectKind.SEGMENTATION)
 
 

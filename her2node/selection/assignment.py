@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom.uid import (
     CTImageStorage,
@@ -16,6 +16,7 @@ from pydicom.uid import (
 
 from her2node.dicom.attributes import texts
 from her2node.selection import mr
+from her2node.selection.content import Judgement
 from her2node.selection.dynamic import time_points
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
@@ -35,6 +36,9 @@ _SCOUT = re.compile(
     r"|(?:pre)?monitoring|bolus ?track\w*|test ?bolus|mip|mpr|vrt?)(?![a-z])|定位|剂量|监测",
     re.IGNORECASE,
 )
+
+ENTERED = "entered by a reader"
+"""The evidence of a role that a reader entered."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role
     """
     uid = series.series_instance_uid
     if uid in entered:
-        return Assignment(uid, entered[uid], ("entered by a reader",), ignored=entered[uid] is None)
+        return Assignment(uid, entered[uid], (ENTERED,), ignored=entered[uid] is None)
     classes = {instance.identity.sop_class_uid for instance in series.instances}
     if classes <= ROI_CLASSES:
         return Assignment(uid, Role.ROI, (f"{series.modality} holds given regions of interest",))
@@ -158,3 +162,60 @@ def _contradiction(role: Role, tagged: Testimony, timed: Testimony, said: Testim
     if tagged.contrast is False or said.contrast is False:
         return f"the phase is named {role}, but the tags say that no contrast was given"
     return ""
+
+
+def confirmed(assignment: Assignment, series: Series, images: Judgement) -> Assignment:
+    """The assignment after the images have testified: named by them, borne out by them, or contrast-unspecified.
+
+    What was entered, or a rule of the site, stands. The phase that headers name must be borne out by the images;
+    where these cannot tell, description and timing must both have named it. A phase that images alone name must not
+    contradict the contrast tags. Precedence never makes a guess of a disagreement.
+    """
+    words = (images.testimony.words,) if images.testimony.words else ()
+    evidence = (*assignment.evidence, *words)
+    said = replace(assignment, evidence=evidence)
+    role = assignment.role
+    if assignment.ignored or role is Role.ROI or assignment.evidence[:1] == (ENTERED,) or _by_rule(assignment):
+        return said
+    if role in (None, Role.CONTRAST_UNSPECIFIED):
+        return _named_by_images(said, series, images)
+    if images.allows(role, named_twice=_named_twice(series, role)):
+        return said
+    doubt = _doubt(role, images)
+    if doubt is None and _named_twice(series, role):
+        return replace(said, evidence=(*evidence, "the images cannot tell the phase, description and timing agree"))
+    doubt = doubt or "the images cannot tell the phase, and one witness alone is not believed"
+    return replace(said, role=Role.CONTRAST_UNSPECIFIED, evidence=(*evidence, doubt))
+
+
+def _by_rule(assignment: Assignment) -> bool:
+    return bool(assignment.evidence) and assignment.evidence[0].startswith("site rule ")
+
+
+def _doubt(role: Role, images: Judgement) -> str | None:
+    """Why the images speak against ``role``, or None where they are silent."""
+    if images.testimony.phases:
+        return f"the headers name the phase {role}, but the images speak for {next(iter(images.testimony.phases))}"
+    if images.likely or images.testimony.contrast is not None:
+        return f"the headers name the phase {role}, which the images do not bear out"
+    return None
+
+
+def _named_twice(series: Series, role: Role) -> bool:
+    return description(series).phases == timing(series).phases == {role}
+
+
+def _named_by_images(said: Assignment, series: Series, images: Judgement) -> Assignment:
+    """The images' phase for a series that headers leave open without contradicting each other or the images."""
+    if len(images.testimony.phases) != 1:
+        return said
+    role = next(iter(images.testimony.phases))
+    named = description(series).phases | timing(series).phases
+    if named:
+        why = f"the headers disagree ({', '.join(sorted(named))}), so the images' word alone is not taken"
+        return replace(said, role=Role.CONTRAST_UNSPECIFIED, evidence=(*said.evidence, why))
+    heard = {witness.contrast for witness in (description(series), contrast_tags(series), timing(series))} - {None}
+    if heard and heard != {role is not Role.PLAIN}:
+        why = f"the images speak for {role}, the tags against it"
+        return replace(said, role=Role.CONTRAST_UNSPECIFIED, evidence=(*said.evidence, why))
+    return replace(said, role=role)

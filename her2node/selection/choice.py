@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from her2node.dicom.attributes import number, text
 from her2node.errors import RoleAmbiguous, RoleMissing
-from her2node.selection.assignment import Assignment, assign, image_type
+from her2node.selection.assignment import Assignment, assign, confirmed, image_type
+from her2node.selection.content import Judgement
 from her2node.selection.dynamic import scans, series_a_point, time_points
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
@@ -55,14 +56,25 @@ class Selection:
         return next(a for a in self.assignments if a.series_instance_uid == series_instance_uid)
 
 
-def select(study: Study, rules: Sequence[SiteRule], entered: Mapping[str, Role | None]) -> Selection:
+def select(
+    study: Study,
+    rules: Sequence[SiteRule],
+    entered: Mapping[str, Role | None],
+    images: Mapping[str, Judgement] | None = None,
+) -> Selection:
     """Assign every series, and choose among several of one phase by ``RULE``; what an entered role names goes first.
 
+    ``images``: what the voxels of a series say, by its UID; a series that is not in it is assigned by headers alone.
     Series that are time points of one scan play perfusion together; the first of them stands for the scan. Where the
     rule finds two alike, the role is ambiguous: no series is chosen, and ``series_uid_of`` says why.
     """
+    heard = images or {}
     assignments = {s.series_instance_uid: assign(s, rules, entered) for s in study.series}
     _join_time_points(study, assignments, rules, entered)
+    for series in study.series:
+        uid = series.series_instance_uid
+        if uid in heard:
+            assignments[uid] = confirmed(assignments[uid], series, heard[uid])
     players: dict[Role, list[Series]] = defaultdict(list)
     for series in study.series:
         role = assignments[series.series_instance_uid].role

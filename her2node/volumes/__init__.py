@@ -1,9 +1,9 @@
 """Frames become calibrated voxels with their place in the patient.
 
-``build(series)`` gives the voxels, ``stack_of(series)`` judges from the headers alone whether it could;
-``build_dynamic`` and ``dynamic_stack_of`` do so for time series, which one or many series hold. What does not form one
-evenly spaced, right-angled, calibrated stack is refused by name, never bent into shape. Knows series and
-pixels; knows nothing of roles, regions or quantities.
+``build(series)`` gives the voxels, ``preview(series)`` coarse ones to find organs in, and ``stack_of(series)`` judges
+from the headers alone whether they could; ``build_dynamic`` and ``dynamic_stack_of`` do so for time series, which one
+or many series hold. What does not form one evenly spaced, right-angled, calibrated stack is refused by name, never bent
+into shape. Knows series and pixels; knows nothing of roles, regions or quantities.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from her2node.errors import OtherKindOfImage
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
-from her2node.volumes import concentration, ct, diffusion, mr
+from her2node.volumes import coarse, concentration, ct, diffusion, mr
 from her2node.volumes.concentration import Stated, build_effective_z, build_iodine
 from her2node.volumes.dynamic import Dynamic, DynamicStack
 from her2node.volumes.stack import Stack
@@ -25,6 +25,7 @@ __all__ = [
     "build_effective_z",
     "build_iodine",
     "dynamic_stack_of",
+    "preview",
     "stack_of",
     "Dynamic",
     "DynamicStack",
@@ -44,6 +45,12 @@ def build(series: Series) -> Volume:
     """
     _need_ct(series)
     return ct.build(series)
+
+
+def preview(series: Series) -> Volume:
+    """A coarse volume of a series, made of some of its slices. Raises what ``build`` raises."""
+    _need_ct(series)
+    return coarse.preview(series)
 
 
 def stack_of(series: Series, role: Role | None = None) -> Stack:

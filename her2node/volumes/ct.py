@@ -69,7 +69,7 @@ def build(series: Series) -> Volume:
     voxels = np.empty(found.geometry.shape, dtype=np.float32)
     valid = np.empty(found.geometry.shape, dtype=np.bool_)
     for index, frame, stored in decoded(found.frames):
-        _calibrate(stored, frame, voxels[index], valid[index])
+        calibrate(stored, frame, voxels[index], valid[index])
     voxels.flags.writeable = valid.flags.writeable = False
     return Volume(
         geometry=found.geometry,
@@ -101,7 +101,7 @@ def build_dynamic(series: Sequence[Series]) -> Dynamic:
     seen = np.empty((rows, columns), dtype=np.bool_)
     for index, frame, stored in decoded([frame for point in found.frames for frame in point]):
         when, where = divmod(index, slices)
-        _calibrate(stored, frame, voxels[when, where], seen)
+        calibrate(stored, frame, voxels[when, where], seen)
         valid[where] &= seen
     resampled = on_common_times(found, voxels)
     valid.flags.writeable = False
@@ -165,7 +165,7 @@ def _need_no_scout(frames: tuple[Frame, ...]) -> None:
         raise Localizer(f"{scouts} of {len(frames)} images")
 
 
-def _calibrate(stored: Stored, frame: Frame, voxels: Floats, valid: Bools) -> None:
+def calibrate(stored: Stored, frame: Frame, voxels: Floats, valid: Bools) -> None:
     """Fill one slice of ``voxels`` and ``valid``, both of the shape of ``stored``."""
     rescale = rescale_of(frame)
     scaled = np.multiply(stored, rescale.slope, dtype=np.float64)

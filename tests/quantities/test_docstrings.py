@@ -17,6 +17,7 @@ from her2node.quantities import (
     attenuation,
     diffusion,
     dual_energy,
+    enhancement,
     histogram,
     morphology,
     perfusion,
@@ -26,7 +27,7 @@ from her2node.quantities import (
 from her2node.quantities.radiomics.feature import Dimension
 from her2node.quantities.radiomics.names import Name, names
 
-METHODS = (attenuation, diffusion, dual_energy, morphology, perfusion, texture)
+METHODS = (attenuation, diffusion, dual_energy, enhancement, morphology, perfusion, texture)
 TABLES = (radiomics,)
 """Methods of many quantities, whose formulas stand in tables."""
 SHARED = (histogram,)

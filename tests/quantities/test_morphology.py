@@ -107,7 +107,7 @@ def test_the_axes_know_where_they_lie() -> None:
 def test_a_region_that_is_cut_off_has_no_size() -> None:
     volume = made.volume(np.zeros((3, 4, 4)))
     found = morphology.measure(volume, made.roi(np.ones((3, 4, 4), np.bool_), volume, cut_off=True), None)
-    assert [type(q.refused) for q in found if isinstance(q, NotMeasured)] == [RoiCutOff] * 5
+    assert [type(q.refused) for q in found if isinstance(q, NotMeasured)] == [RoiCutOff] * 6
 
 
 def test_a_single_slice_has_axes_but_no_volume() -> None:
@@ -119,6 +119,7 @@ def test_a_single_slice_has_axes_but_no_volume() -> None:
         Concept.VOLUME,
         Concept.MESH_VOLUME,
         Concept.DIAMETER_3D,
+        Concept.DIAMETER,
     }
 
 

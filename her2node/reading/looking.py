@@ -1,0 +1,58 @@
+"""Looking at every CT series before its role is known: organs and vessels on a coarse volume, and what they testify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from her2node.dicom.attributes import items, number
+from her2node.errors import Refused
+from her2node.rois.landmarks import Landmarks, find
+from her2node.selection.assignment import CT_CLASSES, assign
+from her2node.selection.choice import PHASES
+from her2node.selection.content import Enhancement, Judgement, judge
+from her2node.selection.roles import Role
+from her2node.selection.rules import SiteRule
+from her2node.selection.study import Series, Study
+from her2node.volumes import preview
+
+_OPEN = (*PHASES, Role.CONTRAST_UNSPECIFIED, None)
+"""Roles that images may bear out, refute or name. A perfusion scan or an iodine map is no contrast phase."""
+
+
+def looked_at(study: Study, rules: Sequence[SiteRule], entered: Mapping[str, Role | None]) -> dict[str, Landmarks]:
+    """The landmarks of every CT series that may play a contrast phase and forms a stack, by its UID."""
+    found: dict[str, Landmarks] = {}
+    for series in study.series:
+        classes = {instance.identity.sop_class_uid for instance in series.instances}
+        assignment = assign(series, rules, entered)
+        if not classes <= CT_CLASSES or assignment.ignored or assignment.role not in _OPEN:
+            continue
+        try:
+            found[series.series_instance_uid] = find(preview(series))
+        except Refused:  # said again, with its reason, when the series is measured
+            continue
+    return found
+
+
+def testimony(series: Series, landmarks: Landmarks) -> Judgement:
+    """What the images of a series say of its phase."""
+    seen = Enhancement(
+        aorta=landmarks.aorta,
+        ceiling=landmarks.ceiling,
+        liver=landmarks.liver,
+        spleen=landmarks.spleen,
+        cortex=landmarks.cortex,
+        medulla=landmarks.medulla,
+        portal_vein=landmarks.portal_vein,
+        kvp=_kvp(series),
+    )
+    return judge(seen)
+
+
+def _kvp(series: Series) -> float | None:
+    direct = number(series.first, "KVP")
+    if direct:
+        return direct
+    shared = items(series.first, "SharedFunctionalGroupsSequence")
+    details = (item for group in shared for item in items(group, "CTXRayDetailsSequence"))
+    return next((found for item in details if (found := number(item, "KVP"))), None)

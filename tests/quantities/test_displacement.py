@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from her2node.errors import DisplacementUnknown
+from her2node.quantities.displacement import displacement, length
+from her2node.volumes.volume import Volume
+from tests.quantities import made
+
+SPACING = (2.5, 1.2, 1.2)
+SHAPE = (44, 90, 90)
+
+
+def scene(by_mm: tuple[float, float, float], *, contrast: float, noise: float, seed: int) -> Volume:
+    """A lesion on a wall before fat and gas, everything displaced by (x, y, z); contrast changes, edges do not."""
+    at = np.stack(np.meshgrid(*(np.arange(n) * s for n, s in zip(SHAPE, SPACING, strict=True)), indexing="ij"))
+    z, y, x = (axis - by for axis, by in zip(at, by_mm[::-1], strict=True))
+    hu = np.full(SHAPE, -100.0)
+    hu[((z - 60) / 50) ** 2 + ((y - 54) / 40) ** 2 + ((x - 60) / 45) ** 2 < 1] = 40 + 0.4 * contrast
+    hu[((z - 58) / 40) ** 2 + ((y - 50) / 30) ** 2 + ((x - 62) / 36) ** 2 < 1] = 8
+    hu[((z - 55) / 15) ** 2 + ((y - 75) / 11) ** 2 + ((x - 50) / 18) ** 2 < 1] = 40 + contrast
+    hu = ndimage.gaussian_filter(hu, 0.6) + np.random.default_rng(seed).normal(0, noise, SHAPE)
+    return made.volume(hu, spacing=SPACING)
+
+
+def lesion() -> np.ndarray:
+    z, y, x = np.meshgrid(*(np.arange(n) * s for n, s in zip(SHAPE, SPACING, strict=True)), indexing="ij")
+    return ((z - 55) / 15) ** 2 + ((y - 75) / 11) ** 2 + ((x - 50) / 18) ** 2 < 1
+
+
+@pytest.mark.parametrize(
+    "by_mm", [(0.0, 0.0, 0.0), (0.4, -0.3, 0.9), (2.0, -3.5, 8.0), (-1.2, 5.0, -14.0), (6.0, 6.0, 6.0)]
+)
+def test_a_shift_is_found_within_a_millimetre_though_contrast_differs(by_mm: tuple[float, float, float]) -> None:
+    fixed = scene((0.0, 0.0, 0.0), contrast=50, noise=10, seed=1)
+    moving = scene(by_mm, contrast=5, noise=10, seed=2)
+    found = displacement(fixed, lesion(), moving)
+    assert np.abs(np.subtract(found.by_mm, by_mm)).max() < 1.0
+    assert length(found) == pytest.approx(np.linalg.norm(by_mm), abs=1.0)
+
+
+def test_noise_without_any_edge_is_refused() -> None:
+    noise = made.volume(np.random.default_rng(3).normal(40, 10, SHAPE), spacing=SPACING)
+    with pytest.raises(DisplacementUnknown):
+        displacement(scene((0.0, 0.0, 0.0), contrast=50, noise=5, seed=1), lesion(), noise)
+
+
+def test_a_series_that_ends_beside_the_region_is_refused() -> None:
+    fixed = scene((0.0, 0.0, 0.0), contrast=50, noise=5, seed=1)
+    few = made.volume(fixed.voxels[20:24], spacing=SPACING)
+    with pytest.raises(DisplacementUnknown, match="too little"):
+        displacement(fixed, lesion(), few)
