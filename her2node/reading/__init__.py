@@ -5,7 +5,7 @@ study, its roles, the regions to measure) to what was found. A course joins volu
 calculates nothing itself. This room knows no wire, ledger, queue or settings.
 """
 
-from her2node.reading.reading import Found, LaidRoi, Measured, Reading, Scene
+from her2node.reading.reading import Found, LaidRoi, Measured, Methods, Reading, Scene
 from her2node.reading.way import read
 
-__all__ = ["Found", "LaidRoi", "Measured", "Reading", "Scene", "read"]
+__all__ = ["Found", "LaidRoi", "Measured", "Methods", "Reading", "Scene", "read"]

@@ -52,7 +52,7 @@ class _Energy:
 
 def read_dual_energy(scene: Scene, find_aorta: AortaFinder | None = None) -> Found:
     """Every region on every dual-energy series, in the order of the study; where a contrast phase has no iodine map
-    that can be read,     on iodine decomposed from its lowest and highest energy if ``scene.decompose``."""
+    that can be read,     on iodine decomposed from its lowest and highest energy if ``scene.methods.decompose``."""
     maps = _players(scene, Role.IODINE)
     parts = [_on_map(scene, series, find_aorta) for series in maps]
     covered = {_phase(scene, series) for series, part in zip(maps, parts, strict=True) if part.measured}
@@ -169,7 +169,7 @@ def _from_energies(scene: Scene, members: Sequence[Series], find_aorta: AortaFin
     """Iodine from the lowest and the highest energy of one phase, if it was asked for."""
     uids = tuple(series.series_instance_uid for series in members)
     try:
-        if not scene.decompose:
+        if not scene.methods.decompose:
             raise NotRequested(
                 "iodine could be decomposed from mono-energetic images", remedy="set dual_energy.decompose = true"
             )

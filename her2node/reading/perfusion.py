@@ -51,7 +51,7 @@ def read_perfusion(scene: Scene) -> Found:
 def _read(scan: Sequence[Series], scene: Scene) -> Found:
     uids = tuple(one.series_instance_uid for one in scan)
     try:
-        seen = _seen(build_dynamic(scan), scene.perfusion)
+        seen = _seen(build_dynamic(scan), scene.methods.perfusion)
     except Refused as error:
         return Found(not_measured=(NotMeasured("", Role.PERFUSION, error, series_uids=uids),))
     try:
@@ -68,8 +68,8 @@ def _read(scan: Sequence[Series], scene: Scene) -> Found:
             values.append(NotMeasured(region.tracking_id, Role.PERFUSION, error, series_uids=seen.series_uids))
             continue
         laid.append(with_key_slice(roi, seen.still))
-        values += _of_region(seen, roi, bolus, scene.perfusion, words)
-    drawn = maps(bolus, seen.dynamic.voxels, seen.body, seen.grid, scene.perfusion, (*words, *seen.words))
+        values += _of_region(seen, roi, bolus, scene.methods.perfusion, words)
+    drawn = maps(bolus, seen.dynamic.voxels, seen.body, seen.grid, scene.methods.perfusion, (*words, *seen.words))
     return Found(
         _measured(seen),
         tuple(laid),

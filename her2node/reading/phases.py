@@ -88,8 +88,8 @@ class _Through:
             return Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=_uids(volume)),))
         lies, core, values = self._followed(roi, volume, role)
         values += measure(volume, lies, role, core=core)
-        if self._scene.radiomics is not None:
-            values += radiomics.measure(volume, lies, role, self._scene.radiomics)
+        if self._scene.methods.radiomics is not None:
+            values += radiomics.measure(volume, lies, role, self._scene.methods.radiomics)
         return Found(
             rois=(with_key_slice(lies, volume),),
             quantities=tuple(value for value in values if isinstance(value, Quantity)),
@@ -138,7 +138,7 @@ class _Through:
         for places in self._places.values():
             in_time = sorted(places, key=lambda place: PHASES.index(place.role))
             vessels = self._vessels[in_time[0].roi.geometry.frame_of_reference_uid]
-            values += compared(in_time, vessels, self._scene.reference_vein_hu)
+            values += compared(in_time, vessels, self._scene.methods.reference_vein_hu)
         return Found(
             quantities=tuple(value for value in values if isinstance(value, Quantity)),
             not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),

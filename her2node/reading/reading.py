@@ -21,28 +21,37 @@ from her2node.volumes.volume import Floats, Geometry, SliceSource
 
 
 @dataclass(frozen=True)
+class Methods:
+    """How things are calculated where there is a choice, and what is calculated only when asked for.
+
+    - ``radiomics``: features wanted of every region in every phase, beside what is always measured.
+    - ``perfusion``: the factors of CT perfusion.
+    - ``decompose``: calculate iodine from two mono-energetic series where there is no map of it.
+    - ``reference_vein_hu``: attenuation of the portal vein to which lesions are corrected across scans.
+    """
+
+    radiomics: Configuration | None = None
+    perfusion: Factors = FACTORS
+    decompose: bool = False
+    reference_vein_hu: float | None = None
+
+
+@dataclass(frozen=True)
 class Scene:
     """What a course looks at: a study, who plays which role in it, and the regions to be measured.
 
-    ``given``: all regions that are given, the aorta among them. ``decompose``: iodine is to be calculated from two
-    mono-energetic series where there is no map of it.
-    ``radiomics``: the features that are wanted of every region on every series, beside what is always measured.
-    ``perfusion`` is how perfusion is calculated.
+    - ``given``: all regions that are given, those to be measured among them.
+    - ``vessels``: those that are the aorta or the portal vein.
+    - ``landmarks``: organs and vessels found on a CT series, by its UID.
     """
 
     study: Study
     selection: Selection
     regions: tuple[GivenRoi, ...]
     given: tuple[GivenRoi, ...] = ()
-    decompose: bool = False
-    radiomics: Configuration | None = None
-    perfusion: Factors = FACTORS
-    landmarks: Mapping[str, Landmarks] = field(default_factory=dict)
-    """Organs and vessels found on a CT series, by its UID."""
     vessels: tuple[GivenRoi, ...] = ()
-    """Given regions that are the aorta or the portal vein."""
-    reference_vein_hu: float | None = None
-    """Attenuation of the portal vein to which lesions are corrected, where the site wants that."""
+    landmarks: Mapping[str, Landmarks] = field(default_factory=dict)
+    methods: Methods = Methods()
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,21 @@ from her2node.errors import AmbiguousRoi, NoRoi, Refused
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import NotPredicted, Prediction
-from her2node.quantities.perfusion import FACTORS, Factors
 from her2node.quantities.quantity import NotMeasured
-from her2node.quantities.radiomics import Configuration
 from her2node.reading.diffusion import read_diffusion
 from her2node.reading.dual_energy import read_dual_energy
 from her2node.reading.looking import looked_at, testimony
 from her2node.reading.perfusion import read_perfusion
 from her2node.reading.phases import read_phases
-from her2node.reading.reading import Found, Reading, Scene, joined
+from her2node.reading.reading import Found, Methods, Reading, Scene, joined
 from her2node.reading.vessels import is_vessel
 from her2node.rois import GivenRoi, given
 from her2node.rois.arteries import is_artery
+from her2node.rois.landmarks import Landmarks
 from her2node.rois.tumour import current, tumour_of
 from her2node.selection.arrangement import arranged
 from her2node.selection.choice import Selection, select
+from her2node.selection.content import Judgement
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
 from her2node.selection.study import Study
@@ -42,46 +42,28 @@ def read(
     prior_source: str = "",
     demonstration: bool = False,
     every_roi: bool = False,
-    decompose: bool = False,
-    radiomics: Configuration | None = None,
-    perfusion: Factors = FACTORS,
-    reference_vein_hu: float | None = None,
+    methods: Methods = Methods(),  # noqa: B008 - frozen
 ) -> Reading:
     """Read a study: roles, voxels, regions, quantities, predictions.
 
     ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
-    is the site's prevalence; ``perfusion`` how perfusion is calculated; ``reference_vein_hu`` the attenuation of the
-    portal vein to which the lesion's is corrected across scans, where that is wanted. With ``every_roi`` all given
-    regions are measured, else the tumour alone; ``radiomics`` adds its features on every series that is measured. With
-    ``decompose`` iodine is calculated from two energies where no map of it is there. What cannot be done is a value in
-    the reading with its reason; nothing that the input causes is raised.
+    is the site's prevalence; ``methods`` how things are calculated where there is a choice. With ``every_roi`` all
+    given regions are measured, else the tumour alone. What cannot be done is a value in the reading with its reason;
+    nothing that the input causes is raised.
     """
-    study = arranged(study, keep=tuple(entered_roles or ()))
-    landmarks = looked_at(study, rules, entered_roles or {})
-    images = {uid: testimony(series, found) for uid, found in landmarks.items() if (series := study.series_of(uid))}
-    selection = select(study, rules, entered_roles or {}, images)
+    roles = entered_roles or {}
+    study = arranged(study, keep=tuple(roles))
+    landmarks = looked_at(study, rules, roles)
+    selection = select(study, rules, roles, _testimonies(study, landmarks))
     regions = [r for r in current(given(study)) if not selection.of(r.source_series_instance_uid).ignored]
     vessels = tuple(region for region in regions if is_vessel(region))
     tumour = _tumour([region for region in regions if region not in vessels and not is_artery(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    scene = Scene(
-        study,
-        selection,
-        wanted,
-        given=tuple(regions),
-        decompose=decompose,
-        radiomics=radiomics,
-        perfusion=perfusion,
-        landmarks=landmarks,
-        vessels=vessels,
-        reference_vein_hu=reference_vein_hu,
-    )
+    scene = Scene(study, selection, wanted, tuple(regions), vessels, landmarks, methods)
     found = joined([course(scene) for course in _COURSES])
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
-    tracking_id = None if isinstance(tumour, Refused) else tumour.tracking_id
-    findings = Findings(
-        study, selection, found.quantities, not_measured, tumour if isinstance(tumour, Refused) else tumour.tracking_id
-    )
+    named = tumour if isinstance(tumour, Refused) else tumour.tracking_id
+    findings = Findings(study, selection, found.quantities, not_measured, named)
     conditions = Conditions(entered or {}, prior, prior_source, demonstration)
     answers = [_answer(package, findings, conditions) for package in packages]
     return Reading(
@@ -89,7 +71,7 @@ def read(
         assignments=selection.assignments,
         measured=found.measured,
         rois=found.rois,
-        tumour=tracking_id,
+        tumour=None if isinstance(named, Refused) else named,
         quantities=found.quantities,
         not_measured=not_measured,
         predictions=tuple(answer for answer in answers if isinstance(answer, Prediction)),
@@ -97,6 +79,11 @@ def read(
         maps=found.maps,
         evaluations=found.evaluations,
     )
+
+
+def _testimonies(study: Study, landmarks: Mapping[str, Landmarks]) -> dict[str, Judgement]:
+    """What the images of each series say of its phase, by its UID."""
+    return {uid: testimony(series, landmarks[uid]) for uid in landmarks if (series := study.series_of(uid))}
 
 
 def _tumour(regions: Sequence[GivenRoi]) -> GivenRoi | NoRoi | AmbiguousRoi:

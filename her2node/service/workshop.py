@@ -15,7 +15,7 @@ from her2node.delivery import outbox
 from her2node.jobs.analyse import Maker, Patience, Workshop
 from her2node.models.package import Package
 from her2node.quantities.perfusion import Factors
-from her2node.reading import Reading
+from her2node.reading import Methods, Reading
 from her2node.reports.report import ObjectKind
 from her2node.reports.writing import write
 from her2node.selection.roles import Role
@@ -66,8 +66,7 @@ def read_study(
         prior=settings.packages.prior,
         prior_source=settings.packages.prior_source,
         demonstration=settings.demonstration,
-        decompose=settings.dual_energy.decompose,
-        perfusion=factors_of(settings),
+        methods=Methods(perfusion=factors_of(settings), decompose=settings.dual_energy.decompose),
     )
 
 

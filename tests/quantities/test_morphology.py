@@ -130,6 +130,7 @@ def test_each_number_carries_code_unit_and_method() -> None:
         (Concept.VOLUME, Unit.MM3, Method.VOXEL_SUM),
         (Concept.MESH_VOLUME, Unit.MM3, Method.MESH),
         (Concept.DIAMETER_3D, Unit.MM, Method.MESH),
+        (Concept.DIAMETER, Unit.MM, Method.LOCAL_THICKNESS),
         (Concept.LONG_AXIS, Unit.MM, Method.IN_SLICE),
         (Concept.SHORT_AXIS, Unit.MM, Method.IN_SLICE),
     ]

@@ -12,7 +12,7 @@ from her2node import phantoms
 from her2node.dicom.codes import Code, Derivation, DualEnergy
 from her2node.errors import NoReference
 from her2node.phantoms import DualEnergyOptions, IodineUnit, PhantomOptions, PhantomStudy, Phase
-from her2node.reading import Reading, Scene, read
+from her2node.reading import Methods, Reading, Scene, read
 from her2node.reading.dual_energy import read_dual_energy
 from her2node.reports.wording import statements
 from her2node.rois import given
@@ -94,14 +94,14 @@ def test_two_energies_are_decomposed_only_when_that_is_asked_for(tmp_path: Path)
     assert (refusal.refused.reason, refusal.code) == ("not-requested", DualEnergy.IODINE)
     assert "dual_energy.decompose" in refusal.refused.remedy
     assert not [q for q in unasked.quantities if q.code == DualEnergy.IODINE]
-    asked = read(study, (), decompose=True)
+    asked = read(study, (), methods=Methods(decompose=True))
     agrees(asked, phantom)
     assert not asked.not_measured
 
 
 def test_decomposed_iodine_says_from_what_it_was_had(tmp_path: Path) -> None:
     _, study = made(tmp_path, unit=None, energies=(50, 70, 140))
-    reading = read(study, (), decompose=True)
+    reading = read(study, (), methods=Methods(decompose=True))
     mean = next(q for q in reading.quantities if (q.code, q.modifier) == (DualEnergy.IODINE, Derivation.MEAN))
     assert mean.method is not None
     assert mean.method.meaning == "Iodine and water decomposed from images at 50 and 140 keV"
@@ -114,14 +114,14 @@ def test_decomposed_iodine_says_from_what_it_was_had(tmp_path: Path) -> None:
 
 def test_a_map_of_the_scanner_goes_before_two_energies(tmp_path: Path) -> None:
     _, study = made(tmp_path, unit=IodineUnit.MGML)
-    reading = read(study, (), decompose=True)
+    reading = read(study, (), methods=Methods(decompose=True))
     (mean,) = (q for q in reading.quantities if (q.code, q.modifier) == (DualEnergy.IODINE, Derivation.MEAN))
     assert len(mean.series_uids) == 1
 
 
 def test_one_energy_alone_is_not_decomposed(tmp_path: Path) -> None:
     _, study = made(tmp_path, unit=None, energies=(70,))
-    (refusal,) = read(study, (), decompose=True).not_measured
+    (refusal,) = read(study, (), methods=Methods(decompose=True)).not_measured
     assert refusal.refused.reason == "role-missing"
 
 

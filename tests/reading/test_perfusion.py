@@ -18,7 +18,7 @@ from her2node.models.package import load_packages
 from her2node.phantoms.flow import Tissue
 from her2node.phantoms.perfusion import Layout, PerfusionOptions, PerfusionStudy, make
 from her2node.quantities.perfusion import Factors
-from her2node.reading import Reading, read
+from her2node.reading import Methods, Reading, read
 from her2node.selection.roles import Role
 from her2node.selection.study import open_study
 
@@ -39,7 +39,7 @@ PER_VOLUME = Factors(density_g_ml=1.0)
 
 def reading_of(folder: Path, study: PerfusionStudy, factors: Factors = PER_VOLUME) -> Reading:
     packages = load_packages(["lee2017-portal-liver"]).packages
-    return read(open_study(phantoms.write(study, folder)), packages, perfusion=factors)
+    return read(open_study(phantoms.write(study, folder)), packages, methods=Methods(perfusion=factors))
 
 
 def values(reading: Reading, method: Code) -> dict[Code, float]:

@@ -16,7 +16,7 @@ from her2node import phantoms
 from her2node.dicom.codes import DualEnergy, Unit
 from her2node.phantoms import DualEnergyOptions, IodineUnit, PhantomOptions, Phase
 from her2node.quantities.quantity import QuantityMap
-from her2node.reading import Measured, Reading, read
+from her2node.reading import Measured, Methods, Reading, read
 from her2node.reports import ObjectKind, Report, write
 from her2node.reports.parametric_map import LARGEST_BYTES
 from her2node.selection.study import open_study
@@ -207,7 +207,7 @@ def dual_energy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     sources = tuple(
         phantoms.write(phantoms.dual_energy.make(DualEnergyOptions(base, unit=request.param)), folder / "study")
     )
-    reading = read(open_study(sources), (), decompose=True)
+    reading = read(open_study(sources), (), methods=Methods(decompose=True))
     reports = write(reading, STAMP, (*making.MOST, ObjectKind.PARAMETRIC_MAP))
     return Case(sources, reading, {r.kind: r for r in reports}, making.write_files(reports, folder / "reports"))
 
