@@ -181,6 +181,10 @@ class RoiUnreadable(Refused):
     """The region of interest cannot be turned into voxels."""
 
 
+class RegionMissing(Refused):
+    """A region that the method compares with is not there."""
+
+
 class RoiCutOff(Refused):
     """Part of the region of interest lies outside the series, so its size cannot be known."""
 

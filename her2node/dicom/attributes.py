@@ -7,6 +7,7 @@ invented default; ``needed_*`` raises ``MissingAttribute`` or ``InvalidAttribute
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any
@@ -127,15 +128,20 @@ def moment(ds: Dataset, date_keyword: str, time_keyword: str) -> datetime | None
 
 
 def timestamp(ds: Dataset, keyword: str) -> datetime | None:
-    """A DT attribute (PS3.5 6.2) as a zoned datetime, with its own offset, else TimezoneOffsetFromUTC, else UTC."""
-    value = text(ds, keyword)
-    place = max(value.find("+"), value.find("-"))
-    whole, offset = (value, "") if place < 0 else (value[:place], value[place:])
-    day = _date(whole[:8]) if len(whole) >= 8 else None
-    if day is None:
+    """A DT attribute as a zoned datetime; see ``moment_of``."""
+    return moment_of(text(ds, keyword), ds)
+
+
+def moment_of(value: str, ds: Dataset) -> datetime | None:
+    """A DT value (PS3.5 6.2) as a zoned datetime: its own offset, else that of the object ``ds``; None without a time
+    of day, for a day alone is no moment."""
+    whole = re.match(r"(\d{8})(\d{2,6}(?:\.\d{1,6})?)([+-]\d{4})?\s*$", value.strip(" \x00"))
+    if whole is None:
         return None
-    clock = _time(whole[8:]) if len(whole) > 8 else None
-    return datetime.combine(day, clock or time(), tzinfo=_zone(offset or text(ds, "TimezoneOffsetFromUTC")))
+    day, clock = _date(whole[1]), _time(whole[2])
+    if day is None or clock is None:
+        return None
+    return datetime.combine(day, clock, tzinfo=_zone(whole[3] or text(ds, "TimezoneOffsetFromUTC")))
 
 
 def _zone(offset: str) -> timezone:

@@ -46,6 +46,16 @@ class Unit:
     MG_PER_ML = Code("mg/ml", "UCUM", "milligram per milliliter")
     UM2_PER_S = Code("um2/s", "UCUM", "square micrometer per second")
     ARBITRARY = Code("[arb'U]", "UCUM", "arbitrary unit")
+    SUVBW = Code("g/ml{SUVbw}", "UCUM", "Standardized Uptake Value body weight")
+    SUVLBM_JANMAHASATIAN = Code("g/ml{SUVlbm(Janma)}", "UCUM", "Standardized Uptake Value lean body mass (Janma)")
+    SUVLBM_JAMES128 = Code(
+        "g/ml{SUVlbm(James128)}", "UCUM", "Standardized Uptake Value lean body mass (James 128 multiplier)"
+    )
+    SUVBSA = Code("cm2/ml{SUVbsa}", "UCUM", "Standardized Uptake Value body surface area")
+    ML = Code("ml", "UCUM", "milliliter")
+    ML_PER_PERCENT = Code("ml/%", "UCUM", "milliliter per percent")
+    GRAM = Code("g", "UCUM", "gram")
+    MINUTE = Code("min", "UCUM", "minute")
 
 
 class Quantity:
@@ -75,6 +85,29 @@ class Quantity:
     PEAK_ENHANCEMENT = _private("PE", "Peak enhancement over baseline")
     LARGEST_SHIFT = _private("MOTION-MAX", "Largest shift between time points")
     PROBABILITY = _private("P-HER2POS", "Estimated probability of HER2 positivity")
+
+
+class Uptake:
+    """PET (CID 7466, 85; units as UCUM spells them in DICOM)."""
+
+    SUVBW = Code("126401", "DCM", "SUVbw")
+    SUVLBM_JANMAHASATIAN = Code("126405", "DCM", "SUVlbm(Janma)")
+    SUVLBM_JAMES128 = Code("126406", "DCM", "SUVlbm(James128)")
+    SUVBSA = Code("126403", "DCM", "SUVbsa")
+    MTV = Code("126032", "DCM", "Metabolic Volume")
+    TLG = Code("126033", "DCM", "Total Lesion Glycolysis")
+    HETEROGENEITY = _private("SUV-HI", "Heterogeneity index: fall of metabolic volume with its threshold")
+    UPTAKE_TIME = _private("UPTAKE-TIME", "Time from injection to the first acquisition")
+    PEAK = Code("126031", "DCM", "Peak Value Within ROI")
+    BY_WEIGHT = Code("126410", "DCM", "SUV body weight calculation method")
+    BY_LEAN_JANMAHASATIAN = Code("126414", "DCM", "SUV lean body mass calculation Janmahasatian method")
+    BY_LEAN_JAMES128 = Code("126415", "DCM", "SUV lean body mass calculation method using 128 multiplier")
+    BY_SURFACE = Code("126412", "DCM", "SUV body surface area calculation method")
+    ABOVE_41 = _private("MTV-41PCT", "Voxels of at least 41 % of SUVmax")
+    ABOVE_40 = _private("MTV-40PCT", "Voxels of at least 40 % of SUVmax")
+    ABOVE_FIXED = _private("MTV-SUV2.5", "Voxels of at least SUVbw 2.5")
+    ABOVE_PERCIST = _private("MTV-PERCIST", "Voxels above 1.5 x liver SULmean + 2 SD (PERCIST)")
+    SLOPE = _private("HI-40-80", "Slope of the regression of volume on thresholds of 40, 50, ... 80 % of SUVmax")
 
 
 class Derivation:

@@ -15,6 +15,7 @@ from her2node.reading.looking import looked_at, testimony
 from her2node.reading.perfusion import read_perfusion
 from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Methods, Reading, Scene, joined
+from her2node.reading.uptake import is_liver, read_uptake
 from her2node.reading.vessels import is_vessel
 from her2node.rois import GivenRoi, given
 from her2node.rois.arteries import is_artery
@@ -27,7 +28,13 @@ from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
 from her2node.selection.study import Study
 
-_COURSES: tuple[Callable[[Scene], Found], ...] = (read_phases, read_dual_energy, read_perfusion, read_diffusion)
+_COURSES: tuple[Callable[[Scene], Found], ...] = (
+    read_phases,
+    read_dual_energy,
+    read_perfusion,
+    read_diffusion,
+    read_uptake,
+)
 """Every kind of imaging that the node measures, in the order of the report."""
 
 
@@ -57,7 +64,7 @@ def read(
     selection = select(study, rules, roles, _testimonies(study, landmarks))
     regions = [r for r in current(given(study)) if not selection.of(r.source_series_instance_uid).ignored]
     vessels = tuple(region for region in regions if is_vessel(region))
-    tumour = _tumour([region for region in regions if region not in vessels and not is_artery(region)])
+    tumour = _tumour([r for r in regions if not (r in vessels or is_artery(r) or is_liver(r))])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
     scene = Scene(study, selection, wanted, tuple(regions), vessels, landmarks, methods)
     found = joined([course(scene) for course in _COURSES])

@@ -15,7 +15,7 @@ from pydicom.uid import (
 )
 
 from her2node.dicom.attributes import texts
-from her2node.selection import mr
+from her2node.selection import mr, pet
 from her2node.selection.content import Judgement
 from her2node.selection.dynamic import time_points
 from her2node.selection.roles import Role
@@ -60,11 +60,10 @@ class Assignment:
 def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role | None]) -> Assignment:
     """The role of ``series``. Precedence: ``entered`` (series UID -> role, None: keep out), then the first of ``rules``
     that matches, then what makes it a dual-energy series, then many time points at the same places, then the
-    description, contrast tags and timing where they
-    agree.
+    description, contrast tags and timing where they agree.
 
-    A localizer, or an object that is no CT or MR image, has no role whatever a rule says; a derived CT image (MIP, MPR)
-    has one only when entered or named by a rule. SEG and RTSTRUCT are ROIs.
+    A localizer, or an object that is no CT, MR or PET image, has no role whatever a rule says; a derived CT image (MIP,
+    MPR) has one only when entered or named by a rule. SEG and RTSTRUCT are ROIs.
     """
     uid = series.series_instance_uid
     if uid in entered:
@@ -72,8 +71,9 @@ def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role
     classes = {instance.identity.sop_class_uid for instance in series.instances}
     if classes <= ROI_CLASSES:
         return Assignment(uid, Role.ROI, (f"{series.modality} holds given regions of interest",))
-    if not classes <= CT_CLASSES and not classes <= mr.SOP_CLASSES:
-        return Assignment(uid, None, (f"modality {series.modality or 'untold'}: no CT or MR images",), ignored=True)
+    if not any(classes <= known for known in (CT_CLASSES, mr.SOP_CLASSES, pet.SOP_CLASSES)):
+        said = f"modality {series.modality or 'untold'}: no CT, MR or PET images"
+        return Assignment(uid, None, (said,), ignored=True)
     if "LOCALIZER" in image_type(series):
         return Assignment(uid, None, ("ImageType names a localizer",), ignored=True)
     rule = next((rule for rule in rules if rule.matches(series.first)), None)
@@ -81,6 +81,9 @@ def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role
         return Assignment(uid, rule.role, (f"site rule {rule}",), ignored=rule.role is None)
     if classes <= mr.SOP_CLASSES:
         role, reason = mr.role_of(series)
+        return Assignment(uid, role, (reason,), ignored=role is None)
+    if classes <= pet.SOP_CLASSES:
+        role, reason = pet.role_of(series)
         return Assignment(uid, role, (reason,), ignored=role is None)
     of_two_energies = spectral(series)
     if of_two_energies is not None:

@@ -30,5 +30,7 @@ class Role(StrEnum):
     """MR weighted by diffusion: one b-value or several."""
     ADC_MAP = "adc-map"
     """Apparent diffusion coefficients, calculated by the scanner."""
+    PET = "pet"
+    """PET corrected for attenuation: FDG uptake."""
     ROI = "roi"
     """Given regions of interest: SEG or RTSTRUCT."""

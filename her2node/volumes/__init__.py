@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from her2node.errors import OtherKindOfImage
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
-from her2node.volumes import coarse, concentration, ct, diffusion, mr
+from her2node.volumes import coarse, concentration, ct, diffusion, mr, pet
 from her2node.volumes.concentration import Stated, build_effective_z, build_iodine
 from her2node.volumes.dynamic import Dynamic, DynamicStack
 from her2node.volumes.stack import Stack
@@ -56,8 +56,8 @@ def preview(series: Series) -> Volume:
 def stack_of(series: Series, role: Role | None = None) -> Stack:
     """Judge a series from its headers, without any pixel: its frames in slice order and their grid.
 
-    ``role`` tells what the values must be: iodine, an effective atomic number, diffusion coefficients, else Hounsfield
-    units. Of a diffusion series the grid is that of its lowest b-value.
+    ``role`` tells what the values must be: iodine, an effective atomic number, diffusion coefficients, uptake, else
+    Hounsfield units. Of a diffusion series the grid is that of its lowest b-value.
 
     Raises OtherKindOfImage, Localizer, NoFrameOfReference, MissingAttribute, InvalidAttribute, MixedOrientations,
     DuplicateSlices, GantryTilt, UnevenSpacing, MissingSlices, SingleSlice, NotCalibrated, UnknownUnit.
@@ -66,6 +66,8 @@ def stack_of(series: Series, role: Role | None = None) -> Stack:
         return diffusion.shells_of((series,))[0].first
     if role is Role.ADC_MAP:
         return mr.adc_stack_of(series)
+    if role is Role.PET:
+        return pet.stack_of(series)
     _need_ct(series)
     if role in (Role.IODINE, Role.EFFECTIVE_Z):
         return concentration.stack_of(series, role)

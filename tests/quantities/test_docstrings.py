@@ -23,11 +23,12 @@ from her2node.quantities import (
     perfusion,
     radiomics,
     texture,
+    uptake,
 )
 from her2node.quantities.radiomics.feature import Dimension
 from her2node.quantities.radiomics.names import Name, names
 
-METHODS = (attenuation, diffusion, dual_energy, enhancement, morphology, perfusion, texture)
+METHODS = (attenuation, diffusion, dual_energy, enhancement, morphology, perfusion, texture, uptake)
 TABLES = (radiomics,)
 """Methods of many quantities, whose formulas stand in tables."""
 SHARED = (histogram,)

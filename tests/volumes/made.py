@@ -132,3 +132,32 @@ def enhanced(
     change(-1, ds)
     ds.save_as(folder / "enhanced.dcm")
     return open_study([folder / "enhanced.dcm"]).series[0]
+
+
+PET = "1.2.840.10008.5.1.4.1.1.128"
+
+
+def pet_series(folder: Path, slices: int, change: Change = unchanged) -> Series:
+    """A series of single-frame PET in Bq/ml, corrected to the start of the series an hour after injection."""
+    folder.mkdir(exist_ok=True)
+
+    def as_pet(index: int, ds: Dataset) -> None:
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = PET
+        ds.Modality = "PT"
+        ds.ImageType = ["ORIGINAL", "PRIMARY"]
+        ds.RescaleIntercept = 0
+        del ds.RescaleType
+        ds.Units, ds.DecayCorrection = "BQML", "START"
+        ds.CorrectedImage = ["DECY", "ATTN", "SCAT"]
+        ds.SeriesDate = ds.AcquisitionDate = "20260102"
+        ds.SeriesTime = ds.AcquisitionTime = "110000"
+        ds.PatientWeight, ds.PatientSize, ds.PatientSex = 70, 1.75, "M"
+        given = Dataset()
+        given.Radiopharmaceutical = "FDG"
+        given.RadionuclideTotalDose = 3.7e8
+        given.RadionuclideHalfLife = 6586.2
+        given.RadiopharmaceuticalStartTime = "100000"
+        ds.RadiopharmaceuticalInformationSequence = [given]
+        change(index, ds)
+
+    return classic(folder, values(slices, 4, 5), change=as_pet)

@@ -1,0 +1,287 @@
+"""FDG uptake in a region of a PET volume: SUV in its kinds, metabolic volume, glycolysis, heterogeneity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from her2node.dicom.codes import Code, Derivation, Unit, Uptake
+from her2node.errors import InvalidAttribute, MissingAttribute, NotCalibrated, Refused, RegionMissing, TooFewVoxels
+from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.rois.roi import Roi
+from her2node.selection.roles import Role
+from her2node.volumes.body import Body
+from her2node.volumes.volume import Volume
+
+Values = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+PEAK_ML = 1.0
+"""Volume of the sphere of SUVpeak."""
+SHARES = ((0.41, Uptake.ABOVE_41), (0.40, Uptake.ABOVE_40))
+"""Of SUVmax, as thresholds of metabolic volume: EANM's 41 % (Boellaard 2015), and 40 %."""
+FIXED = 2.5
+"""SUVbw as a threshold (Park: at least 2.5)."""
+STEPS = (0.40, 0.50, 0.60, 0.70, 0.80)
+"""Thresholds of the heterogeneity index."""
+LEAST_LIVER = 30
+"""Voxels of the liver region of PERCIST."""
+
+
+def maximum(values: Values) -> float:
+    """SUVmax.
+
+    Formula: max x.
+    Unit: g/ml{SUVbw}.
+    Shapes: values (n,), n >= 1.
+    Source: DICOM (126401, DCM) with (56851009, SCT); EANM procedure guideline 2.0 (Boellaard 2015).
+    Known deviation: none.
+    """
+    return float(values.max())
+
+
+def mean(values: Values) -> float:
+    """SUVmean of the whole region.
+
+    Formula: sum x / n.
+    Unit: g/ml{SUVbw}.
+    Shapes: values (n,), n >= 1.
+    Source: DICOM (126401, DCM) with (373098007, SCT).
+    Known deviation: of the region as given; that above a threshold stands with its metabolic volume.
+    """
+    return float(values.mean())
+
+
+def peak(voxels: npt.NDArray[np.float32], mask: Bools, spacing_mm: tuple[float, float, float]) -> float:
+    """SUVpeak.
+
+    Formula: the highest mean over the voxels whose centres lie within a sphere of 1 ml (radius 6.2 mm) around a voxel
+    of the region; the sphere may reach beyond the region.
+    Unit: g/ml{SUVbw}.
+    Shapes: voxels and mask (slices, rows, columns), spacing (3,) mm.
+    Source: PERCIST 1.0 (Wahl 2009); IBSI 0F91; DICOM (126031, DCM).
+    Known deviation: voxels belong to the sphere or not, none in part; beyond the image its edge goes on.
+    """
+    ball = _ball(spacing_mm)
+    reach = [size // 2 for size in ball.shape]
+    box = tuple(
+        slice(max(int(found[0]) - margin, 0), int(found[-1]) + margin + 1)
+        for found, margin in zip(map(np.unique, np.nonzero(mask)), reach, strict=True)
+    )
+    means = ndimage.correlate(voxels[box].astype(np.float64), ball / ball.sum(), mode="nearest")
+    return float(means[mask[box]].max())
+
+
+def metabolic_volume(values: Values, threshold: float, voxel_ml: float) -> float:
+    """Metabolic volume (MTV).
+
+    Formula: number of voxels with x >= threshold, times the volume of a voxel.
+    Unit: ml.
+    Shapes: values (n,) of the region.
+    Source: DICOM (126032, DCM); thresholds: 41 % of SUVmax (Boellaard 2015), 40 %, SUV 2.5 (Park), PERCIST (Wahl 2009).
+    Known deviation: searched within the given region only; parts that hang together are not asked for.
+    """
+    return float(np.count_nonzero(values >= threshold) * voxel_ml)
+
+
+def glycolysis(values: Values, threshold: float, voxel_ml: float) -> float:
+    """Total lesion glycolysis (TLG).
+
+    Formula: mean of x over the voxels with x >= threshold, times their volume.
+    Unit: g.
+    Shapes: values (n,) of the region.
+    Source: DICOM (126033, DCM); Larson 1999.
+    Known deviation: with SUVbw; others take SUVlbm.
+    """
+    return float(values[values >= threshold].sum() * voxel_ml)
+
+
+def heterogeneity(values: Values, voxel_ml: float) -> float:
+    """Heterogeneity index: how fast the metabolic volume falls with its threshold.
+
+    Formula: |slope| of the least squares line of the volume on thresholds of 40, 50, 60, 70 and 80 % of SUVmax.
+    Unit: ml/%.
+    Shapes: values (n,) of the region.
+    Source: the cohort of 2022 (n = 45) whose cut-off is HI 3.71; its step and unit are not known.
+    Known deviation: therefore not to be compared with that cut-off before both are known.
+    """
+    volumes = [metabolic_volume(values, share * maximum(values), voxel_ml) for share in STEPS]
+    return float(abs(np.polyfit([100 * share for share in STEPS], volumes, 1)[0]))
+
+
+def percist_threshold(liver: Values) -> float:
+    """The threshold of PERCIST for a lesion: 1.5 x SULmean + 2 SD of the liver.
+
+    Formula: 1.5 mean(x) + 2 sd(x), sd with divisor n - 1, x of a region in the right lobe of the liver.
+    Unit: g/ml{SUVlbm(Janma)}.
+    Shapes: liver (n,), n >= 30, SUVlbm.
+    Source: PERCIST 1.0 (Wahl 2009), by a sphere of 3 cm.
+    Known deviation: of the region that is given, whatever its form; lean body mass by Janmahasatian.
+    """
+    return float(1.5 * liver.mean() + 2 * liver.std(ddof=1))
+
+
+MEASURES: tuple[Callable[..., float], ...] = (
+    maximum,
+    mean,
+    peak,
+    metabolic_volume,
+    glycolysis,
+    heterogeneity,
+    percist_threshold,
+)
+"""Every quantity of this method."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What uptake is judged by besides the voxels: the patient, the time since injection, the liver's SUVbw, and the
+    rules by which the voxels became SUVbw, in words."""
+
+    body: Body
+    uptake: timedelta | None = None
+    liver: Values | None = field(default=None, repr=False)
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """SUV by another mass than body weight: that mass over the weight, its codes and unit."""
+
+    code: Code
+    unit: Code
+    method: Code
+    per_weight: Callable[[Body], float]
+
+
+_KINDS = (
+    _Kind(
+        Uptake.SUVLBM_JANMAHASATIAN,
+        Unit.SUVLBM_JANMAHASATIAN,
+        Uptake.BY_LEAN_JANMAHASATIAN,
+        lambda body: body.lean_janmahasatian_kg / body.weight_kg,
+    ),
+    _Kind(
+        Uptake.SUVLBM_JAMES128,
+        Unit.SUVLBM_JAMES128,
+        Uptake.BY_LEAN_JAMES128,
+        lambda body: body.lean_james_kg / body.weight_kg,
+    ),
+    _Kind(
+        Uptake.SUVBSA,
+        Unit.SUVBSA,
+        Uptake.BY_SURFACE,
+        lambda body: body.surface_cm2 / (1000 * body.weight_kg),
+    ),
+)
+
+
+def measure(volume: Volume, roi: Roi, role: Role | None, around: Circumstances) -> tuple[Quantity | NotMeasured, ...]:
+    """Uptake in a region of a PET volume in SUVbw.
+
+    A kind of SUV whose mass the header does not give, and PERCIST without it or without a liver, are NotMeasured by
+    name; another unit than SUVbw gives one NotMeasured with NotCalibrated.
+    """
+    told = _Telling(roi, role, (volume.series_instance_uid,), around.rules)
+    if volume.unit != Unit.SUVBW:
+        return (
+            told.not_measured(NotCalibrated(f"uptake needs SUVbw, the volume is in {volume.unit.value}"), Uptake.SUVBW),
+        )
+    values = volume.voxels[roi.mask & volume.valid].astype(np.float64)
+    if not len(values) or not values.max() > 0:
+        return (told.not_measured(TooFewVoxels("no voxel of the region shows uptake"), Uptake.SUVBW),)
+    highest = peak(volume.voxels, roi.mask, volume.geometry.spacing_mm)
+    return (
+        *_suv(told, values, highest),
+        *(item for kind in _KINDS for item in _of_kind(told, kind, values, highest, around.body)),
+        *_volumes(told, values, volume.geometry.voxel_volume_mm3 / 1000, around),
+        *_time(told, around.uptake),
+    )
+
+
+@dataclass(frozen=True)
+class _Telling:
+    """Where a value belongs."""
+
+    roi: Roi
+    role: Role | None
+    series_uids: tuple[str, ...]
+    rules: tuple[str, ...]
+
+    def quantity(
+        self, code: Code, value: float, unit: Code, modifier: Code | None = None, method: Code | None = None
+    ) -> Quantity:
+        where = (self.roi.tracking_id, self.role)
+        return Quantity(*where, code, value, unit, modifier, method, self.series_uids, parameters=self.rules)
+
+    def not_measured(self, refused: Refused, code: Code) -> NotMeasured:
+        return NotMeasured(self.roi.tracking_id, self.role, refused, code, self.series_uids)
+
+
+def _suv(told: _Telling, values: Values, highest: float) -> list[Quantity]:
+    by, unit = Uptake.BY_WEIGHT, Unit.SUVBW
+    return [
+        told.quantity(Uptake.SUVBW, maximum(values), unit, Derivation.MAXIMUM, by),
+        told.quantity(Uptake.SUVBW, mean(values), unit, Derivation.MEAN, by),
+        told.quantity(Uptake.SUVBW, highest, unit, Uptake.PEAK, by),
+    ]
+
+
+def _of_kind(told: _Telling, kind: _Kind, values: Values, highest: float, body: Body) -> list[Quantity | NotMeasured]:
+    try:
+        factor = kind.per_weight(body)
+    except (MissingAttribute, InvalidAttribute) as error:
+        return [told.not_measured(error, kind.code)]
+    found = ((maximum(values), Derivation.MAXIMUM), (mean(values), Derivation.MEAN), (highest, Uptake.PEAK))
+    return [told.quantity(kind.code, factor * value, kind.unit, how, kind.method) for value, how in found]
+
+
+def _volumes(told: _Telling, values: Values, voxel_ml: float, around: Circumstances) -> list[Quantity | NotMeasured]:
+    found: list[Quantity | NotMeasured] = []
+    for share, method in SHARES:
+        found += _above(told, method, values, share * maximum(values), voxel_ml)
+    found += _above(told, Uptake.ABOVE_FIXED, values, FIXED, voxel_ml)
+    try:
+        found += _above(told, Uptake.ABOVE_PERCIST, values, _percist(around), voxel_ml)
+    except Refused as error:
+        found += [told.not_measured(error, code) for code in (Uptake.MTV, Uptake.TLG)]
+    slope = heterogeneity(values, voxel_ml)
+    return [*found, told.quantity(Uptake.HETEROGENEITY, slope, Unit.ML_PER_PERCENT, method=Uptake.SLOPE)]
+
+
+def _above(told: _Telling, method: Code, values: Values, threshold: float, voxel_ml: float) -> list[Quantity]:
+    return [
+        told.quantity(Uptake.MTV, metabolic_volume(values, threshold, voxel_ml), Unit.ML, method=method),
+        told.quantity(Uptake.TLG, glycolysis(values, threshold, voxel_ml), Unit.GRAM, method=method),
+    ]
+
+
+def _percist(around: Circumstances) -> float:
+    """The threshold of PERCIST in SUVbw. Raises MissingAttribute, RegionMissing, TooFewVoxels."""
+    lean = around.body.lean_janmahasatian_kg / around.body.weight_kg
+    if around.liver is None:
+        raise RegionMissing("liver: PERCIST compares with it", remedy="give a region labelled 'liver' of 3 cm")
+    if len(around.liver) < LEAST_LIVER:
+        raise TooFewVoxels(f"the liver region has {len(around.liver)} voxels, {LEAST_LIVER} needed")
+    return percist_threshold(around.liver * lean) / lean
+
+
+def _time(told: _Telling, uptake: timedelta | None) -> list[Quantity]:
+    if uptake is None:
+        return []
+    return [told.quantity(Uptake.UPTAKE_TIME, uptake.total_seconds() / 60, Unit.MINUTE)]
+
+
+def _ball(spacing_mm: tuple[float, float, float]) -> Bools:
+    """Which voxels around one belong to a sphere of ``PEAK_ML`` around its centre; odd in every direction."""
+    radius = (3 * 1000 * PEAK_ML / (4 * np.pi)) ** (1 / 3)
+    reach = [int(radius / step) for step in spacing_mm]
+    along = np.meshgrid(
+        *(np.arange(-n, n + 1) * step for n, step in zip(reach, spacing_mm, strict=True)), indexing="ij"
+    )
+    return np.asarray(sum(axis**2 for axis in along) <= radius**2)

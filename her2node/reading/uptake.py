@@ -1,0 +1,78 @@
+"""FDG PET: uptake of every region, with the liver of PERCIST where it is given."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from her2node.dicom.codes import Anatomy
+from her2node.errors import Refused
+from her2node.quantities import morphology, uptake
+from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.quantities.uptake import Circumstances, Values
+from her2node.reading.laid import elsewhere, near, with_key_slice
+from her2node.reading.reading import Found, Measured, Scene, joined
+from her2node.rois import GivenRoi, lay
+from her2node.selection.roles import Role
+from her2node.selection.study import Series
+from her2node.volumes import pet
+from her2node.volumes.pet import PetVolume
+
+_LIVER = re.compile(r"(?<![a-z])(?:liver|hepar|leber)(?![a-z])|肝(?:脏|臟)?$", re.IGNORECASE)
+
+
+def read_uptake(scene: Scene) -> Found:
+    """Every region on every PET series that is corrected for attenuation. One series' voxels are held at a time."""
+    uids = [a.series_instance_uid for a in scene.selection.assignments if a.role is Role.PET and not a.ignored]
+    return joined([_measure(series, scene) for uid in uids if (series := scene.study.series_of(uid)) is not None])
+
+
+def is_liver(region: GivenRoi) -> bool:
+    """Whether a region is the liver, by its type code or its label."""
+    coded = region.type is not None and (region.type.value, region.type.scheme) == (
+        Anatomy.LIVER.value,
+        Anatomy.LIVER.scheme,
+    )
+    return coded or bool(_LIVER.search(region.label))
+
+
+def _measure(series: Series, scene: Scene) -> Found:
+    uid = series.series_instance_uid
+    try:
+        built = pet.build(series) if near(scene.regions, pet.stack_of(series).geometry) else None
+    except Refused as error:
+        return Found(not_measured=(NotMeasured("", Role.PET, error, series_uids=(uid,)),))
+    if built is None:
+        return Found(not_measured=tuple(elsewhere(region, Role.PET, uid) for region in scene.regions))
+    volume, by = built.volume, built.normalisation
+    around = Circumstances(by.body, by.uptake, _liver(scene, built), by.notes)
+    seen = Found((Measured(uid, Role.PET, volume.geometry, volume.unit, volume.sources),))
+    return joined([seen, *(_region(region, built, around) for region in scene.regions)])
+
+
+def _region(region: GivenRoi, built: PetVolume, around: Circumstances) -> Found:
+    volume = built.volume
+    try:
+        roi = lay(region, volume)
+    except Refused as error:
+        uids = (volume.series_instance_uid,)
+        return Found(not_measured=(NotMeasured(region.tracking_id, Role.PET, error, series_uids=uids),))
+    values = (*uptake.measure(volume, roi, Role.PET, around), *morphology.measure(volume, roi, Role.PET))
+    return Found(
+        rois=(with_key_slice(roi, volume),),
+        quantities=tuple(value for value in values if isinstance(value, Quantity)),
+        not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),
+    )
+
+
+def _liver(scene: Scene, built: PetVolume) -> Values | None:
+    """SUVbw of the first given liver that lies on the series."""
+    for region in scene.given:
+        if is_liver(region):
+            try:
+                mask = lay(region, built.volume).mask & built.volume.valid
+            except Refused:
+                continue
+            return built.volume.voxels[mask].astype(np.float64)
+    return None

@@ -1,0 +1,73 @@
+"""A whole-body PET with outlined lesions, from files to a report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from her2node.dicom.codes import Derivation, Document, Uptake
+from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.reading import Reading, read
+from her2node.reports.report import ObjectKind
+from her2node.reports.writing import write
+from her2node.selection.roles import Role
+from her2node.selection.study import Study, open_study
+from tests.reports.gates import dciodvfy
+from tests.reports.making import STAMP
+from tests.volumes.made import pet_series
+
+
+@pytest.fixture(scope="module")
+def study(shared: Path) -> Study:
+    folder = shared / "data" / "petct-qin0024-pet-seg"
+    return open_study(sorted(path for path in folder.rglob("*") if path.suffix in ("", ".dcm") and path.is_file()))
+
+
+@pytest.fixture(scope="module")
+def reading(study: Study) -> Reading:
+    return read(study, ())
+
+
+@pytest.mark.truth
+def test_the_primary_of_a_whole_body_pet_is_measured(reading: Reading) -> None:
+    assert Role.PET in {assignment.role for assignment in reading.assignments}
+    (highest,) = (q for q in reading.quantities if (q.code, q.modifier) == (Uptake.SUVBW, Derivation.MAXIMUM))
+    assert highest.value == pytest.approx(4.4264, abs=5e-5)
+    refused = {item.code for item in reading.not_measured if isinstance(item, NotMeasured)}
+    assert {Uptake.SUVLBM_JANMAHASATIAN, Uptake.SUVLBM_JAMES128, Uptake.SUVBSA} <= refused
+
+
+def test_a_report_on_pet_alone_passes_the_validator(reading: Reading, tmp_path: Path) -> None:
+    for one in write(reading, STAMP, [ObjectKind.REPORT, ObjectKind.OUTLINE, ObjectKind.SEGMENTATION]):
+        path = tmp_path / f"{one.kind}.dcm"
+        path.write_bytes(one.content())
+        errors, _ = dciodvfy(path)
+        assert errors == []
+    report = dcmread(tmp_path / "report.dcm")
+    said = report.to_json()
+    assert Document.PET_PROCEDURE.value in said
+    assert "g/ml{SUVbw}" in said
+
+
+def test_pet_without_attenuation_correction_is_kept_out(tmp_path: Path) -> None:
+    series = pet_series(tmp_path, 2, lambda _, ds: setattr(ds, "CorrectedImage", ["DECY"]))
+    found = read(Study("1.2.3.1", (series,)), ())
+    (assignment,) = found.assignments
+    assert assignment.ignored
+    assert "attenuation" in assignment.evidence[0]
+
+
+def test_a_series_that_cannot_be_normalised_says_why(study: Study) -> None:
+    pet = next(series for series in study.series if series.modality == "PT")
+    for instance in pet.instances:
+        instance.header.Units = "PROPCPS"
+    try:
+        found = read(replace(study), ())
+    finally:
+        for instance in pet.instances:
+            instance.header.Units = "BQML"
+    assert "not-calibrated" in {item.refused.reason for item in found.not_measured}
+    assert not [q for q in found.quantities if isinstance(q, Quantity) and q.role is Role.PET]
