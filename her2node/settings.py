@@ -213,6 +213,18 @@ class Selection(_Section):
     """Which series plays which role."""
 
     rules: tuple[RoleRule, ...] = Field((), description="Site rules; the first that matches decides.")
+    images: bool = Field(
+        True,
+        description="Let the images of a CT series name, bear out or refute the contrast phase; false: headers alone.",
+    )
+
+
+class Enhancement(_Section):
+    """Attenuation compared from phase to phase."""
+
+    reference_vein_hu: float | None = Field(
+        None, gt=0, description="Correct enhancement across scans to this attenuation of the portal vein; empty: not."
+    )
 
 
 class DualEnergy(_Section):
@@ -320,6 +332,7 @@ class Settings(BaseSettings):
     delivery: Delivery = Field(Delivery(), description="Where results go and how long the node tries.")
     retention: Retention = Field(Retention(), description="How long things are kept.")
     selection: Selection = Field(Selection(), description="Which series plays which role.")
+    enhancement: Enhancement = Field(Enhancement(), description="Attenuation compared from phase to phase.")
     dual_energy: DualEnergy = Field(DualEnergy(), description="Dual-energy CT.")
     perfusion: Perfusion = Field(Perfusion(), description="What turns CT perfusion curves into flow.")
     packages: Packages = Field(Packages(), description="Model packages.")

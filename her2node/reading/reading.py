@@ -28,12 +28,14 @@ class Methods:
     - ``perfusion``: the factors of CT perfusion.
     - ``decompose``: calculate iodine from two mono-energetic series where there is no map of it.
     - ``reference_vein_hu``: attenuation of the portal vein to which lesions are corrected across scans.
+    - ``images``: whether the images testify to the contrast phase of their series.
     """
 
     radiomics: Configuration | None = None
     perfusion: Factors = FACTORS
     decompose: bool = False
     reference_vein_hu: float | None = None
+    images: bool = True
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def read(
     roles = entered_roles or {}
     study = arranged(study, keep=tuple(roles))
     landmarks = looked_at(study, rules, roles)
-    selection = select(study, rules, roles, _testimonies(study, landmarks))
+    selection = select(study, rules, roles, _testimonies(study, landmarks) if methods.images else {})
     regions = [r for r in current(given(study)) if not selection.of(r.source_series_instance_uid).ignored]
     vessels = tuple(region for region in regions if is_vessel(region))
     tumour = _tumour([r for r in regions if not (r in vessels or is_artery(r) or is_liver(r))])

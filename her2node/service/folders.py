@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from her2node.errors import Refused, SettingsRefused
 from her2node.jobs.classify import entered_roles
 from her2node.quantities import radiomics
 from her2node.quantities.radiomics import Configuration
-from her2node.reading import Methods, Reading
+from her2node.reading import Reading
 from her2node.reports.report import Report, Stamp
 from her2node.reports.writing import write
 from her2node.selection.study import Study, group, open_study
@@ -27,7 +27,7 @@ from her2node.service import measuring
 from her2node.service.clock import now
 from her2node.service.leading import rules_of
 from her2node.service.shelf import check_entries, loaded_of
-from her2node.service.workshop import factors_of, kinds_of, maker_of, read_study
+from her2node.service.workshop import kinds_of, maker_of, methods_of, read_study
 from her2node.settings import Settings
 
 _ROI_MODALITIES = frozenset({"SEG", "RTSTRUCT"})
@@ -119,11 +119,7 @@ def measure(settings: Settings, folder: Path, roi: Path | None, features: str | 
         (),
         rules=rules_of(settings),
         every_roi=True,
-        methods=Methods(
-            radiomics=wanted if isinstance(wanted, Configuration) else None,
-            perfusion=factors_of(settings),
-            decompose=settings.dual_energy.decompose,
-        ),
+        methods=replace(methods_of(settings), radiomics=wanted if isinstance(wanted, Configuration) else None),
     )
     rows = [*measuring.as_list(found), *map(measuring.unreadable, study.set_aside)]
     if isinstance(wanted, Configuration) or not wanted.codes:

@@ -66,13 +66,18 @@ def read_study(
         prior=settings.packages.prior,
         prior_source=settings.packages.prior_source,
         demonstration=settings.demonstration,
-        methods=Methods(perfusion=factors_of(settings), decompose=settings.dual_energy.decompose),
+        methods=methods_of(settings),
     )
 
 
-def factors_of(settings: Settings) -> Factors:
-    """How the site wants perfusion calculated."""
-    return Factors(**settings.perfusion.model_dump())
+def methods_of(settings: Settings) -> Methods:
+    """How the site wants things calculated."""
+    return Methods(
+        perfusion=Factors(**settings.perfusion.model_dump()),
+        decompose=settings.dual_energy.decompose,
+        reference_vein_hu=settings.enhancement.reference_vein_hu,
+        images=settings.selection.images,
+    )
 
 
 def kinds_of(settings: Settings) -> tuple[ObjectKind, ...]:
@@ -93,6 +98,8 @@ def maker_of(settings: Settings, packages: tuple[Package, ...]) -> Maker:
         "prior": settings.packages.prior,
         "prior_source": settings.packages.prior_source,
         "demonstration": settings.demonstration,
+        "images": settings.selection.images,
+        "enhancement": settings.enhancement.model_dump(mode="json"),
         "decompose": settings.dual_energy.decompose,
         "perfusion": settings.perfusion.model_dump(mode="json"),
         "kinds": [kind.value for kind in kinds_of(settings)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -160,9 +161,22 @@ def test_storescu_straight_to_the_node_gives_the_same(hospital: Hospital) -> Non
     assert len(_by_class(hospital.results(), SEGMENTATION)) == 1
 
 
-def test_without_the_site_rule_the_package_is_refused_by_name(hospital: Hospital) -> None:
+def test_without_the_site_rule_the_images_name_the_phase(hospital: Hospital) -> None:
     hospital.node.keys.pop("selection.rules")
     hospital.node.write({"completion.quiet": 3})
+    hospital.node.start()
+    hospital.store_all()
+    until(lambda: hospital.node.settled(hospital.study), 90, "delivered results")
+    story = hospital.node.story(hospital.study)
+    assert story is not None
+    summary = json.loads(story.editions[-1].summary or "{}")
+    assert "portal" in summary["roles"].values()
+    assert [one["package"] for one in summary["estimates"]] == ["lee2017-portal-liver@1.0.0"]
+
+
+def test_without_site_rule_and_images_the_package_is_refused_by_name(hospital: Hospital) -> None:
+    hospital.node.keys.pop("selection.rules")
+    hospital.node.write({"completion.quiet": 3, "selection.images": False})
     hospital.node.start()
     hospital.store_all()
     until(lambda: hospital.node.settled(hospital.study), 90, "delivered results")
