@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from her2node.dicom.attributes import items, number
 from her2node.errors import Refused
 from her2node.rois.landmarks import Landmarks, find
-from her2node.selection.assignment import CT_CLASSES, assign
-from her2node.selection.choice import PHASES
+from her2node.selection.assignment import CT_CLASSES
+from her2node.selection.choice import PHASES, select
 from her2node.selection.content import Enhancement, Judgement, judge
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
@@ -21,10 +21,11 @@ _OPEN = (*PHASES, Role.CONTRAST_UNSPECIFIED, None)
 
 def looked_at(study: Study, rules: Sequence[SiteRule], entered: Mapping[str, Role | None]) -> dict[str, Landmarks]:
     """The landmarks of every CT series that may play a contrast phase and forms a stack, by its UID."""
+    by_headers = select(study, rules, entered)
     found: dict[str, Landmarks] = {}
     for series in study.series:
         classes = {instance.identity.sop_class_uid for instance in series.instances}
-        assignment = assign(series, rules, entered)
+        assignment = by_headers.of(series.series_instance_uid)
         if not classes <= CT_CLASSES or assignment.ignored or assignment.role not in _OPEN:
             continue
         try:

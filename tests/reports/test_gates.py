@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,23 +41,27 @@ def test_dcentvfy_finds_the_set_with_its_sources_consistent_and_nothing_missing(
 
 
 def test_dcmqi_reads_back_every_number_code_and_tracking_uid(case: Case, tmp_path: Path) -> None:
+    """dcmqi tells one source series of a group: a number that compares series is looked for under any of its own."""
     groups = gates.measurement_groups(case.files[ObjectKind.REPORT], tmp_path)
-    by_place = {(group["TrackingIdentifier"], group["SourceSeriesForImageSegmentation"]): group for group in groups}
     for quantity in case.reading.quantities:
-        group = by_place[quantity.roi, quantity.series_uids[0]]
-        items = [
-            item
+        ((group, item),) = (
+            (group, item)
+            for group in groups
+            if group["TrackingIdentifier"] == quantity.roi
+            and group["SourceSeriesForImageSegmentation"] in quantity.series_uids
             for item in group["measurementItems"]
-            if item["quantity"]["CodeValue"] == quantity.code.value
-            and item.get("derivationModifier", {}).get("CodeValue")
-            == (quantity.modifier.value if quantity.modifier else None)
-        ]
-        assert [float(item["value"]) for item in items] == pytest.approx([quantity.value], rel=1e-12)
-        assert items[0]["quantity"]["CodingSchemeDesignator"] == quantity.code.scheme
-        assert items[0]["units"]["CodeValue"] == quantity.unit.value
+            if _names(item) == (quantity.code.value, quantity.modifier and quantity.modifier.value)
+            and float(item["value"]) == pytest.approx(quantity.value, rel=1e-12)
+        )
+        assert item["quantity"]["CodingSchemeDesignator"] == quantity.code.scheme
+        assert item["units"]["CodeValue"] == quantity.unit.value
         roi = next(laid.roi for laid in case.reading.rois if laid.roi.tracking_id == quantity.roi)
         assert group["TrackingUniqueIdentifier"] == roi.tracking_uid
         assert group["segmentationSOPInstanceUID"] == case.reports[ObjectKind.SEGMENTATION].sop_instance_uid
+
+
+def _names(item: dict[str, Any]) -> tuple[str, str | None]:
+    return item["quantity"]["CodeValue"], item.get("derivationModifier", {}).get("CodeValue")
 
 
 def test_dcmqi_reads_back_every_answer_with_its_coded_word(case: Case, tmp_path: Path) -> None:
