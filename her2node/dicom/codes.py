@@ -147,7 +147,7 @@ class Method:
     MINUS_PLAIN = _private("MINUS-PLAIN", "Phase minus plain, means over the same region")
     MINUS_PLAIN_NARROWED = _private("MINUS-PLAIN-N", "Phase minus plain, region moved and narrowed by a voxel")
     SAME_REGION = _private("SAME-REGION", "Means over the same region")
-    NARROWED = _private("NARROWED", "Means over the region, moved with the tissue and narrowed by a voxel")
+    NARROWED = _private("NARROWED", "Means over the region, moved and narrowed by a voxel")
     FOUND_VESSEL = _private("REF-FOUND", "Reference region found automatically by shape and place")
     GIVEN_VESSEL = _private("REF-GIVEN", "Reference region as given")
     GRADIENT_CORRELATION = _private("SHIFT-NCC", "Translation of highest gradient correlation; region moved")
