@@ -152,7 +152,7 @@ class Method:
     GIVEN_VESSEL = _private("REF-GIVEN", "Reference region as given")
     GRADIENT_CORRELATION = _private("SHIFT-NCC", "Translation of highest gradient correlation; region moved")
     GRADIENT_CORRELATION_KEPT = _private("SHIFT-NCC-0", "Translation of highest gradient correlation; region kept")
-    ACROSS_SCANS = _private("XSCAN-PV", "Corrected to a reference attenuation of the portal vein (Seo 2025)")
+    ACROSS_SCANS = _private("XSCAN-PV", "Corrected to a reference attenuation of the portal vein")
     LOCAL_THICKNESS = _private("THICK-SPHERE", "Largest sphere inscribed in the region")
     MESH = _private("MESH-MC", "Marching cubes mesh at 0.5 of the voxel mask")
 

@@ -21,7 +21,7 @@ def derived_uid(*parts: str) -> str:
     for part in parts:
         if "\x1f" in part:
             raise ValueError("a part of a derived UID holds the separator U+001F")
-    digest = bytearray(hashlib.sha256("\x1f".join(parts).encode()).digest()[:16])
+    digest = bytearray(hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).digest()[:16])
     digest[6] = (digest[6] & 0x0F) | 0x80
     digest[8] = (digest[8] & 0x3F) | 0x80
     return f"2.25.{int.from_bytes(digest, 'big')}"
