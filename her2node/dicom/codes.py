@@ -107,7 +107,7 @@ class Uptake:
     ABOVE_40 = _private("MTV-40PCT", "Voxels of at least 40 % of SUVmax")
     ABOVE_FIXED = _private("MTV-SUV2.5", "Voxels of at least SUVbw 2.5")
     ABOVE_PERCIST = _private("MTV-PERCIST", "Voxels above 1.5 x liver SULmean + 2 SD (PERCIST)")
-    SLOPE = _private("HI-40-80", "Slope of the regression of volume on thresholds of 40, 50, ... 80 % of SUVmax")
+    SLOPE = _private("HI-40-80", "Slope of volume on thresholds of 40, 50, ... 80 % of SUVmax")
 
 
 class Derivation:
