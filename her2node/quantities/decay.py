@@ -116,6 +116,10 @@ def _log_linear(signal: Values, b: Values, floor: float, reweightings: int) -> M
     return MonoExponential(*(np.where(enough, values, np.nan) for values in (-fit.slope, s0, r2)))
 
 
+_SAME = 1e-6
+"""Samples that differ by less of their mean are the same."""
+
+
 @dataclass(frozen=True)
 class _Line:
     """ln S = intercept + slope b, each (voxels,)."""
@@ -134,12 +138,14 @@ def _line(logs: Values, weights: Values, b: Values) -> _Line:
 
 
 def _r2(signal: Values, model: Values, counts: Bools) -> Values:
-    """1 - sum of squared residuals / sum of squares about the mean, over the samples that count."""
+    """1 - sum of squared residuals / sum of squares about the mean, over the samples that count; not a number where
+    these do not differ, for then there is nothing to explain."""
     number = np.maximum(counts.sum(axis=0), 1)
     mean = np.where(counts, signal, 0.0).sum(axis=0) / number
     about = (np.where(counts, signal - mean, 0.0) ** 2).sum(axis=0)
     left = (np.where(counts, signal - model, 0.0) ** 2).sum(axis=0)
-    return np.asarray(1 - left / np.maximum(about, _TINY))
+    differ = about > number * (_SAME * mean) ** 2
+    return np.asarray(np.where(differ, 1 - left / np.maximum(about, _TINY), np.nan))
 
 
 @dataclass(frozen=True)

@@ -281,7 +281,9 @@ def _statistics(
         found.append(lowest or lacks(f"no disc of {DISC_MM2:g} mm2 fits into the region"))
     if parameter.r2 is not None:
         r2 = parameter.r2[roi.mask][finite].astype(np.float64)
-        found.append(told(goodness(r2), Derivation.MEAN, Diffusion.R2))
+        explained = r2[np.isfinite(r2)]
+        if len(explained):
+            found.append(told(goodness(explained), Derivation.MEAN, Diffusion.R2))
     if not finite.all():
         found.append(told(excluded(finite), None, Diffusion.EXCLUDED))
     return found

@@ -16,7 +16,7 @@ from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, Measured, Scene, joined
 from her2node.rois import lay
-from her2node.rois.aorta import aorta_of
+from her2node.rois.reference import aorta_of
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
 from her2node.selection.spectral import energy_of

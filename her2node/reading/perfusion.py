@@ -19,7 +19,7 @@ from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.reading.laid import with_key_slice
 from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined
 from her2node.rois import lay
-from her2node.rois.arteries import arteries
+from her2node.rois.reference import arteries
 from her2node.rois.roi import Roi
 from her2node.selection.dynamic import scans
 from her2node.selection.roles import Role
@@ -149,10 +149,9 @@ def _input(seen: _Seen, scene: Scene) -> tuple[Bolus, tuple[str, ...]]:
             mask = lay(region, seen.still).mask & seen.still.valid
             if not mask.any():
                 raise EmptyRoi(region.label)
+            return _bolus(dynamic, mask), (f"arterial input given: {region.label}",)
         except Refused as error:
             reasons.append(str(error))
-            continue
-        return _bolus(dynamic, mask), (f"arterial input given: {region.label}",)
     try:
         artery = arterial.find(
             dynamic.times_s, dynamic.voxels, seen.body, dynamic.geometry, perfusion.LEAST_ARTERIAL_HU, SOFT_EDGES_HU[1]

@@ -43,7 +43,6 @@ class Scene:
     """What a course looks at: a study, who plays which role in it, and the regions to be measured.
 
     - ``given``: all regions that are given, those to be measured among them.
-    - ``vessels``: those that are the aorta or the portal vein.
     - ``landmarks``: organs and vessels found on a CT series, by its UID.
     """
 
@@ -51,7 +50,6 @@ class Scene:
     selection: Selection
     regions: tuple[GivenRoi, ...]
     given: tuple[GivenRoi, ...] = ()
-    vessels: tuple[GivenRoi, ...] = ()
     landmarks: Mapping[str, Landmarks] = field(default_factory=dict)
     methods: Methods = Methods()
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
-from her2node.dicom.codes import Anatomy
 from her2node.errors import Refused
 from her2node.quantities import morphology, uptake
 from her2node.quantities.quantity import NotMeasured, Quantity
@@ -14,27 +11,17 @@ from her2node.quantities.uptake import Circumstances, Values
 from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, Measured, Scene, joined
 from her2node.rois import GivenRoi, lay
+from her2node.rois.reference import is_liver
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
 from her2node.volumes import pet
 from her2node.volumes.pet import PetVolume
-
-_LIVER = re.compile(r"(?<![a-z])(?:liver|hepar|leber)(?![a-z])|肝(?:脏|臟)?$", re.IGNORECASE)
 
 
 def read_uptake(scene: Scene) -> Found:
     """Every region on every PET series that is corrected for attenuation. One series' voxels are held at a time."""
     uids = [a.series_instance_uid for a in scene.selection.assignments if a.role is Role.PET and not a.ignored]
     return joined([_measure(series, scene) for uid in uids if (series := scene.study.series_of(uid)) is not None])
-
-
-def is_liver(region: GivenRoi) -> bool:
-    """Whether a region is the liver, by its type code or its label."""
-    coded = region.type is not None and (region.type.value, region.type.scheme) == (
-        Anatomy.LIVER.value,
-        Anatomy.LIVER.scheme,
-    )
-    return coded or bool(_LIVER.search(region.label))
 
 
 def _measure(series: Series, scene: Scene) -> Found:

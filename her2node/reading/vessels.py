@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from her2node.dicom.codes import Anatomy, Code
 from her2node.errors import Refused
 from her2node.reading.reading import Scene
 from her2node.rois import GivenRoi, lay
 from her2node.rois.landmarks import Landmarks, Tube
 from her2node.rois.moving import displaced, tube_mask
+from her2node.rois.reference import is_aorta, is_portal_vein
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
 from her2node.volumes.volume import Bools, Volume
 
 FEWEST_VOXELS = 30
-_NAMES = {
-    Anatomy.AORTA.value: re.compile(r"aorta|主动脉|主動脈", re.IGNORECASE),
-    Anatomy.PORTAL_VEIN.value: re.compile(r"portal vein|vena porta|pfortader|门静脉|門靜脈", re.IGNORECASE),
-}
 
 
 @dataclass(frozen=True)
@@ -40,17 +35,6 @@ class Vessels:
     portal_vein: Reference = Reference()
 
 
-def is_vessel(region: GivenRoi) -> bool:
-    """Whether a given region is a reference vessel and so no tumour."""
-    return any(_is(region, code) for code in (Anatomy.AORTA, Anatomy.PORTAL_VEIN))
-
-
-def _is(region: GivenRoi, code: Code) -> bool:
-    if region.type is not None and (region.type.value, region.type.scheme) == (code.value, code.scheme):
-        return True
-    return bool(_NAMES[code.value].search(region.label))
-
-
 def vessels_of(scene: Scene, volume: Volume) -> Vessels:
     """The reference vessels in the volume's frame of reference. The aorta is sought where it is brightest, the portal
     vein in the portal phase first."""
@@ -61,14 +45,14 @@ def vessels_of(scene: Scene, volume: Volume) -> Vessels:
         and landmarks.frame_of_reference_uid == volume.geometry.frame_of_reference_uid
     }
     return Vessels(
-        Reference(_given(scene.vessels, Anatomy.AORTA, volume), _aorta(found)),
-        Reference(_given(scene.vessels, Anatomy.PORTAL_VEIN, volume), _portal_vein(found)),
+        Reference(_given(scene.given, is_aorta, volume), _aorta(found)),
+        Reference(_given(scene.given, is_portal_vein, volume), _portal_vein(found)),
     )
 
 
-def _given(regions: Sequence[GivenRoi], code: Code, volume: Volume) -> Roi | None:
+def _given(regions: Sequence[GivenRoi], wanted: Callable[[GivenRoi], bool], volume: Volume) -> Roi | None:
     for region in regions:
-        if _is(region, code):
+        if wanted(region):
             with suppress(Refused):
                 return lay(region, volume)
     return None

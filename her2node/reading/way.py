@@ -15,11 +15,11 @@ from her2node.reading.looking import looked_at, testimony
 from her2node.reading.perfusion import read_perfusion
 from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Methods, Reading, Scene, joined
-from her2node.reading.uptake import is_liver, read_uptake
-from her2node.reading.vessels import is_vessel
+from her2node.reading.uptake import read_uptake
 from her2node.rois import GivenRoi, given
-from her2node.rois.arteries import is_artery
+from her2node.rois.given import on_arranged
 from her2node.rois.landmarks import Landmarks
+from her2node.rois.reference import is_reference
 from her2node.rois.tumour import current, tumour_of
 from her2node.selection.arrangement import arranged
 from her2node.selection.choice import Selection, select
@@ -62,11 +62,14 @@ def read(
     study = arranged(study, keep=tuple(roles))
     landmarks = looked_at(study, rules, roles)
     selection = select(study, rules, roles, _testimonies(study, landmarks) if methods.images else {})
-    regions = [r for r in current(given(study)) if not selection.of(r.source_series_instance_uid).ignored]
-    vessels = tuple(region for region in regions if is_vessel(region))
-    tumour = _tumour([r for r in regions if not (r in vessels or is_artery(r) or is_liver(r))])
+    regions = [
+        on_arranged(region, study)
+        for region in current(given(study))
+        if not selection.of(region.source_series_instance_uid).ignored
+    ]
+    tumour = _tumour([region for region in regions if not is_reference(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    scene = Scene(study, selection, wanted, tuple(regions), vessels, landmarks, methods)
+    scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods)
     found = joined([course(scene) for course in _COURSES])
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
     named = tumour if isinstance(tumour, Refused) else tumour.tracking_id

@@ -14,7 +14,7 @@ from her2node.dicom.uids import derived_uid
 from her2node.errors import Refused
 from her2node.rois.roi import RoiOrigin
 from her2node.rois.slabs import FARTHEST_NEIGHBOUR_MM
-from her2node.selection.study import Instance
+from her2node.selection.study import Instance, Study
 from her2node.volumes.volume import Volume
 
 
@@ -66,6 +66,17 @@ def told_apart(regions: Sequence[GivenRoi]) -> tuple[GivenRoi, ...]:
         place = places.setdefault(region.tracking_uid, len(places) + 1)
         shown.append(region if place == 1 else replace(region, tracking_id=f"{region.tracking_id} ({place})"))
     return tuple(shown)
+
+
+def on_arranged(region: GivenRoi, study: Study) -> GivenRoi:
+    """The region, drawn also on every series of ``study`` that holds images of a series it was drawn on: arranging may
+    have split or joined that, and then it has a UID of its own."""
+    also = (
+        series.series_instance_uid
+        for series in study.series
+        if any(instance.identity.series_instance_uid in region.drawn_on for instance in series.instances)
+    )
+    return replace(region, drawn_on=tuple(dict.fromkeys((*region.drawn_on, *also))))
 
 
 def reach_mm(region: GivenRoi, volume: Volume) -> float:

@@ -48,6 +48,11 @@ def tumour_of(regions: Sequence[GivenRoi]) -> GivenRoi:
     raise NoRoi("no region")
 
 
+def names_lesion(region: GivenRoi) -> bool:
+    """Whether a region is a lesion of any kind, by its type code or its label."""
+    return bool(_of_type([region], _PRIMARY | _NEOPLASM) or _LABEL.search(region.label) or _OTHER.search(region.label))
+
+
 def _of_type(regions: Sequence[GivenRoi], codes: frozenset[tuple[str, str]]) -> list[GivenRoi]:
     return [
         region for region in regions if region.type is not None and (region.type.value, region.type.scheme) in codes

@@ -16,6 +16,7 @@ from pydicom.uid import CTImageStorage
 
 from her2node.dicom.attributes import number, numbers, text
 from her2node.dicom.uids import derived_uid
+from her2node.selection.spectral import spectral
 from her2node.selection.study import Instance, Series, Study
 
 MOST_PARTS = 6
@@ -41,11 +42,12 @@ def split(series: Series) -> list[Series]:
     """The parts of a series that holds 2 to 6 images at most places, else the series itself.
 
     Parts are told by the first of these that leaves each with one image a place: kernel, TemporalPositionIdentifier,
-    AcquisitionNumber, pauses between acquisition times, the order of InstanceNumber.
+    AcquisitionNumber, pauses between acquisition times, the order of InstanceNumber. A dual-energy series stays whole:
+    what it shows is told by words that no part would keep.
     """
     instances = list(series.instances)
     places = [_place(instance) for instance in instances]
-    if not _is_classic(series) or None in places:
+    if not _is_classic(series) or None in places or spectral(series) is not None:
         return [series]
     held = Counter(places)
     count = max(held.values())

@@ -28,6 +28,7 @@ CT_CLASSES = frozenset({CTImageStorage, EnhancedCTImageStorage, LegacyConvertedE
 ROI_CLASSES = frozenset({SegmentationStorage, RTStructureSetStorage, "1.2.840.10008.5.1.4.1.1.66.7"})
 """SEG, RTSTRUCT and Label Map Segmentation, which pydicom 3.0 has no name for."""
 
+_REDRAWN_TYPES = frozenset({"MIP", "MPR", "MINIP", "REFORMATTED", "PROJECTION IMAGE", "CSA MPR"})
 _DERIVED_TYPES = frozenset(
     {"MIP", "MPR", "MINIP", "AVERAGE", "REFORMATTED", "PROJECTION IMAGE", "CSA MPR", "SECONDARY"}
 )
@@ -77,7 +78,7 @@ def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role
     if "LOCALIZER" in image_type(series):
         return Assignment(uid, None, ("ImageType names a localizer",), ignored=True)
     rule = next((rule for rule in rules if rule.matches(series.first)), None)
-    if rule is not None:
+    if rule is not None and (rule.role is None or classes <= CT_CLASSES):  # the roles of rules are those of CT
         return Assignment(uid, rule.role, (f"site rule {rule}",), ignored=rule.role is None)
     if classes <= mr.SOP_CLASSES:
         role, reason = mr.role_of(series)
@@ -87,6 +88,9 @@ def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role
         return Assignment(uid, role, (reason,), ignored=role is None)
     of_two_energies = spectral(series)
     if of_two_energies is not None:
+        redrawn = _redrawn(series)
+        if redrawn:
+            return Assignment(uid, None, (redrawn,), ignored=True)
         return _spectral(series, of_two_energies)
     kept_out = _not_for_measuring(series)
     if kept_out:
@@ -110,6 +114,15 @@ def _spectral(series: Series, found: Spectral) -> Assignment:
 def image_type(series: Series) -> tuple[str, ...]:
     """The values of ImageType of the first image, in capitals."""
     return tuple(value.upper() for value in texts(series.first, "ImageType"))
+
+
+def _redrawn(series: Series) -> str:
+    """Why a dual-energy series is a projection or reformat, or ''. That it is derived says nothing: all are."""
+    kinds = image_type(series)
+    if _REDRAWN_TYPES.intersection(kinds):
+        return f"derived image: ImageType {'/'.join(kinds)}"
+    found = _SCOUT.search(series.description)
+    return f"SeriesDescription says '{found.group()}'" if found else ""
 
 
 def _not_for_measuring(series: Series) -> str:

@@ -34,6 +34,7 @@ GE_SCAN_START = PrivateTag("GEMS_PETD_01", 0x0009, 0x0D, "text")
 
 _LEAST_DOSE_BQ = 1e5
 """A total dose below is in MBq: 0.1 MBq is given to nobody, and 100 GBq neither."""
+_MOST_HALF_LIVES = 10.0
 _TELLING = 0.01
 """Reference times that differ by more of the dose are told."""
 
@@ -65,7 +66,10 @@ def normalisation(frames: Sequence[Frame]) -> Normalisation:
         raise NotCalibrated(f"Units differ within the series: {', '.join(sorted(units))}")
     unit = units.pop()
     body, notes = body_of(frames[0].header)
-    factors, found = _by_units(unit, frames, body)
+    try:
+        factors, found = _by_units(unit, frames, body)
+    except ArithmeticError as error:  # FrameReferenceTime of a century, say
+        raise InvalidAttribute(f"times or durations of the series cannot be right: {error}") from error
     dose, uptake = _told(frames)
     return Normalisation(tuple(factors), body, dose, uptake, (*notes, *found))
 
@@ -137,13 +141,24 @@ def _doses_at_reference(frames: Sequence[Frame], dose: float, decay: float) -> t
     injected = _injected_at(frames[0])
     if correction == "START":
         reference, notes = _reference(frames, decay)
-        return [dose * math.exp(-decay * _seconds(reference - injected))] * len(frames), notes
+        return [_left(dose, decay, reference - injected)] * len(frames), notes
     if correction == "NONE":
         moments = [_acquired_at(frame) + _mean_moment(frame, decay) for frame in frames]
-        return [dose * math.exp(-decay * _seconds(at - injected)) for at in moments], (
+        return [_left(dose, decay, at - injected) for at in moments], (
             "the images are not corrected for decay: each is, by its own acquisition time",
         )
     raise NotCalibrated(f"DecayCorrection is {correction or 'absent or not the same in all images'}")
+
+
+def _left(dose: float, decay: float, elapsed: timedelta) -> float:
+    """What is left of the dose. Raises InvalidAttribute for a time that no examination waits: dates that were shifted
+    apart would else change every value by orders of magnitude, in silence."""
+    half_lives = decay * _seconds(elapsed) / math.log(2)
+    if not 0 <= half_lives <= _MOST_HALF_LIVES:
+        raise InvalidAttribute(
+            f"from injection to the reference time {half_lives:.3g} half-lives pass: check the dates"
+        )
+    return dose * math.exp(-decay * _seconds(elapsed))
 
 
 def _reference(frames: Sequence[Frame], decay: float) -> tuple[datetime, tuple[str, ...]]:

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import EnhancedCTImageStorage, RTStructureSetStorage, SecondaryCaptureImageStorage, SegmentationStorage
+from pydicom.uid import (
+    EnhancedCTImageStorage,
+    MRImageStorage,
+    RTStructureSetStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from her2node.selection import SiteRule, assign
 from her2node.selection.roles import Role
@@ -235,3 +241,16 @@ def test_real_series_get_the_role_that_their_tags_allow(shared: Path) -> None:
     assert assign(portal.series[0], (), {}).role is Role.CONTRAST_UNSPECIFIED
     rule = SiteRule.of("portal", {"SeriesDescription": "^CT CH/AB/PEL$"})
     assert assign(portal.series[0], (rule,), {}).role is Role.PORTAL
+
+
+@pytest.mark.parametrize("kinds", [["DERIVED", "SECONDARY", "MPR"], ["DERIVED", "SECONDARY", "MIP"]])
+def test_a_reformat_of_an_iodine_map_is_kept_out(kinds: list[str]) -> None:
+    found = assign(series("Iodine map", ImageType=kinds, RescaleType="MGML"), (), {})
+    assert found.ignored
+    assert found.role is None
+
+
+def test_a_rule_for_a_phase_does_not_reach_magnetic_resonance() -> None:
+    rule = SiteRule.of("portal", {"SeriesDescription": "portal"})
+    found = assign(series("t1 vibe portal", sop_class_uid=MRImageStorage, Modality="MR"), (rule,), {})
+    assert found.role is not Role.PORTAL

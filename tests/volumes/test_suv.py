@@ -268,3 +268,20 @@ def test_voxels_take_the_slope_of_their_own_slice(tmp_path: Path) -> None:
     stored = 1000 + np.arange(3 * 4 * 5).reshape(3, 4, 5)
     expected = stored * np.array([1.0, 2.0, 3.0])[:, np.newaxis, np.newaxis] * per_unit
     assert built.volume.voxels == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("day", ["20250901", "20260101", "20260103", "20270101"])
+def test_an_injection_on_a_day_that_cannot_be_is_refused_and_never_believed(tmp_path: Path, day: str) -> None:
+    moment = f"{day}100000"
+    with pytest.raises(InvalidAttribute, match="half-lives"):
+        factors(tmp_path, with_("RadiopharmaceuticalStartDateTime", moment))
+
+
+def test_a_reference_time_of_a_century_is_refused(tmp_path: Path) -> None:
+    def change(_: int, ds: Dataset) -> None:
+        ds.SeriesTime = "120000"  # after the acquisition, so that the start is counted back
+        ds.FrameReferenceTime = 3.2e15
+        ds.ActualFrameDuration = 120_000
+
+    with pytest.raises(InvalidAttribute):
+        factors(tmp_path, change)
