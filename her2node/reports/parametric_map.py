@@ -132,15 +132,13 @@ def _anatomy() -> Dataset:
 
 
 def _further_series(reading: Reading, one: QuantityMap) -> list[Dataset]:
-    """The other series that the map was calculated from, whole."""
-    found = [series for uid in one.series_uids[1:] if (series := reading.study.series_of(uid))]
-    identities = [[instance.identity for instance in series.instances] for series in found]
-    return [
-        series_reference(
-            series.series_instance_uid, [(identity.sop_class_uid, identity.sop_instance_uid) for identity in members]
-        )
-        for series, members in zip(found, identities, strict=True)
-    ]
+    """The other series that the map was calculated from, whole, under the UIDs that their objects bear."""
+    by_series: dict[str, list[tuple[str, str]]] = {}
+    for series in (reading.study.series_of(uid) for uid in one.series_uids[1:]):
+        for identity in (instance.identity for instance in series.instances) if series else ():
+            member = identity.sop_class_uid, identity.sop_instance_uid
+            by_series.setdefault(identity.series_instance_uid, []).append(member)
+    return [series_reference(uid, members) for uid, members in by_series.items()]
 
 
 def _derivation(one: QuantityMap) -> str:

@@ -44,7 +44,12 @@ def _reach(roi: Roi, geometry: Geometry, by_mm: tuple[float, float, float]) -> t
 
 def narrowed(mask: Bools) -> Bools:
     """The mask without its outermost voxels, so that a displacement wrong by less takes in no neighbour."""
-    return np.asarray(ndimage.binary_erosion(mask))
+    found = np.zeros_like(mask)
+    ends = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    if ends[0].size:  # only around the region: a grid may hold thousands of slices
+        box = tuple(slice(max(int(end[0]) - 1, 0), int(end[-1]) + 2) for end in ends)
+        found[box] = ndimage.binary_erosion(mask[box])
+    return found
 
 
 def tube_mask(tube: Tube, geometry: Geometry) -> Bools:

@@ -116,7 +116,12 @@ def build_adc(series: Series) -> Volume:
 
 
 def scaled(stored: Stored, scale: Scale) -> Floats:
-    return np.asarray(stored * scale.slope + scale.intercept, dtype=np.float32)
+    """stored x slope + intercept, float32. Raises NotCalibrated for a scale that leads beyond what that holds."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = np.asarray(stored * scale.slope + scale.intercept, dtype=np.float32)
+    if not np.isfinite(found).all():
+        raise NotCalibrated(f"slope {scale.slope:g}, intercept {scale.intercept:g}: values beyond all measure")
+    return found
 
 
 def holds_image(stored: Stored, frame: Frame) -> Bools:
