@@ -89,9 +89,13 @@ class Node:
         self.write({f"peers.{name}.{key}": value for key, value in keys.items()})
 
     def start(
-        self, *roles: str, launcher: Sequence[str] = ("-m", "her2node"), env: Mapping[str, str] | None = None
+        self,
+        *roles: str,
+        launcher: Sequence[str] = ("-m", "her2node"),
+        env: Mapping[str, str] | None = None,
+        wait: bool = True,
     ) -> None:
-        """Start roles (``up`` for all) as processes of their own; returns when the node answers on its port."""
+        """Start roles (``up`` for all) as processes of their own; with ``wait``, return when the port answers."""
         for role in roles or ("up",):
             with self.log.open("ab") as log:
                 self.processes[role] = subprocess.Popen(
@@ -102,7 +106,7 @@ class Node:
                     env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
                     start_new_session=True,
                 )
-        if {"up", "receive"} & set(roles or ("up",)):
+        if wait and {"up", "receive"} & set(roles or ("up",)):
             until(self.answers, 30, "the node's port")
 
     def answers(self) -> bool:

@@ -116,6 +116,7 @@ class Cell:
     def start(self) -> None:
         for role in ("receive", "work", "deliver"):
             self._start(role)
+        until(self.node.answers, 30, "the node's port")
         self.thread = threading.Thread(target=self._mend)
         self.thread.start()
 
@@ -124,7 +125,8 @@ class Cell:
         if self.point is not None and self.point.role == role:
             env = {"KILL_AT": self.point.at, "KILL_SKIP": str(self.point.skip)}
             env |= {"KILL_FILE": str(self.kills), "KILL_TIMES": str(TIMES)}
-        self.node.start(role, launcher=LAUNCHER, env=env)
+        # Nobody waits for the port here: a receiver that recovers may be killed before it opens it.
+        self.node.start(role, launcher=LAUNCHER, env=env, wait=False)
 
     def _mend(self) -> None:
         while not self.stopping.wait(0.1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -77,7 +78,9 @@ class Node:
         return self.receiver.ports[0]
 
     def files(self, suffix: str = ".dcm") -> list[Path]:
-        return sorted(self.root.glob(f"incoming/*/*{suffix}"))
+        """What lies in the spool now; a folder that its association is just clearing away holds nothing."""
+        found = (Path(folder, name) for folder, _, names in os.walk(self.root / "incoming") for name in names)
+        return sorted(path for path in found if path.name.endswith(suffix))
 
     def stop(self) -> None:
         self.receiver.stop()
