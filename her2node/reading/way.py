@@ -22,7 +22,7 @@ from her2node.rois.landmarks import Landmarks
 from her2node.rois.reference import is_reference
 from her2node.rois.tumour import current, tumour_of
 from her2node.selection.arrangement import arranged
-from her2node.selection.choice import Selection, select
+from her2node.selection.choice import PHASES, Selection, select
 from her2node.selection.content import Judgement
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
@@ -36,6 +36,8 @@ _COURSES: tuple[Callable[[Scene], Found], ...] = (
     read_uptake,
 )
 """Every kind of imaging that the node measures, in the order of the report."""
+_REFUSED = (*PHASES, Role.PERFUSION)
+"""Roles of which nothing stands in the report when several series are alike."""
 
 
 def read(
@@ -104,11 +106,14 @@ def _tumour(regions: Sequence[GivenRoi]) -> GivenRoi | NoRoi | AmbiguousRoi:
 
 
 def _study_refusals(tumour: GivenRoi | Refused, selection: Selection, every_roi: bool) -> tuple[NotMeasured, ...]:
-    """What concerns no single series: no ROI, several that could be the tumour, several series for one role."""
+    """What concerns no single series: no ROI, several that could be the tumour, several series for one phase or scan.
+
+    Of other roles every series is measured; that several are alike concerns packages alone, and they say so.
+    """
     refusals: list[NotMeasured] = []
     if isinstance(tumour, NoRoi) or (isinstance(tumour, AmbiguousRoi) and not every_roi):
         refusals.append(NotMeasured("", None, tumour))
-    refusals += [NotMeasured("", role, error) for role, error in selection.ambiguous.items()]
+    refusals += [NotMeasured("", role, error) for role, error in selection.ambiguous.items() if role in _REFUSED]
     return tuple(refusals)
 
 
