@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from her2node.errors import AmbiguousRoi, NoRoi, Refused
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
-from her2node.models.prediction import NotPredicted, Prediction
+from her2node.models.prediction import NotPredicted, Observation, Prediction
 from her2node.quantities.quantity import NotMeasured
 from her2node.reading.diffusion import read_diffusion
 from her2node.reading.dual_energy import read_dual_energy
@@ -51,14 +51,15 @@ def read(
     prior_source: str = "",
     demonstration: bool = False,
     every_roi: bool = False,
+    shadow: Sequence[Package] = (),
     methods: Methods = Methods(),  # noqa: B008 - frozen
 ) -> Reading:
     """Read a study: roles, voxels, regions, quantities, predictions.
 
     ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
-    is the site's prevalence; ``methods`` how things are calculated where there is a choice. With ``every_roi`` all
-    given regions are measured, else the tumour alone. What cannot be done is a value in the reading with its reason;
-    nothing that the input causes is raised.
+    is the site's prevalence; ``methods`` how things are calculated where there is a choice. ``shadow`` are packages
+    whose answers are kept and told nobody. With ``every_roi`` all given regions are measured, else the tumour alone.
+    What cannot be done is a value in the reading with its reason; nothing that the input causes is raised.
     """
     roles = entered_roles or {}
     study = arranged(study, keep=tuple(roles))
@@ -78,6 +79,7 @@ def read(
     findings = Findings(study, selection, found.quantities, not_measured, named)
     conditions = Conditions(entered or {}, prior, prior_source, demonstration)
     answers = [_answer(package, findings, conditions) for package in packages]
+    shadows = tuple(_answer(package, findings, conditions) for package in shadow)
     return Reading(
         study=study,
         assignments=selection.assignments,
@@ -90,6 +92,8 @@ def read(
         not_predicted=tuple(answer for answer in answers if isinstance(answer, NotPredicted)),
         maps=found.maps,
         evaluations=found.evaluations,
+        observations=tuple(answer for answer in answers if isinstance(answer, Observation)),
+        shadows=shadows,
     )
 
 
@@ -117,8 +121,8 @@ def _study_refusals(tumour: GivenRoi | Refused, selection: Selection, every_roi:
     return tuple(refusals)
 
 
-def _answer(package: Package, findings: Findings, conditions: Conditions) -> Prediction | NotPredicted:
-    """A package's prediction, or why it did not run (promise 5)."""
+def _answer(package: Package, findings: Findings, conditions: Conditions) -> Prediction | Observation | NotPredicted:
+    """A package's prediction or observation, or why it did not run (promise 5)."""
     try:
         return predict(package, findings, conditions)
     except Refused as error:
