@@ -71,14 +71,13 @@ class Answer:
 class Stability:
     """Whether the answer holds when the region is drawn a little otherwise.
 
-    ``held`` of ``tried`` other regions gave the same categories; ``lowest`` and ``highest`` probability among them and
-    the region itself. ``moved`` names those that gave another category or none, in words.
+    ``held`` of ``tried`` other regions gave the same categories. ``change`` is the largest difference in probability
+    from the region itself, ``moved`` names those that gave another category or none, in words.
     """
 
     tried: int
     held: int
-    lowest: float
-    highest: float
+    change: float
     moved: tuple[str, ...] = ()
 
 

@@ -15,6 +15,7 @@ from her2node.reading.looking import looked_at, testimony
 from her2node.reading.perfusion import read_perfusion
 from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Methods, Reading, Scene, joined
+from her2node.reading.stability import with_stability
 from her2node.reading.uptake import read_uptake
 from her2node.rois import GivenRoi, given
 from her2node.rois.given import on_arranged
@@ -52,14 +53,16 @@ def read(
     demonstration: bool = False,
     every_roi: bool = False,
     shadow: Sequence[Package] = (),
+    stability: bool = False,
     methods: Methods = Methods(),  # noqa: B008 - frozen
 ) -> Reading:
     """Read a study: roles, voxels, regions, quantities, predictions.
 
     ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
     is the site's prevalence; ``methods`` how things are calculated where there is a choice. ``shadow`` are packages
-    whose answers are kept and told nobody. With ``every_roi`` all given regions are measured, else the tumour alone.
-    What cannot be done is a value in the reading with its reason; nothing that the input causes is raised.
+    whose answers are kept and told nobody. With ``every_roi`` all given regions are measured, else the tumour alone;
+    with ``stability`` estimates are tried on regions drawn otherwise too. What cannot be done is a value in the reading
+    with its reason; nothing that the input causes is raised.
     """
     roles = entered_roles or {}
     study = arranged(study, keep=tuple(roles))
@@ -78,8 +81,11 @@ def read(
     named = tumour if isinstance(tumour, Refused) else tumour.tracking_id
     findings = Findings(study, selection, found.quantities, not_measured, named)
     conditions = Conditions(entered or {}, prior, prior_source, demonstration)
-    answers = [_answer(package, findings, conditions) for package in packages]
-    shadows = tuple(_answer(package, findings, conditions) for package in shadow)
+    answers = [(package, _answer(package, findings, conditions)) for package in (*packages, *shadow)]
+    if stability and isinstance(tumour, GivenRoi):
+        answers = with_stability(answers, tumour, scene, _COURSES, findings, conditions)
+    said = [answer for _, answer in answers]
+    told, kept = said[: len(packages)], said[len(packages) :]
     return Reading(
         study=study,
         assignments=selection.assignments,
@@ -88,12 +94,12 @@ def read(
         tumour=None if isinstance(named, Refused) else named,
         quantities=found.quantities,
         not_measured=not_measured,
-        predictions=tuple(answer for answer in answers if isinstance(answer, Prediction)),
-        not_predicted=tuple(answer for answer in answers if isinstance(answer, NotPredicted)),
+        predictions=tuple(answer for answer in told if isinstance(answer, Prediction)),
+        not_predicted=tuple(answer for answer in told if isinstance(answer, NotPredicted)),
         maps=found.maps,
         evaluations=found.evaluations,
-        observations=tuple(answer for answer in answers if isinstance(answer, Observation)),
-        shadows=shadows,
+        observations=tuple(answer for answer in told if isinstance(answer, Observation)),
+        shadows=tuple(kept),
     )
 
 

@@ -197,8 +197,8 @@ def stability(prediction: Prediction) -> tuple[str, ...]:
         return ()
     moved = f"; not with the region {', '.join(found.moved)}" if found.moved else ""
     return (
-        f"the category holds in {found.held} of {found.tried} regions drawn a voxel otherwise, probability "
-        f"{found.lowest:.4f} to {found.highest:.4f}{moved}",
+        f"the category holds in {found.held} of {found.tried} regions drawn a voxel otherwise, the probability changes "
+        f"by at most {found.change:.4f}{moved}",
     )
 
 
