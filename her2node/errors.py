@@ -246,6 +246,18 @@ class QuantityMissing(Refused):
     """A quantity that the package needs was not measured."""
 
 
+class QuantityAmbiguous(Refused):
+    """Several quantities that were measured could be the one that the package needs."""
+
+
+class ModalityAbsent(Refused):
+    """The study has no series of a modality that the package reads."""
+
+
+class NeedsTraining(Refused):
+    """The package is a form without weights and must be trained on a site's own cases."""
+
+
 class OutsideIntendedUse(Refused):
     """The study lies outside what the package was made for."""
 

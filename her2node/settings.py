@@ -254,7 +254,25 @@ class Perfusion(_Section):
 class Packages(_Section):
     """Model packages."""
 
-    enabled: tuple[str, ...] = Field(("lee2017-portal-liver",), description="Packages to run, by name or name@version.")
+    enabled: tuple[str, ...] = Field(
+        (
+            "lee2017-portal-liver",
+            "zheng-portal-node",
+            "ji2017-adc",
+            "ji2017-d",
+            "zhangjn2016-suvmax",
+            "ji2017-f",
+            "ji2017-d-star",
+            "pumc2022-mtv",
+        ),
+        description="Packages to run, by name or name@version; `her2node packages enable` goes before.",
+    )
+    shadow: tuple[str, ...] = Field(
+        (), description="Packages whose answers are computed and kept in the ledger, but sent to nobody."
+    )
+    stability: bool = Field(
+        True, description="Measure a tumour a voxel otherwise drawn too, and say whether estimates hold; takes longer."
+    )
     folders: tuple[ExpandedPath, ...] = Field((), description="Folders with the site's own packages.")
     trusted_keys: tuple[ExpandedPath, ...] = Field(
         (), description="Ed25519 public keys (PEM) whose packages are trusted."

@@ -36,6 +36,11 @@ def known(unit: str) -> bool:
     return any(unit in kind for kind in _KINDS)
 
 
+def shown(value: float, unit: str) -> str:
+    """A value with its unit for people: '5.8 g/ml{SUVbw}', '0.5'."""
+    return f"{value:.6g}" if unit == "1" else f"{value:.6g} {unit}"
+
+
 def convert(value: float, unit: str, wanted: str) -> float:
     """``value``, given in ``unit``, in ``wanted``. Raises UnknownUnit: either is unknown, or they differ in kind."""
     if unit == wanted and known(unit):

@@ -71,18 +71,28 @@ def _part(geometry: Geometry, low: np.ndarray, shape: tuple[int, ...]) -> Geomet
     return replace(geometry, shape=(shape[0], shape[1], shape[2]), origin_mm=(x, y, z))
 
 
-def followed(anchor: Anchor, roi: Roi, volume: Volume) -> tuple[Roi, Displacement | Refused]:
-    """The region on another series, moved where its tissue lies elsewhere there, and the displacement found."""
-    crop = cropped(volume, roi)
-    low = np.rint(anchor.roi.geometry.to_index(anchor.crop.geometry.origin_mm)).astype(int)
-    box = tuple(slice(a, a + n) for a, n in zip(low.tolist(), anchor.crop.geometry.shape, strict=True))
+def followed(
+    anchor: Anchor, roi: Roi, volume: Volume, known: Displacement | Refused | None = None
+) -> tuple[Roi, Displacement | Refused]:
+    """The region on another series, moved where its tissue lies elsewhere there, and the displacement found.
+
+    ``known``: the displacement of the same tissue, found before.
+    """
     try:
-        found = displacement(anchor.crop, anchor.roi.mask[box], crop)
+        found = known or _displacement(anchor, roi, volume)
+        if isinstance(found, Refused):
+            return roi, found
         if length(found) <= max(LEAST_MM, 0.5 * min(volume.geometry.spacing_mm)):
             return roi, found
         return displaced(anchor.roi, volume.geometry, found.by_mm), found
     except Refused as error:
         return roi, error
+
+
+def _displacement(anchor: Anchor, roi: Roi, volume: Volume) -> Displacement:
+    low = np.rint(anchor.roi.geometry.to_index(anchor.crop.geometry.origin_mm)).astype(int)
+    box = tuple(slice(a, a + n) for a, n in zip(low.tolist(), anchor.crop.geometry.shape, strict=True))
+    return displacement(anchor.crop, anchor.roi.mask[box], cropped(volume, roi))
 
 
 def told(

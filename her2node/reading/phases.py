@@ -68,6 +68,7 @@ class _Through:
         self._anchors: dict[str, Anchor] = {}
         self._places: dict[str, list[Place]] = {}
         self._vessels: dict[str, Vessels] = {}
+        self._displacements: dict[tuple[str, str], Displacement | Refused] = {}
 
     def measured(self, series: Series, role: Role | None) -> Found:
         """Every region on one series. Its voxels are made only where a region lies in the same frame of reference."""
@@ -86,7 +87,7 @@ class _Through:
             roi = lay(region, volume)
         except Refused as error:
             return Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=_uids(volume)),))
-        lies, core, values = self._followed(roi, volume, role)
+        lies, core, values = self._followed(roi, volume, role, region.drawn_uid)
         values += measure(volume, lies, role, core=core)
         if self._scene.methods.radiomics is not None:
             values += radiomics.measure(volume, lies, role, self._scene.methods.radiomics)
@@ -97,7 +98,7 @@ class _Through:
         )
 
     def _followed(
-        self, roi: Roi, volume: Volume, role: Role | None
+        self, roi: Roi, volume: Volume, role: Role | None, drawn_uid: str
     ) -> tuple[Roi, Roi | None, tuple[Quantity | NotMeasured, ...]]:
         """The region where its tissue lies on this series, its core where it was moved there, and how far that is."""
         anchor = self._anchors.get(roi.tracking_uid)
@@ -105,7 +106,9 @@ class _Through:
             anchor = self._anchors[roi.tracking_uid] = Anchor(roi, cropped(volume, roi))
             self._note(anchor, roi, volume, role, Displacement((0.0, 0.0, 0.0), 1.0), moved=False)
             return roi, None, ()
-        lies, found = followed(anchor, roi, volume)
+        tissue = (drawn_uid, volume.series_instance_uid)
+        lies, found = followed(anchor, roi, volume, self._displacements.get(tissue))
+        self._displacements.setdefault(tissue, found)
         moved = lies is not roi
         core = self._note(anchor, lies, volume, role, found, moved=moved)
         said = told(found, roi, role, volume.series_instance_uid, moved=moved)

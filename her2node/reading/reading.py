@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
-from her2node.models.prediction import NotPredicted, Prediction
+from her2node.models.prediction import NotPredicted, Observation, Prediction
 from her2node.quantities.perfusion import FACTORS, Factors
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
 from her2node.quantities.radiomics import Configuration
@@ -119,7 +119,9 @@ class Reading:
       predictions name it.
     - ``not_measured``: refusals. One whose ``roi`` is '' is about a whole series, or about the study when it names no
       series either (no ROI, several that could be the tumour).
-    - ``predictions`` and ``not_predicted``: together one a package, in the order of the packages.
+    - ``predictions``, ``observations`` (of measured-only packages) and ``not_predicted``: together one a package, in
+      the order of the packages.
+    - ``shadows``: what packages in shadow say: kept in the ledger, in no report.
     - ``maps``: quantities voxel by voxel.
     - ``evaluations``: what was found in coded words, as the enhancement pattern.
     """
@@ -135,3 +137,5 @@ class Reading:
     not_predicted: tuple[NotPredicted, ...]
     maps: tuple[QuantityMap, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    shadows: tuple[Prediction | Observation | NotPredicted, ...] = ()

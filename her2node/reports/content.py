@@ -171,6 +171,8 @@ def _estimate(reading: Reading, segments: Segments, prediction: Prediction, numb
     )
     said = [Said(Statement.ANSWER, f"{number} of {count}, if {assumed(answer)}")] if count > 1 else []
     said += [Said(Statement.INPUT, input_used(used)) for used in answer.inputs]
+    if answer.interval is not None:
+        said.append(Said(Statement.INTERVAL, f"{answer.interval[0]:.4f} to {answer.interval[1]:.4f}"))
     said.append(Said(Statement.PRIOR, f"{prediction.prior:.4g}"))
     said.append(Said(Statement.PRIOR_SOURCE, prediction.prior_source))
     _say(group, said)

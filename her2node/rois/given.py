@@ -14,6 +14,7 @@ from her2node.dicom.uids import derived_uid
 from her2node.errors import Refused
 from her2node.rois.roi import RoiOrigin
 from her2node.rois.slabs import FARTHEST_NEIGHBOUR_MM
+from her2node.rois.varied import Variation
 from her2node.selection.study import Instance, Study
 from her2node.volumes.volume import Volume
 
@@ -23,7 +24,8 @@ class GivenRoi:
     """A segment of a SEG or a region of an RTSTRUCT.
 
     ``number`` is its SegmentNumber or ROINumber; ``created`` says when its object was made; ``drawn_on`` names the
-    series that the object refers to. ``flaw`` is set where the region cannot be laid whatever the series.
+    series that the object refers to. ``flaw`` is set where the region cannot be laid whatever the series;
+    ``variation`` where it is to be laid otherwise than it was drawn, ``varied_from`` then the tracking UID of that.
     """
 
     instance: Instance = field(repr=False)
@@ -38,6 +40,13 @@ class GivenRoi:
     category: Code | None = None
     type: Code | None = None
     flaw: Refused | None = None
+    variation: Variation | None = None
+    varied_from: str = ""
+
+    @property
+    def drawn_uid(self) -> str:
+        """The tracking UID of the region as it was drawn, whatever its variation."""
+        return self.varied_from or self.tracking_uid
 
     @property
     def source_sop_class_uid(self) -> str:

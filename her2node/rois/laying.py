@@ -6,6 +6,7 @@ from her2node.errors import EmptyRoi, NoFrameOfReference, OtherFrameOfReference
 from her2node.rois import segmentation, structure_set
 from her2node.rois.given import GivenRoi
 from her2node.rois.roi import Roi, RoiOrigin
+from her2node.rois.varied import varied
 from her2node.volumes.volume import Geometry, Volume
 
 
@@ -20,12 +21,13 @@ def lay(region: GivenRoi, volume: Volume) -> Roi:
     _need_same_frame_of_reference(region, volume.geometry)
     source = segmentation if region.origin is RoiOrigin.SEGMENTATION else structure_set
     laid = source.laid(region, volume)
-    if not laid.mask.any():
+    mask = laid.mask if region.variation is None else varied(laid.mask, region.variation)
+    if not mask.any():
         where = ": it lies outside" if laid.cut_off else ""
         raise EmptyRoi(f"{region.label!r} in series {volume.series_instance_uid}{where}")
-    laid.mask.flags.writeable = False
+    mask.flags.writeable = False
     return Roi(
-        mask=laid.mask,
+        mask=mask,
         geometry=volume.geometry,
         label=region.label,
         tracking_uid=region.tracking_uid,

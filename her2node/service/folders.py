@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from her2node.selection.study import Study, group, open_study
 from her2node.service import measuring
 from her2node.service.clock import now
 from her2node.service.leading import rules_of
-from her2node.service.shelf import check_entries, loaded_of
+from her2node.service.shelf import check_entries, shelf_of
 from her2node.service.workshop import kinds_of, maker_of, methods_of, read_study
 from her2node.settings import Settings
 
@@ -58,9 +58,18 @@ class Written:
                     "package": f"{p.package.name}@{p.package.version}",
                     "level": p.package.level.value,
                     "open_inputs": list(p.open_inputs),
-                    "answers": [{"probability": a.probability, "category": a.category.value} for a in p.answers],
+                    "answers": [
+                        {"probability": a.probability, "interval": a.interval, "category": a.category.value}
+                        for a in p.answers
+                    ],
+                    "flags": [str(flag) for flag in p.flags],
+                    "stability": asdict(p.stability) if p.stability else None,
                 }
                 for p in self.reading.predictions
+            ],
+            "observations": [
+                {"package": f"{o.package.name}@{o.package.version}", "remarks": list(o.remarks)}
+                for o in self.reading.observations
             ],
             "not_predicted": [
                 {"package": n.package.name, "refused": n.refused.reason, "detail": str(n.refused)}
@@ -74,6 +83,8 @@ class Written:
         for prediction in self.reading.predictions:
             answers = ", ".join(f"{answer.probability:.3f} ({answer.category})" for answer in prediction.answers)
             console.print(f"estimate of {prediction.package.name} ({prediction.package.level}): {answers}")
+        for observation in self.reading.observations:
+            console.print(f"{observation.package.name}: {' '.join(observation.remarks)}")
         for refusal in self.reading.not_predicted:
             console.print(f"{refusal.package.name} did not run: {refusal.refused}")
         for kind, path in self.files:
@@ -91,9 +102,9 @@ def read(settings: Settings, folder: Path, out: Path, roi: Path | None, entries:
         {name.removeprefix("role:"): value for name, value in entries.items() if name.startswith("role:")}
     )
     values = {name: value for name, value in entries.items() if not name.startswith("role:")}
-    packages = loaded_of(settings).packages
-    found = read_study(settings, packages, study, roles, values)
-    maker = maker_of(settings, packages)
+    shelf = shelf_of(settings)
+    found = read_study(settings, shelf, study, roles, values)
+    maker = maker_of(settings, shelf.on)
     stamp = Stamp(
         edition=1,
         moment=_moment_of(study),

@@ -23,18 +23,18 @@ from her2node.selection.study import Study
 from her2node.service.clock import now
 from her2node.service.leading import rules_of
 from her2node.service.parts import device_uid_of, ledger_of, spool_of
-from her2node.service.shelf import loaded_of
+from her2node.service.shelf import Shelf, shelf_of
 from her2node.settings import Settings
 
 
 def workshop_of(settings: Settings) -> Workshop:
     """Everything that a worker process works with; opens a ledger of its own."""
-    packages = loaded_of(settings).packages
+    shelf = shelf_of(settings)
     return Workshop(
         name=f"{socket.gethostname()}:{os.getpid()}",
         ledger=ledger_of(settings),
         spool=spool_of(settings),
-        read=partial(read_study, settings, packages),
+        read=partial(read_study, settings, shelf),
         write=partial(write, kinds=kinds_of(settings)),
         address=partial(
             outbox.address,
@@ -43,7 +43,7 @@ def workshop_of(settings: Settings) -> Workshop:
             destinations=settings.delivery.destinations,
             summary=settings.reports.summary,
         ),
-        maker=maker_of(settings, packages),
+        maker=maker_of(settings, shelf.on),
         patience=Patience(settings.jobs.lease, settings.jobs.heartbeat, settings.jobs.attempts),
         clock=now,
     )
@@ -51,7 +51,7 @@ def workshop_of(settings: Settings) -> Workshop:
 
 def read_study(
     settings: Settings,
-    packages: tuple[Package, ...],
+    shelf: Shelf,
     study: Study,
     entered_roles: Mapping[str, Role | None],
     entered: Mapping[str, str],
@@ -59,7 +59,9 @@ def read_study(
     """``reading.read`` with the site's rules, prior and mode."""
     return reading.read(
         study,
-        packages,
+        shelf.on,
+        shadow=shelf.shadow,
+        stability=settings.packages.stability,
         rules=rules_of(settings),
         entered_roles=entered_roles,
         entered=entered,
@@ -97,6 +99,7 @@ def maker_of(settings: Settings, packages: tuple[Package, ...]) -> Maker:
         "rules": [rule.model_dump(mode="json") for rule in settings.selection.rules],
         "prior": settings.packages.prior,
         "prior_source": settings.packages.prior_source,
+        "stability": settings.packages.stability,
         "demonstration": settings.demonstration,
         "images": settings.selection.images,
         "enhancement": settings.enhancement.model_dump(mode="json"),

@@ -129,5 +129,11 @@ def case_json(**changes: Any) -> bytes:
     return json.dumps([{**CASES[0], **changes}]).encode()
 
 
-def attenuation(value: float, role: Role = Role.PORTAL, roi: str = "tumour", unit: Code = Unit.HU) -> Quantity:
-    return Quantity(roi, role, Concept.ATTENUATION, value, unit, Derivation.MEAN, series_uids=("1.2.3.1",))
+def attenuation(
+    value: float,
+    role: Role = Role.PORTAL,
+    roi: str = "tumour",
+    unit: Code = Unit.HU,
+    series_uid: str = "1.2.3.1",
+) -> Quantity:
+    return Quantity(roi, role, Concept.ATTENUATION, value, unit, Derivation.MEAN, series_uids=(series_uid,))

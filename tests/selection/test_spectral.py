@@ -120,7 +120,7 @@ def test_a_dual_energy_series_keeps_its_phase_and_stands_for_no_classic_one() ->
         headers.instance("1.2.3.6", SeriesDescription="Portal venous"),
     ]
     selection = select(headers.study(*instances), (), {})
-    assert dict(selection.chosen) == {Role.PORTAL: "1.2.3.6"}
+    assert dict(selection.chosen) == {Role.PORTAL: "1.2.3.6", Role.IODINE: "1.2.3.5"}
     assert [selection.of(f"1.2.3.{n}").phase for n in (4, 5, 6)] == [Role.PORTAL, Role.PORTAL, None]
     assert selection.of("1.2.3.5").evidence[-1] == "phase: portal"
 
