@@ -136,6 +136,8 @@ class Manifest:
     requires: tuple[Requirement, ...] = ()
     age_years: Limits | None = None
     logistic: Logistic | None = None
+    features: FileName | None = None
+    """A file of the package that says which features it wants measured beside what always is (``signature``)."""
 
 
 _MANIFEST = TypeAdapter(Manifest)
@@ -172,3 +174,5 @@ def _agree(manifest: Manifest) -> None:
         raise PackageRefused("package.toml measures in the tumour but does not need an ROI")
     if manifest.logistic and set(manifest.logistic.coefficients) != set(names):
         raise PackageRefused("package.toml: logistic.coefficients and inputs differ")
+    if manifest.features and manifest.features not in manifest.files:
+        raise PackageRefused(f"package.toml names {manifest.features}, but not its SHA-256")
