@@ -9,14 +9,13 @@ from pydicom.dataset import Dataset
 
 from her2node.dicom.attributes import items, moment, number, text
 from her2node.errors import OutsideIntendedUse
-from her2node.models.manifest import Limits, Manifest
-from her2node.selection.roles import Role
+from her2node.models.manifest import Limits, Manifest, Requirement
 from her2node.selection.study import Series
 
 _DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 
 
-def judge(manifest: Manifest, series_of: Mapping[Role, Series]) -> tuple[str, ...]:
+def judge(manifest: Manifest, series_of: Mapping[Requirement, Series]) -> tuple[str, ...]:
     """Flags for the patient and the required series (``series_of`` holds all of them).
 
     What headers do not tell is a flag, never an assumption. Raises OutsideIntendedUse for a modality that the package
@@ -24,7 +23,7 @@ def judge(manifest: Manifest, series_of: Mapping[Role, Series]) -> tuple[str, ..
     """
     flags: list[str] = []
     for requirement in manifest.requires:
-        series = series_of[requirement.role]
+        series = series_of[requirement]
         if series.modality != requirement.modality:
             raise OutsideIntendedUse(f"the {requirement.role} series is {series.modality}, not {requirement.modality}")
         thickness = header_number(series.first, "SliceThickness", "PixelMeasuresSequence")

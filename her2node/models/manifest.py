@@ -37,12 +37,16 @@ class Limits:
 
 @dataclass(frozen=True, config=_STRICT)
 class Requirement:
-    """A series that the package needs, and limits on how it was made. Thickness in mm, tube voltage in kV."""
+    """A series that the package needs, and limits on how it was made. Thickness in mm, tube voltage in kV.
+
+    ``phase``: the contrast phase of a dual-energy series, as of the iodine map that is wanted.
+    """
 
     role: Role
     modality: Literal["CT"] = "CT"
     slice_thickness_mm: Limits | None = None
     kvp: Limits | None = None
+    phase: Role | None = None
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -73,6 +77,8 @@ class QuantityInput:
     modifier: Code | None = None
     method: Code | None = None
     limits: Limits = Limits()
+    phase: Role | None = None
+    """The contrast phase of a dual-energy series."""
 
 
 Input = Annotated[ReaderInput | QuantityInput, Field(discriminator="source")]
@@ -166,9 +172,9 @@ def _agree(manifest: Manifest) -> None:
     unknown = [given.unit for given in manifest.inputs if not known(given.unit)]
     if unknown:
         raise PackageRefused(f"package.toml declares the unknown unit '{unknown[0]}'")
-    roles = {requirement.role for requirement in manifest.requires}
+    roles = {(requirement.role, requirement.phase) for requirement in manifest.requires}
     measured = [given for given in manifest.inputs if isinstance(given, QuantityInput)]
-    if any(given.role not in roles for given in measured):
+    if any((given.role, given.phase) not in roles for given in measured):
         raise PackageRefused("package.toml measures on a role that it does not require")
     if measured and manifest.roi != "needed":
         raise PackageRefused("package.toml measures in the tumour but does not need an ROI")

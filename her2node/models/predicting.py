@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from her2node.errors import DemonstrationOnly, Refused
 from her2node.models import applicability
 from her2node.models.inputs import gather
-from her2node.models.manifest import Manifest, Output
+from her2node.models.manifest import Manifest, Output, Requirement
 from her2node.models.package import Package
 from her2node.models.prediction import Answer, Category, Level, Prediction
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.selection.choice import Selection
-from her2node.selection.roles import Role
 from her2node.selection.study import Series, Study
 
 
@@ -103,13 +102,13 @@ def _prior(manifest: Manifest, conditions: Conditions) -> tuple[float, str]:
     return conditions.prior, conditions.prior_source or "setting of the site, its source is not stated"
 
 
-def _required_series(manifest: Manifest, findings: Findings) -> dict[Role, Series]:
-    found: dict[Role, Series] = {}
+def _required_series(manifest: Manifest, findings: Findings) -> dict[Requirement, Series]:
+    found: dict[Requirement, Series] = {}
     for requirement in manifest.requires:
-        uid = findings.selection.series_uid_of(requirement.role)
+        uid = findings.selection.series_uid_of(requirement.role, requirement.phase)
         series = findings.study.series_of(uid)
         if series is not None:
-            found[requirement.role] = series
+            found[requirement] = series
     return found
 
 

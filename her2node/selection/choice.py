@@ -35,13 +35,32 @@ class Selection:
     """Role -> series UID."""
     ambiguous: Mapping[Role, RoleAmbiguous]
 
-    def series_uid_of(self, role: Role) -> str:
-        """The UID of the series that stands for ``role``. Raises RoleMissing, RoleAmbiguous."""
+    def series_uid_of(self, role: Role, phase: Role | None = None) -> str:
+        """The UID of the series that stands for ``role``, of a dual-energy role in ``phase`` where one is asked for.
+
+        Raises RoleMissing, RoleAmbiguous.
+        """
         if role in self.ambiguous:
             raise self.ambiguous[role]
-        if role not in self.chosen:
+        if role in self.chosen:
+            return self.chosen[role]
+        if role in PHASES:
             raise self._missing(role)
-        return self.chosen[role]
+        return self._only(role, phase)
+
+    def _only(self, role: Role, phase: Role | None) -> str:
+        """The one series of a role of which several are measured."""
+        of_role = [a for a in self.assignments if a.role is role and not a.ignored]
+        found = [a.series_instance_uid for a in of_role if phase is None or a.phase is phase]
+        if len(found) > 1:
+            named = f"{', '.join(found)} all play {role}"
+            raise RoleAmbiguous(named, remedy="enter role:SERIES_UID=ignore for the others")
+        if found:
+            return found[0]
+        if of_role:
+            phases = ", ".join(str(a.phase or "not told") for a in of_role)
+            raise RoleMissing(f"no series plays the role {role} in the {phase} phase (phases: {phases})")
+        raise self._missing(role)
 
     def _missing(self, role: Role) -> RoleMissing:
         open_uids = [a.series_instance_uid for a in self.assignments if a.role is Role.CONTRAST_UNSPECIFIED]
@@ -73,7 +92,7 @@ def select(
     _join_time_points(study, assignments, rules, entered)
     for series in study.series:
         uid = series.series_instance_uid
-        if uid in heard:
+        if uid in heard and assignments[uid].role in (*PHASES, Role.CONTRAST_UNSPECIFIED, None):
             assignments[uid] = confirmed(assignments[uid], series, heard[uid])
     players: dict[Role, list[Series]] = defaultdict(list)
     for series in study.series:
