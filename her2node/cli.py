@@ -163,7 +163,7 @@ def measure(
         typer.Option(
             "--features",
             metavar="FILE",
-            help="TOML file: which quantities (codes = [...]), or a radiomics configuration; ibsi-a to ibsi-e ship.",
+            help="TOML file: codes = [...], radiomics, texture. Ship by name: ibsi-a to ibsi-e, mazda-like.",
         ),
     ] = None,
     as_json: AsJson = False,

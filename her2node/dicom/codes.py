@@ -164,6 +164,7 @@ class DualEnergy:
     NORMALIZED_IODINE = _private("NIC", "Normalized iodine concentration")
     EFFECTIVE_ATOMIC_NUMBER = Code("129320", "DCM", "Effective Atomic Number")
     REGION_OF_AORTA = _private("NIC-AORTA", "Ratio to the mean of a region of the aorta, same images")
+    FOUND_AORTA = _private("NIC-AORTA-AUTO", "Ratio to the mean of the aorta found by shape, same images")
 
     @staticmethod
     def converted(factor: float, words: str) -> Code:

@@ -108,8 +108,9 @@ def _measured(
 
 def _is(given: QuantityInput, quantity: Quantity) -> bool:
     """By code value and scheme; meanings are for people. A method counts only where the package names one."""
-    wanted = (given.role, _key(given.code), _key(given.modifier))
-    if wanted != (quantity.role, _key(quantity.code), _key(quantity.modifier)):
+    wanted = (given.role, given.phase, _key(given.code), _key(given.modifier))
+    phase = quantity.phase if given.phase else None
+    if wanted != (quantity.role, phase, _key(quantity.code), _key(quantity.modifier)):
         return False
     return given.method is None or _by(given.method, quantity.method)
 
@@ -130,6 +131,7 @@ def _why_not(given: QuantityInput, not_measured: Sequence[NotMeasured], tumour: 
     """The refusal of this quantity, else that of its series or ROI, else that nobody measures it."""
     mine = [refusal for refusal in not_measured if refusal.role is given.role and refusal.roi in (tumour, "")]
     mine = [refusal for refusal in mine if not refusal.series_uids or series_uid in refusal.series_uids]
+    mine = [refusal for refusal in mine if given.phase is None or refusal.phase is given.phase]
     exact = [refusal for refusal in mine if _key(refusal.code) == _key(given.code)]
     whole = [refusal for refusal in mine if refusal.code is None]
     for refusal in (*exact, *whole):

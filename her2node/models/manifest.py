@@ -249,6 +249,8 @@ class _Stated:
     """What the node cannot check (the cohort's stage, say); printed with every answer."""
     requires: tuple[Requirement, ...] = ()
     age_years: Limits | None = None
+    features: FileName | None = None
+    """A file of the package that says which features it wants measured beside what always is (``signature``)."""
 
 
 @dataclass(frozen=True, config=_STRICT, kw_only=True)
@@ -310,6 +312,8 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
     measured = [given for given in manifest.inputs if isinstance(given, QuantityInput)]
     if any((given.role, given.phase) not in played for given in measured):
         yield "measures on a role that it does not require"
+    if manifest.features and manifest.features not in manifest.files:
+        yield f"names {manifest.features}, but not its SHA-256"
     if measured and manifest.roi != "needed":
         yield "measures in the tumour but does not need an ROI"
     match manifest:

@@ -17,13 +17,15 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from her2node.errors import PackageRefused, WorkedCaseFailed
+from her2node.errors import PackageRefused, SettingsRefused, WorkedCaseFailed
 from her2node.models import manifest as manifests
 from her2node.models import onnx_file
-from her2node.models.manifest import Manifest, Scalar
+from her2node.models.manifest import Manifest, QuantityInput, Scalar
 from her2node.models.prediction import PackageRef
 from her2node.models.session import Port, Session
 from her2node.models.trust import Trust, read_key
+from her2node.quantities import signature
+from her2node.quantities.signature import Signature
 
 SHIPPED = Path(__file__).parent.parent / "packages"
 PINNED = SHIPPED / "pinned.json"
@@ -54,13 +56,14 @@ class Package:
     """A package that is trusted and, where it has a model, reproduces its own worked cases.
 
     ``sha256`` is that of package.toml. ``trusted_by``: ``shipped`` or the fingerprint of a key. ``session`` is None for
-    what predicts nothing.
+    what predicts nothing. ``features``: what it wants measured beside what always is.
     """
 
     manifest: Manifest
     sha256: str
     trusted_by: str
     card: str = field(repr=False)
+    features: Signature | None = field(repr=False, default=None, kw_only=True)
     session: Session | None = field(repr=False, compare=False)
 
     @property
@@ -112,6 +115,7 @@ def load(folder: Path, trust: Trust) -> Package:
         trusted_by=trusted_by,
         card=files[CARD].decode(errors="replace"),
         session=session,
+        features=_features(manifest, files),
     )
     if session is not None:
         _check_cases(package, files[CASES])
@@ -159,6 +163,25 @@ def check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
     for name, expected in manifest.files.items():
         if hashlib.sha256(files[name]).hexdigest() != expected:
             raise PackageRefused(f"{manifest.name}/{name} was changed: its SHA-256 is not the one in package.toml")
+
+
+def _features(manifest: Manifest, files: Mapping[str, bytes]) -> Signature | None:
+    """What the package wants measured. Raises PackageRefused for a file that cannot be used, and for an input by a
+    radiomics method that the file does not describe."""
+    found = None
+    if manifest.features is not None:
+        try:
+            found = signature.parse(files[manifest.features].decode(), f"{manifest.name}/{manifest.features}")
+        except (UnicodeDecodeError, SettingsRefused) as error:
+            raise PackageRefused(str(error)) from error
+    described = {code.value for code in found.methods()} if found else set()
+    for given in manifest.inputs:
+        method = given.method if isinstance(given, QuantityInput) else None
+        if method is not None and method.value.startswith("RAD-") and method.value not in described:
+            raise PackageRefused(
+                f"{given.name} is measured by {method.value}, but features has {', '.join(sorted(described)) or 'none'}"
+            )
+    return found
 
 
 def _check_ports(manifest: Manifest, session: Session) -> None:

@@ -28,6 +28,10 @@ _KINDS: tuple[dict[str, float], ...] = (
     {"g/ml{SUVibw}": 1.0},
     {"a": 1.0, "mo": 1.0 / 12.0},
     {"kV": 1.0, "V": 1e-3},
+    {"[hnsf'U]2": 1.0},
+    {"[arb'U]": 1.0},
+    {"([arb'U])2": 1.0},
+    {"/mm": 1.0, "/cm": 0.1},
 )
 """One table a kind: unit -> factor to the kind's first unit."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from her2node.errors import Refused
-from her2node.quantities import measure, radiomics
+from her2node.errors import Refused, RoleMissing
+from her2node.quantities import measure, signature
 from her2node.quantities.displacement import Displacement
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity
 from her2node.reading.comparing import Anchor, Place, compared, core_of, cropped, followed, place_of, told
@@ -37,7 +37,15 @@ def read_phases(scene: Scene) -> Found:
     for series, role in sorted(series_and_roles, key=lambda item: _rank(item, drawn_on)):
         found[series.series_instance_uid] = through.measured(series, role)
     parts = [found[series.series_instance_uid] for series, _ in series_and_roles]
-    return joined([*parts, through.compared()])
+    return joined([*parts, through.compared(), _without_plain(scene, [role for _, role in series_and_roles])])
+
+
+def _without_plain(scene: Scene, roles: list[Role | None]) -> Found:
+    """That texture was asked for of the plain phase, where there is none."""
+    if Role.PLAIN in roles or not any(wanted.mazda_like for wanted in scene.methods.signatures):
+        return Found()
+    error = RoleMissing("MaZda-like texture is that of the plain phase, and no series plays it")
+    return Found(not_measured=(NotMeasured("", Role.PLAIN, error),))
 
 
 def _rank(item: tuple[Series, Role | None], drawn_on: set[str]) -> tuple[bool, int]:
@@ -89,8 +97,7 @@ class _Through:
             return Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=_uids(volume)),))
         lies, core, values = self._followed(roi, volume, role, region.drawn_uid)
         values += measure(volume, lies, role, core=core)
-        if self._scene.methods.radiomics is not None:
-            values += radiomics.measure(volume, lies, role, self._scene.methods.radiomics)
+        values += signature.measured(self._scene.methods.signatures, volume, lies, role)
         return Found(
             rois=(with_key_slice(lies, volume),),
             quantities=tuple(value for value in values if isinstance(value, Quantity)),

@@ -9,7 +9,7 @@ from her2node.dicom.codes import Code
 from her2node.models.prediction import NotPredicted, Observation, Prediction
 from her2node.quantities.perfusion import FACTORS, Factors
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
-from her2node.quantities.radiomics import Configuration
+from her2node.quantities.signature import Signature
 from her2node.rois import GivenRoi
 from her2node.rois.landmarks import Landmarks
 from her2node.rois.roi import Roi
@@ -24,14 +24,14 @@ from her2node.volumes.volume import Floats, Geometry, SliceSource
 class Methods:
     """How things are calculated where there is a choice, and what is calculated only when asked for.
 
-    - ``radiomics``: features wanted of every region in every phase, beside what is always measured.
+    - ``signatures``: features wanted of every region, beside what is always measured and what packages want.
     - ``perfusion``: the factors of CT perfusion.
     - ``decompose``: calculate iodine from two mono-energetic series where there is no map of it.
     - ``reference_vein_hu``: attenuation of the portal vein to which lesions are corrected across scans.
     - ``images``: whether the images testify to the contrast phase of their series.
     """
 
-    radiomics: Configuration | None = None
+    signatures: tuple[Signature, ...] = ()
     perfusion: Factors = FACTORS
     decompose: bool = False
     reference_vein_hu: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from her2node.errors import AmbiguousRoi, NoRoi, Refused
 from her2node.models.package import Package
@@ -75,6 +76,8 @@ def read(
     ]
     tumour = _tumour([region for region in regions if not is_reference(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
+    signatures = (*methods.signatures, *(package.features for package in packages if package.features is not None))
+    methods = replace(methods, signatures=tuple(dict.fromkeys(signatures)))
     scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods)
     found = joined([course(scene) for course in _COURSES])
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)

@@ -111,7 +111,7 @@ def _measured(
     reading: Reading, stamp: Stamp, segments: Segments, roi: str, series_uids: tuple[str, ...]
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations:
     quantities = [q for q in reading.quantities if (q.roi, q.series_uids) == (roi, series_uids)]
-    role = quantities[0].role if quantities else None
+    role = (quantities[0].phase or quantities[0].role) if quantities else None
     parameters = tuple(dict.fromkeys(said for quantity in quantities for said in quantity.parameters))
     evaluations = [
         QualitativeEvaluation(concept(one.code), concept(one.value))

@@ -251,10 +251,10 @@ def _name(quantity: Quantity) -> str:
 
 
 def _column(reading: Reading, here: list[Quantity], uids: tuple[str, ...]) -> str:
-    role = next((q.role for q in here if q.series_uids == uids), None)
+    role = next((", ".join(r for r in (q.role, q.phase) if r) for q in here if q.series_uids == uids), None)
     numbers = [series.number for uid in uids if (series := reading.study.series_of(uid))]
     where = ", ".join(f"series {number}" for number in numbers if number is not None)
-    return "\n".join(part for part in (role.value if role else "phase unknown", where) if part)
+    return "\n".join(part for part in (role or "phase unknown", where) if part)
 
 
 def _figure(quantity: Quantity) -> str:

@@ -92,7 +92,7 @@ def select(
     _join_time_points(study, assignments, rules, entered)
     for series in study.series:
         uid = series.series_instance_uid
-        if uid in heard:
+        if uid in heard and assignments[uid].role in (*PHASES, Role.CONTRAST_UNSPECIFIED, None):
             assignments[uid] = confirmed(assignments[uid], series, heard[uid])
     players: dict[Role, list[Series]] = defaultdict(list)
     for series in study.series:

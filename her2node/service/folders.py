@@ -10,15 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
 
 from her2node import reading
 from her2node.dicom.attributes import moment
 from her2node.errors import Refused, SettingsRefused
 from her2node.jobs.classify import entered_roles
-from her2node.quantities import radiomics
-from her2node.quantities.radiomics import Configuration
+from her2node.quantities import signature
+from her2node.quantities.signature import Signature
 from her2node.reading import Reading
 from her2node.reports.report import Report, Stamp
 from her2node.reports.writing import write
@@ -33,13 +32,16 @@ from her2node.settings import Settings
 _ROI_MODALITIES = frozenset({"SEG", "RTSTRUCT"})
 
 
-class Features(BaseModel):
-    """`measure --features FILE.toml`: which quantities are wanted."""
+@dataclass(frozen=True)
+class Features:
+    """`measure --features`: which quantities are wanted.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    - ``codes``: code values of quantities, as 112031 or RNU0, and no other is given; none means all.
+    - ``signature``: what is measured beside what always is.
+    """
 
     codes: tuple[str, ...] = ()
-    """Code values of quantities, e.g. 112031 or RNU0; none means all."""
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,8 @@ def read(settings: Settings, folder: Path, out: Path, roi: Path | None, entries:
 def measure(settings: Settings, folder: Path, roi: Path | None, features: str | None) -> list[dict[str, Any]]:
     """The quantities of the study in ``folder``, in every region or in those of ``roi``. Raises Refused.
 
-    ``features``: a file that lists codes, and no other quantity is given; or a radiomics configuration, by file or by
-    the name of one that ships, and its features are given too.
+    ``features``: a file that lists codes, and no other quantity is given; or one that asks for radiomics or MaZda-like
+    texture, by file or by the name of one that ships, and these are given too.
     """
     wanted = _features(features)
     study = _open(folder, roi)
@@ -130,10 +132,10 @@ def measure(settings: Settings, folder: Path, roi: Path | None, features: str | 
         (),
         rules=rules_of(settings),
         every_roi=True,
-        methods=replace(methods_of(settings), radiomics=wanted if isinstance(wanted, Configuration) else None),
+        methods=replace(methods_of(settings), signatures=(wanted.signature,) if wanted.signature else ()),
     )
     rows = [*measuring.as_list(found), *map(measuring.unreadable, study.set_aside)]
-    if isinstance(wanted, Configuration) or not wanted.codes:
+    if not wanted.codes:
         return rows
     return [row for row in rows if row["code"] is None or row["code"]["value"] in wanted.codes]
 
@@ -151,23 +153,21 @@ def _open(folder: Path, roi: Path | None) -> Study:
     return group([i for path in images for i in open_study([path]).instances] + list(regions.instances))
 
 
-def _features(named: str | None) -> Features | Configuration:
+def _features(named: str | None) -> Features:
     if named is None:
         return Features()
     file = Path(named)
     if not file.is_file():
-        return radiomics.shipped(named)  # no file: the name of one that ships
+        return Features(signature=signature.shipped(named))  # no file: the name of one that ships
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
-        if "discretisation" in content:
-            configuration = radiomics.read(file)
-            radiomics.catalogue(configuration)  # refuses an unknown feature before any study is opened
-            return configuration
-        return Features.model_validate(content)
-    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsRefused(
-            f"{file}: {error}", remedy='for example: codes = ["112031"], or a radiomics configuration'
-        ) from error
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsRefused(f"{file}: {error}", remedy='for example: codes = ["112031"]') from error
+    codes = content.pop("codes", [])
+    if not isinstance(codes, list) or any(type(code) is not str for code in codes):
+        raise SettingsRefused(f"{file}: codes is {codes!r}", remedy='for example: codes = ["112031"]')
+    asked = signature.signature_of(content, str(file)) if content else None
+    return Features(tuple(codes), asked)
 
 
 def _moment_of(study: Study) -> datetime:

@@ -377,3 +377,40 @@ def test_the_published_vectors_come_out_to_four_digits(name: str, shared: Path) 
     assert logistic is not None
     assert list(logistic.coefficients.values()) == paper["coefficients"]
     assert np.exp(list(logistic.coefficients.values())) == pytest.approx(paper["odds_ratios"], abs=1e-3)
+
+
+# --- features that it wants measured ---------------------------------------------------------------------------------
+
+FEATURES = """
+name = "site"
+title = "of a site"
+[discretisation]
+method = "fixed-bin-number"
+bins = 8
+[texture]
+aggregations = ["3D_comb"]
+"""
+BY_METHOD = 'method = { value = "RAD-00000000", scheme = "99HER2NODE", meaning = "x" }\nunit = "[hnsf\'U]"'
+
+
+def with_features(tmp_path: Path, keys: Keys, text: str, change: Callable[[str], str] = lambda said: said) -> Path:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "features.toml").write_text(text)
+    return write(tmp_path, keys, manifest=change(MANIFEST).replace("roi = ", 'features = "features.toml"\nroi = '))
+
+
+def test_a_package_may_carry_the_features_that_it_wants(tmp_path: Path, keys: Keys) -> None:
+    package = load(with_features(tmp_path, keys, FEATURES), keys.trust)
+    assert package.features is not None
+    assert package.features.radiomics is not None
+
+
+def test_features_that_cannot_be_used_refuse_the_package(tmp_path: Path, keys: Keys) -> None:
+    refuses(with_features(tmp_path, keys, FEATURES.replace("bins = 8", "bins = 0")), keys.trust, "bins is 0")
+
+
+def test_an_input_by_a_configuration_that_the_package_does_not_carry_is_refused(tmp_path: Path, keys: Keys) -> None:
+    def by_method(said: str) -> str:
+        return said.replace('unit = "[hnsf\'U]"', BY_METHOD)
+
+    refuses(with_features(tmp_path, keys, FEATURES, by_method), keys.trust, "RAD-00000000, but features has RAD-")

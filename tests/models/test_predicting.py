@@ -21,6 +21,7 @@ from her2node.errors import (
     ModalityAbsent,
     NoRoi,
     OutsideIntendedUse,
+    PackageRefused,
     QuantityMissing,
     Refused,
     RoleMissing,
@@ -314,3 +315,34 @@ def test_the_needs_of_packages_are_plain_values() -> None:
         Need("lee2017-portal-liver", "CT", ("portal",), True),
         Need("synthetic-demo-ct", "CT", ("portal", "arterial"), True),
     )
+
+
+# --- dual energy -----------------------------------------------------------------------------------------------------
+
+
+def of_iodine(phase: str) -> str:
+    return f'role = "iodine"\nphase = "{phase}"'
+
+
+def test_iodine_is_taken_from_the_phase_that_the_package_names(tmp_path: Path) -> None:
+    package = small(tmp_path, lambda said: said.replace('role = "portal"', of_iodine("portal")))
+    described = {"1.2.3.1": "Iodine map arterial", "1.2.3.2": "Iodine map portal"}
+    study = group([instance(uid, **(PORTAL | {"SeriesDescription": words})) for uid, words in described.items()])
+    in_phase = [
+        replace(attenuation(hu, Role.IODINE), phase=phase, series_uids=(uid,))
+        for hu, phase, uid in ((20.0, Role.ARTERIAL, "1.2.3.1"), (50.0, Role.PORTAL, "1.2.3.2"))
+    ]
+    found = Findings(study, select(study, (), {}), in_phase, (), "tumour")
+    (answer,) = predict(package, found, conditions(metastasis="1")).answers
+    assert {one.name: one.value for one in answer.inputs}["portal_mean"] == 50.0
+    with pytest.raises(QuantityMissing):
+        predict(package, replace(found, quantities=in_phase[:1]), conditions(metastasis="1"))
+
+
+def test_an_input_in_a_phase_that_is_not_required_is_refused(tmp_path: Path) -> None:
+    def input_alone(said: str) -> str:
+        head, _, tail = said.rpartition('role = "portal"')
+        return head + of_iodine("portal") + tail
+
+    with pytest.raises(PackageRefused, match="does not require"):
+        small(tmp_path, input_alone)

@@ -327,6 +327,22 @@ def test_enhanced_images_give_the_numbers_of_classic_ones(tmp_path: Path, readin
     assert [prediction.flags for prediction in enhanced.predictions] == [p.flags for p in reading.predictions]
 
 
+def test_phases_packed_in_one_enhanced_object_give_the_numbers_of_one_object_each(
+    tmp_path: Path, reading: Reading
+) -> None:
+    packed = opened(tmp_path, mishaps.packed_enhanced(phantoms.ct.make(replace(SMALL, form=Form.ENHANCED))))
+    assert len([series for series in packed.series if series.modality == "CT"]) == 1
+    found = read(packed, PACKAGES, demonstration=True)
+    assert [(q.role, q.code) for q in found.quantities] == [(q.role, q.code) for q in reading.quantities]
+    assert [q.value for q in found.quantities] == pytest.approx([q.value for q in reading.quantities])
+    assert [p.answers[0].probability for p in found.predictions] == pytest.approx(
+        [p.answers[0].probability for p in reading.predictions]
+    )
+    frames = {measured.role: [source.frame for source in measured.sources] for measured in found.measured}
+    assert sorted(number for numbers in frames.values() for number in numbers) == list(range(1, 4 * 24 + 1))
+    assert len(found.study.instances) == len(packed.instances)
+
+
 @pytest.mark.truth
 def test_the_liver_that_dcmqi_drew_has_the_published_attenuation_and_volume(shared: Path) -> None:
     folder = shared / "data/seg-sr-dcmqi-highdicom/dcmqi/segmentations"
