@@ -63,7 +63,9 @@ class Selection:
     def _missing(self, role: Role, phase: Role | None) -> RoleMissing:
         open_uids = [a.series_instance_uid for a in self.assignments if a.role is Role.CONTRAST_UNSPECIFIED]
         if role not in PHASES or not open_uids:
-            return RoleMissing(f"no series plays the role {role}" + (f" in the {phase} phase" if phase else ""))
+            there = ", ".join(str(a.phase or "not told") for a in self.assignments if a.role is role and not a.ignored)
+            where = f" in the {phase} phase" if phase else ""
+            return RoleMissing(f"no series plays the role {role}{where}" + (f" (phases: {there})" if there else ""))
         return RoleMissing(
             f"no series plays the role {role}; the phase of {', '.join(open_uids)} is not known",
             remedy=f"enter role:{open_uids[0]}={role}, or add a rule to selection.rules",
