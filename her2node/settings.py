@@ -251,6 +251,21 @@ class Perfusion(_Section):
     correct_motion: bool = Field(True, description="Shift time points onto each other before curves are taken.")
 
 
+class Diffusion(_Section):
+    """How diffusion-weighted MR is fitted; the values are printed with every result."""
+
+    ivim: Literal["variable-projection", "segmented"] = Field(
+        "variable-projection",
+        description="D, D*, f all at once (variable-projection), or D from high b-values first (segmented).",
+    )
+    perfusion_gone: float = Field(
+        200.0, ge=150, le=1000, description="b-value (s/mm2) from which on perfusion counts as decayed, for D."
+    )
+    noise_floor: float | None = Field(
+        None, ge=0, description="Signal that noise alone reaches; empty: measured in the background, 0: none."
+    )
+
+
 class Packages(_Section):
     """Model packages."""
 
@@ -335,6 +350,7 @@ class Settings(BaseSettings):
     enhancement: Enhancement = Field(Enhancement(), description="Attenuation compared from phase to phase.")
     dual_energy: DualEnergy = Field(DualEnergy(), description="Dual-energy CT.")
     perfusion: Perfusion = Field(Perfusion(), description="What turns CT perfusion curves into flow.")
+    diffusion: Diffusion = Field(Diffusion(), description="How diffusion-weighted MR is fitted.")
     packages: Packages = Field(Packages(), description="Model packages.")
     reports: Reports = Field(Reports(), description="What is written.")
     peers: dict[str, Peer] = Field({}, description="Other application entities, by a name of your choice.")

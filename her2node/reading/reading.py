@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
 from her2node.models.prediction import NotPredicted, Prediction
-from her2node.quantities.perfusion import FACTORS, Factors
+from her2node.quantities.diffusion import FACTORS as DIFFUSION_FACTORS
+from her2node.quantities.diffusion import Factors as DiffusionFactors
+from her2node.quantities.perfusion import FACTORS as PERFUSION_FACTORS
+from her2node.quantities.perfusion import Factors as PerfusionFactors
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
 from her2node.quantities.radiomics import Configuration
 from her2node.rois import GivenRoi
@@ -25,14 +28,15 @@ class Methods:
     """How things are calculated where there is a choice, and what is calculated only when asked for.
 
     - ``radiomics``: features wanted of every region in every phase, beside what is always measured.
-    - ``perfusion``: the factors of CT perfusion.
+    - ``perfusion`` and ``diffusion``: the factors of CT perfusion and of diffusion.
     - ``decompose``: calculate iodine from two mono-energetic series where there is no map of it.
     - ``reference_vein_hu``: attenuation of the portal vein to which lesions are corrected across scans.
     - ``images``: whether the images testify to the contrast phase of their series.
     """
 
     radiomics: Configuration | None = None
-    perfusion: Factors = FACTORS
+    perfusion: PerfusionFactors = PERFUSION_FACTORS
+    diffusion: DiffusionFactors = DIFFUSION_FACTORS
     decompose: bool = False
     reference_vein_hu: float | None = None
     images: bool = True
