@@ -160,6 +160,10 @@ class NoEnhancement(Refused):
     """The region takes up too little contrast to be measured."""
 
 
+class OutsideProtocol(Refused):
+    """The patient was not prepared and scanned as the method demands."""
+
+
 class OutsideRegime(Refused):
     """The time series lies outside what this method is good for."""
 

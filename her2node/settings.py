@@ -266,6 +266,21 @@ class Diffusion(_Section):
     )
 
 
+class Pet(_Section):
+    """FDG PET: between which limits uptake may be compared with published values; printed with every result."""
+
+    glucose_below_mg_dl: float = Field(
+        140.0, gt=0, description="Blood glucose (entered by a reader as glucose_mg_dl) from which on uptake is flagged."
+    )
+    uptake_minutes: tuple[float, float] = Field(
+        (55.0, 75.0), description="Earliest and latest start of the scan after injection, in minutes."
+    )
+    strict: bool = Field(
+        False, description="Refuse uptake outside these limits, or where they cannot be judged, instead of flagging it."
+    )
+    maps: bool = Field(True, description="Give the standardised uptake of each PET series as a parametric map too.")
+
+
 class Packages(_Section):
     """Model packages."""
 
@@ -351,6 +366,7 @@ class Settings(BaseSettings):
     dual_energy: DualEnergy = Field(DualEnergy(), description="Dual-energy CT.")
     perfusion: Perfusion = Field(Perfusion(), description="What turns CT perfusion curves into flow.")
     diffusion: Diffusion = Field(Diffusion(), description="How diffusion-weighted MR is fitted.")
+    pet: Pet = Field(Pet(), description="FDG PET: between which limits uptake may be compared.")
     packages: Packages = Field(Packages(), description="Model packages.")
     reports: Reports = Field(Reports(), description="What is written.")
     peers: dict[str, Peer] = Field({}, description="Other application entities, by a name of your choice.")
@@ -430,6 +446,8 @@ def _check(settings: Settings) -> None:
         raise SettingsRefused("reception.tls.port is set without certificate and key")
     if tls.port and tls.client_certificate_required and not tls.ca:
         raise SettingsRefused("reception.tls requires client certificates but names no ca")
+    if not 0 <= settings.pet.uptake_minutes[0] <= settings.pet.uptake_minutes[1]:
+        raise SettingsRefused("pet.uptake_minutes must be two times of which the second is not the earlier one")
     if settings.jobs.heartbeat * 2 >= settings.jobs.lease:
         raise SettingsRefused("jobs.heartbeat must be less than half of jobs.lease")
 

@@ -22,7 +22,8 @@ LARGEST_ALTERNATIVES = 64
 @dataclass(frozen=True)
 class Inputs:
     """``cases``: every set of inputs that is possible, in the order of the manifest's inputs and their values.
-    ``open_inputs``: those that a reader has not entered. ``flags``: values outside the package's usual ranges."""
+    ``open_inputs``: those that a reader has not entered. ``flags``: values outside the package's usual ranges, and
+    what the measured ones are flagged with."""
 
     cases: tuple[tuple[InputUsed, ...], ...]
     open_inputs: tuple[str, ...]
@@ -46,7 +47,9 @@ def gather(
     flags: list[str] = []
     for given in manifest.inputs:
         if isinstance(given, QuantityInput):
-            used: tuple[InputUsed, ...] = (_measured(given, quantities, not_measured, tumour),)
+            quantity = _wanted(given, quantities, not_measured, tumour)
+            used: tuple[InputUsed, ...] = (_measured(given, quantity),)
+            flags += (f"{given.name}: {flag}" for flag in quantity.flags)
         else:
             used = tuple(_from_reader(given, entered))
         if used[0].source != "assumed":
@@ -80,13 +83,16 @@ def _from_reader(given: ReaderInput, entered: Mapping[str, str]) -> Iterator[Inp
         raise InputMissing(given.name, remedy=f"enter {given.name}=VALUE: {given.meaning}")
 
 
-def _measured(
+def _wanted(
     given: QuantityInput, quantities: Sequence[Quantity], not_measured: Sequence[NotMeasured], tumour: str | None
-) -> InputUsed:
+) -> Quantity:
     found = [quantity for quantity in quantities if quantity.roi == tumour and _is(given, quantity)]
     if not found:
         raise _why_not(given, not_measured, tumour)
-    quantity = found[0]
+    return found[0]
+
+
+def _measured(given: QuantityInput, quantity: Quantity) -> InputUsed:
     value = convert(quantity.value, quantity.unit.value, given.unit)
     return InputUsed(given.name, value, given.unit, "measured", quantity.series_uids)
 

@@ -69,7 +69,7 @@ def read(
     ]
     tumour = _tumour([region for region in regions if not is_reference(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods)
+    scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {})
     found = joined([course(scene) for course in _COURSES])
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
     named = tumour if isinstance(tumour, Refused) else tumour.tracking_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from her2node.dicom.codes import Code, Estimate, Phase, Statement, Unit
@@ -124,6 +125,15 @@ def quantity_name(quantity: Quantity) -> str:
     """The quantity with its derivation, e.g. 'Attenuation Coefficient, Mean'."""
     modifier = f", {quantity.modifier.meaning}" if quantity.modifier else ""
     return f"{quantity.code.meaning}{modifier}"
+
+
+def flags_of(quantities: Sequence[Quantity]) -> tuple[str, ...]:
+    """What quantities are flagged with, each flag once with the quantities that it is about."""
+    about: dict[str, dict[str, None]] = {}
+    for quantity in quantities:
+        for flag in quantity.flags:
+            about.setdefault(flag, {})[quantity_name(quantity)] = None
+    return tuple(f"{'; '.join(names)}: {flag}" for flag, names in about.items())
 
 
 def series_name(reading: Reading, uid: str) -> str:

@@ -26,6 +26,7 @@ from her2node.models.package import (
     shipped_trust,
 )
 from her2node.models.prediction import Level
+from her2node.reading.entered import INPUTS, value_of
 from her2node.selection.roles import Role
 from her2node.settings import Settings
 
@@ -52,21 +53,27 @@ def runnable(packages: Sequence[Package], demonstration: bool) -> tuple[Package,
 
 
 def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
-    """Refuse a name that no enabled package asks a reader for, and a value that cannot be it; empty takes back."""
+    """Refuse a name that neither the node nor an enabled package asks a reader for, and a value that cannot be it;
+    empty takes back."""
     asked = {
         given.name: given
         for package in loaded_of(settings).packages
         for given in package.manifest.inputs
         if isinstance(given, ReaderInput)
     }
+    own = {given.name: given for given in INPUTS}
     for name, value in entries.items():
         if name.startswith("role:"):
             _check_role(name, value)
-        elif name not in asked:
-            known = ", ".join(sorted(asked)) or "none"
-            raise Refused(f"no enabled package asks for {name}", remedy=f"inputs: {known}; or role:SERIES_UID=ROLE")
-        elif value:
-            entered_value(asked[name], value)
+        elif name in asked:
+            if value:
+                entered_value(asked[name], value)
+        elif name in own:
+            if value:
+                value_of(own[name], value)
+        else:
+            known = ", ".join(sorted({*own, *asked}))
+            raise Refused(f"nobody asks for {name}", remedy=f"inputs: {known}; or role:SERIES_UID=ROLE")
 
 
 def _check_role(name: str, value: str) -> None:
