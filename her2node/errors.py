@@ -181,6 +181,10 @@ class OtherFrameOfReference(Refused):
     """The region of interest lies in another frame of reference than the series."""
 
 
+class RegistrationUnusable(Refused):
+    """The registration between frames of reference cannot be used."""
+
+
 class RoiUnreadable(Refused):
     """The region of interest cannot be turned into voxels."""
 

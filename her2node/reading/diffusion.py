@@ -131,7 +131,7 @@ def _vendor_map(series: Series, regions: Sequence[GivenRoi]) -> Found:
     here = near(regions, volume.geometry)
     rois: list[LaidRoi] = []
     values: list[Quantity | NotMeasured] = [
-        elsewhere(region, Role.ADC_MAP, uid) for region in regions if region not in here
+        elsewhere(region, Role.ADC_MAP, uid, volume.geometry) for region in regions if region not in here
     ]
     for region in here:
         try:

@@ -10,7 +10,7 @@ from her2node.quantities import morphology, uptake
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
 from her2node.quantities.uptake import Circumstances, Values
 from her2node.reading.entered import preparation_of
-from her2node.reading.laid import with_key_slice
+from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, Measured, Scene, joined
 from her2node.rois import GivenRoi, lay
 from her2node.rois.reference import is_liver
@@ -33,6 +33,9 @@ def read_uptake(scene: Scene) -> Found:
 def _measure(series: Series, scene: Scene) -> Found:
     uid = series.series_instance_uid
     try:
+        geometry = pet.stack_of(series).geometry
+        if not scene.methods.suv_maps and not near(scene.regions, geometry):
+            return Found(not_measured=tuple(elsewhere(one, Role.PET, uid, geometry) for one in scene.regions))
         built = pet.build(series)
         preparation = preparation_of(scene.entered, built.normalisation.uptake)
     except Refused as error:

@@ -32,5 +32,7 @@ class Role(StrEnum):
     """Apparent diffusion coefficients, calculated by the scanner."""
     PET = "pet"
     """PET corrected for attenuation: FDG uptake."""
+    REGISTRATION = "registration"
+    """How frames of reference lie to each other: Spatial Registration, rigid or deformable."""
     ROI = "roi"
     """Given regions of interest: SEG or RTSTRUCT."""

@@ -77,7 +77,7 @@ def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
 
 
 def _check_role(name: str, value: str) -> None:
-    roles = [role.value for role in Role if role is not Role.ROI]
+    roles = [role.value for role in Role if role not in (Role.ROI, Role.REGISTRATION)]
     if value not in ("", *roles, IGNORE):
         raise Refused(f"{name}={value}: there is no role {value}", remedy=f"one of {', '.join(roles)}, {IGNORE}")
 
