@@ -160,6 +160,10 @@ class NoEnhancement(Refused):
     """The region takes up too little contrast to be measured."""
 
 
+class OutsideProtocol(Refused):
+    """The patient was not prepared and scanned as the method demands."""
+
+
 class OutsideRegime(Refused):
     """The time series lies outside what this method is good for."""
 
@@ -175,6 +179,10 @@ class EmptyRoi(Refused):
 
 class OtherFrameOfReference(Refused):
     """The region of interest lies in another frame of reference than the series."""
+
+
+class RegistrationUnusable(Refused):
+    """The registration between frames of reference cannot be used."""
 
 
 class RoiUnreadable(Refused):

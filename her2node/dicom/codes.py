@@ -56,6 +56,7 @@ class Unit:
     ML_PER_PERCENT = Code("ml/%", "UCUM", "milliliter per percent")
     GRAM = Code("g", "UCUM", "gram")
     MINUTE = Code("min", "UCUM", "minute")
+    MG_PER_DL = Code("mg/dl", "UCUM", "milligram per deciliter")
 
 
 class Quantity:
@@ -98,6 +99,9 @@ class Uptake:
     TLG = Code("126033", "DCM", "Total Lesion Glycolysis")
     HETEROGENEITY = _private("SUV-HI", "Heterogeneity index: fall of metabolic volume with its threshold")
     UPTAKE_TIME = _private("UPTAKE-TIME", "Time from injection to the first acquisition")
+    GLUCOSE = _private("GLUCOSE", "Blood glucose before the injection of FDG, as entered")
+    SIGNET_RING = Code("87737001", "SCT", "Signet ring cell carcinoma")
+    MUCINOUS = Code("72495009", "SCT", "Mucinous adenocarcinoma")
     PEAK = Code("126031", "DCM", "Peak Value Within ROI")
     BY_WEIGHT = Code("126410", "DCM", "SUV body weight calculation method")
     BY_LEAN_JANMAHASATIAN = Code("126414", "DCM", "SUV lean body mass calculation Janmahasatian method")
@@ -108,6 +112,13 @@ class Uptake:
     ABOVE_FIXED = _private("MTV-SUV2.5", "Voxels of at least SUVbw 2.5")
     ABOVE_PERCIST = _private("MTV-PERCIST", "Voxels above 1.5 x liver SULmean + 2 SD (PERCIST)")
     SLOPE = _private("HI-40-80", "Slope of volume on thresholds of 40, 50, ... 80 % of SUVmax")
+
+
+class Answer:
+    """What a reader answered (CID 231)."""
+
+    YES = Code("373066001", "SCT", "Yes")
+    NO = Code("373067005", "SCT", "No")
 
 
 class Derivation:

@@ -30,7 +30,8 @@ class Where:
 @dataclass(frozen=True)
 class Inputs:
     """``cases``: every set of inputs that is possible, in the order of the manifest's inputs and their values.
-    ``open_inputs``: those that a reader has not entered. ``flags``: values outside the package's usual ranges."""
+    ``open_inputs``: those that a reader has not entered. ``flags``: values outside the package's usual ranges, and
+    what the measured ones are flagged with."""
 
     cases: tuple[tuple[InputUsed, ...], ...]
     open_inputs: tuple[str, ...]
@@ -54,7 +55,9 @@ def gather(
     flags: list[Flag] = []
     for given in manifest.inputs:
         if isinstance(given, QuantityInput):
-            used: tuple[InputUsed, ...] = (_measured(given, quantities, not_measured, where),)
+            quantity = _wanted(given, quantities, not_measured, where)
+            used: tuple[InputUsed, ...] = (_measured(given, quantity),)
+            flags += (Flag("measurement", f"{given.name}: {flag}") for flag in quantity.flags)
         else:
             used = tuple(_from_reader(given, entered))
         if used[0].source != "assumed":
@@ -88,9 +91,9 @@ def _from_reader(given: ReaderInput, entered: Mapping[str, str]) -> Iterator[Inp
         raise InputMissing(given.name, remedy=f"enter {given.name}=VALUE: {given.meaning}")
 
 
-def _measured(
+def _wanted(
     given: QuantityInput, quantities: Sequence[Quantity], not_measured: Sequence[NotMeasured], where: Where
-) -> InputUsed:
+) -> Quantity:
     """The one quantity that is meant: measured in the tumour on the chosen series of the role, by the one method."""
     series_uid = where.series_uids[given.role, given.phase]
     mine = [one for one in quantities if one.roi == where.tumour and series_uid in one.series_uids]
@@ -100,7 +103,10 @@ def _measured(
     if len(found) > 1:
         methods = ", ".join(quantity.method.meaning if quantity.method else "no named method" for quantity in found)
         raise QuantityAmbiguous(f"{given.name} ({given.code.meaning}, {given.role}): {methods}")
-    (quantity,) = found
+    return found[0]
+
+
+def _measured(given: QuantityInput, quantity: Quantity) -> InputUsed:
     value = convert(quantity.value, quantity.unit.value, given.unit)
     method = quantity.method.meaning if quantity.method else ""
     return InputUsed(given.name, value, given.unit, "measured", quantity.series_uids, method)

@@ -98,12 +98,12 @@ def _by_phase(scene: Scene, members: Sequence[Series]) -> dict[Role | None, list
 def _on_map(scene: Scene, series: Series) -> Found:
     uid = series.series_instance_uid
     try:
-        regions = near(scene.regions, stack_of(series, Role.IODINE).geometry)
-        made = build_iodine(series) if regions else None
+        geometry = stack_of(series, Role.IODINE).geometry
+        made = build_iodine(series) if near(scene.regions, geometry) else None
     except Refused as error:
         return _refused(Role.IODINE, error, (uid,), code=True)
     if made is None:
-        return _all_elsewhere(scene, Role.IODINE, uid)
+        return _all_elsewhere(scene, Role.IODINE, uid, geometry)
     volume, stated = made
     method = DualEnergy.converted(stated.factor, stated.words) if stated.factor != 1 else None
     measured = Measured(uid, Role.IODINE, volume.geometry, volume.unit, volume.sources)
@@ -189,7 +189,7 @@ def _from_energies(scene: Scene, members: Sequence[Series]) -> Found:
         uids = (low.series.series_instance_uid, high.series.series_instance_uid)
         geometry = _common_grid(stack_of(low.series).geometry, stack_of(high.series).geometry)
         if not near(scene.regions, geometry):
-            return _all_elsewhere(scene, Role.IODINE, uids[0])
+            return _all_elsewhere(scene, Role.IODINE, uids[0], geometry)
         iodine = _decomposed(low, high)
     except Refused as error:
         return _refused(Role.IODINE, error, uids, code=True)
@@ -235,12 +235,12 @@ def _decomposed(low: _Energy, high: _Energy) -> _Iodine:
 def _effective_z(scene: Scene, series: Series) -> Found:
     uid, role = series.series_instance_uid, Role.EFFECTIVE_Z
     try:
-        regions = near(scene.regions, stack_of(series, role).geometry)
-        volume = build_effective_z(series)[0] if regions else None
+        geometry = stack_of(series, role).geometry
+        volume = build_effective_z(series)[0] if near(scene.regions, geometry) else None
     except Refused as error:
         return _refused(role, error, (uid,))
     if volume is None:
-        return _all_elsewhere(scene, role, uid)
+        return _all_elsewhere(scene, role, uid, geometry)
     parts = [Found(measured=(Measured(uid, role, volume.geometry, volume.unit, volume.sources),))]
     for region in scene.regions:
         try:
@@ -257,5 +257,5 @@ def _refused(role: Role, error: Refused, uids: tuple[str, ...], *, code: bool = 
     return Found(not_measured=(NotMeasured("", role, error, concept, uids),))
 
 
-def _all_elsewhere(scene: Scene, role: Role, uid: str) -> Found:
-    return Found(not_measured=tuple(elsewhere(region, role, uid) for region in scene.regions))
+def _all_elsewhere(scene: Scene, role: Role, uid: str, geometry: Geometry) -> Found:
+    return Found(not_measured=tuple(elsewhere(region, role, uid, geometry) for region in scene.regions))

@@ -82,11 +82,12 @@ class _Through:
         """Every region on one series. Its voxels are made only where a region lies in the same frame of reference."""
         uid, regions = series.series_instance_uid, self._scene.regions
         try:
-            volume = build(series) if near(regions, stack_of(series).geometry) else None
+            geometry = stack_of(series).geometry
+            volume = build(series) if near(regions, geometry) else None
         except Refused as error:
             return Found(not_measured=(NotMeasured("", role, error, series_uids=(uid,)),))
         if volume is None:
-            return Found(not_measured=tuple(elsewhere(region, role, uid) for region in regions))
+            return Found(not_measured=tuple(elsewhere(region, role, uid, geometry) for region in regions))
         volume_found = Found((Measured(uid, role, volume.geometry, volume.unit, volume.sources),))
         return joined([volume_found, *(self._region(region, volume, role) for region in regions)])
 

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
 from her2node.models.prediction import NotPredicted, Observation, Prediction
-from her2node.quantities.perfusion import FACTORS, Factors
+from her2node.quantities.diffusion import FACTORS as DIFFUSION_FACTORS
+from her2node.quantities.diffusion import Factors as DiffusionFactors
+from her2node.quantities.perfusion import FACTORS as PERFUSION_FACTORS
+from her2node.quantities.perfusion import Factors as PerfusionFactors
+from her2node.quantities.preparation import GATES, Gates
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
 from her2node.quantities.signature import Signature
 from her2node.rois import GivenRoi
@@ -25,14 +29,18 @@ class Methods:
     """How things are calculated where there is a choice, and what is calculated only when asked for.
 
     - ``signatures``: features wanted of every region, beside what is always measured and what packages want.
-    - ``perfusion``: the factors of CT perfusion.
+    - ``perfusion`` and ``diffusion``: the factors of CT perfusion and of diffusion.
+    - ``gates``: between which limits FDG uptake may be compared; ``suv_maps``: whether SUV is given as a map too.
     - ``decompose``: calculate iodine from two mono-energetic series where there is no map of it.
     - ``reference_vein_hu``: attenuation of the portal vein to which lesions are corrected across scans.
     - ``images``: whether the images testify to the contrast phase of their series.
     """
 
     signatures: tuple[Signature, ...] = ()
-    perfusion: Factors = FACTORS
+    perfusion: PerfusionFactors = PERFUSION_FACTORS
+    diffusion: DiffusionFactors = DIFFUSION_FACTORS
+    gates: Gates = GATES
+    suv_maps: bool = True
     decompose: bool = False
     reference_vein_hu: float | None = None
     images: bool = True
@@ -44,6 +52,7 @@ class Scene:
 
     - ``given``: all regions that are given, those to be measured among them.
     - ``landmarks``: organs and vessels found on a CT series, by its UID.
+    - ``entered``: what readers entered, by input name.
     """
 
     study: Study
@@ -52,6 +61,7 @@ class Scene:
     given: tuple[GivenRoi, ...] = ()
     landmarks: Mapping[str, Landmarks] = field(default_factory=dict)
     methods: Methods = Methods()
+    entered: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
-"""FDG PET: uptake of every region, with the liver of PERCIST where it is given."""
+"""FDG PET: uptake of every region, with the liver of PERCIST where it is given, and the whole as a map of SUVbw."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from her2node.dicom.codes import Unit, Uptake
 from her2node.errors import Refused
 from her2node.quantities import morphology, uptake
-from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
 from her2node.quantities.uptake import Circumstances, Values
+from her2node.reading.entered import preparation_of
 from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, Measured, Scene, joined
 from her2node.rois import GivenRoi, lay
@@ -17,9 +19,13 @@ from her2node.selection.study import Series
 from her2node.volumes import pet
 from her2node.volumes.pet import PetVolume
 
+_SHOWN_TO = 10.0
+"""SUVbw at the upper end of the window in which a reader first sees the map."""
+
 
 def read_uptake(scene: Scene) -> Found:
-    """Every region on every PET series that is corrected for attenuation. One series' voxels are held at a time."""
+    """Every region on every PET series that is corrected for attenuation. One series' voxels are held at a time, and
+    where maps are wanted those of the maps."""
     uids = [a.series_instance_uid for a in scene.selection.assignments if a.role is Role.PET and not a.ignored]
     return joined([_measure(series, scene) for uid in uids if (series := scene.study.series_of(uid)) is not None])
 
@@ -27,29 +33,59 @@ def read_uptake(scene: Scene) -> Found:
 def _measure(series: Series, scene: Scene) -> Found:
     uid = series.series_instance_uid
     try:
-        built = pet.build(series) if near(scene.regions, pet.stack_of(series).geometry) else None
+        geometry = pet.stack_of(series).geometry
+        if not scene.methods.suv_maps and not near(scene.regions, geometry):
+            return Found(not_measured=tuple(elsewhere(one, Role.PET, uid, geometry) for one in scene.regions))
+        built = pet.build(series)
+        preparation = preparation_of(scene.entered, built.normalisation.uptake)
     except Refused as error:
         return Found(not_measured=(NotMeasured("", Role.PET, error, series_uids=(uid,)),))
-    if built is None:
-        return Found(not_measured=tuple(elsewhere(region, Role.PET, uid) for region in scene.regions))
     volume, by = built.volume, built.normalisation
-    around = Circumstances(by.body, by.uptake, _liver(scene, built), by.notes)
-    seen = Found((Measured(uid, Role.PET, volume.geometry, volume.unit, volume.sources),))
+    around = Circumstances(by.body, preparation, scene.methods.gates, _liver(scene, built), by.notes)
+    seen = Found(
+        (Measured(uid, Role.PET, volume.geometry, volume.unit, volume.sources),),
+        maps=(_map(built),) if scene.methods.suv_maps else (),
+    )
     return joined([seen, *(_region(region, built, around) for region in scene.regions)])
 
 
 def _region(region: GivenRoi, built: PetVolume, around: Circumstances) -> Found:
     volume = built.volume
+    uids = (volume.series_instance_uid,)
     try:
         roi = lay(region, volume)
     except Refused as error:
-        uids = (volume.series_instance_uid,)
         return Found(not_measured=(NotMeasured(region.tracking_id, Role.PET, error, series_uids=uids),))
     values = (*uptake.measure(volume, roi, Role.PET, around), *morphology.measure(volume, roi, Role.PET))
     return Found(
         rois=(with_key_slice(roi, volume),),
         quantities=tuple(value for value in values if isinstance(value, Quantity)),
         not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),
+        evaluations=tuple(
+            Evaluation(roi.tracking_id, concept, answer, uids) for concept, answer in around.preparation.histology
+        ),
+    )
+
+
+def _map(built: PetVolume) -> QuantityMap:
+    """SUVbw voxel by voxel; the volume's own voxels where all of them hold image, for a whole body is large."""
+    volume = built.volume
+    voxels = volume.voxels
+    if not volume.valid.all():
+        voxels = np.where(volume.valid, voxels, np.float32(np.nan))
+        voxels.flags.writeable = False
+    return QuantityMap(
+        code=Uptake.SUVBW,
+        unit=Unit.SUVBW,
+        geometry=volume.geometry,
+        voxels=voxels,
+        sources=volume.sources,
+        series_uids=(volume.series_instance_uid,),
+        low=0.0,
+        high=_SHOWN_TO,
+        role=Role.PET,
+        method=Uptake.BY_WEIGHT,
+        parameters=built.normalisation.notes,
     )
 
 

@@ -12,6 +12,7 @@ from her2node.models.prediction import NotPredicted, Observation, Prediction
 from her2node.quantities.quantity import NotMeasured
 from her2node.reading.diffusion import read_diffusion
 from her2node.reading.dual_energy import read_dual_energy
+from her2node.reading.laid import carrying_told
 from her2node.reading.looking import looked_at, testimony
 from her2node.reading.perfusion import read_perfusion
 from her2node.reading.phases import read_phases
@@ -22,6 +23,7 @@ from her2node.rois import GivenRoi, given
 from her2node.rois.given import on_arranged
 from her2node.rois.landmarks import Landmarks
 from her2node.rois.reference import is_reference
+from her2node.rois.registration import registrations_of
 from her2node.rois.tumour import current, tumour_of
 from her2node.selection.arrangement import arranged
 from her2node.selection.choice import PHASES, Selection, select
@@ -69,17 +71,18 @@ def read(
     study = arranged(study, keep=tuple(roles))
     landmarks = looked_at(study, rules, roles)
     selection = select(study, rules, roles, _testimonies(study, landmarks) if methods.images else {})
+    registrations = registrations_of(_kept(study, selection))
     regions = [
-        on_arranged(region, study)
+        replace(on_arranged(region, study), registrations=registrations)
         for region in current(given(study))
         if not selection.of(region.source_series_instance_uid).ignored
     ]
     tumour = _tumour([region for region in regions if not is_reference(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    signatures = (*methods.signatures, *(package.features for package in packages if package.features is not None))
+    signatures = (*methods.signatures, *(one.features for one in (*packages, *shadow) if one.features is not None))
     methods = replace(methods, signatures=tuple(dict.fromkeys(signatures)))
-    scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods)
-    found = joined([course(scene) for course in _COURSES])
+    scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {})
+    found = carrying_told(joined([course(scene) for course in _COURSES]))
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
     named = tumour if isinstance(tumour, Refused) else tumour.tracking_id
     findings = Findings(study, selection, found.quantities, not_measured, named)
@@ -104,6 +107,12 @@ def read(
         observations=tuple(answer for answer in told if isinstance(answer, Observation)),
         shadows=tuple(kept),
     )
+
+
+def _kept(study: Study, selection: Selection) -> Study:
+    """The study without the series that are kept out."""
+    kept = (series for series in study.series if not selection.of(series.series_instance_uid).ignored)
+    return replace(study, series=tuple(kept))
 
 
 def _testimonies(study: Study, landmarks: Mapping[str, Landmarks]) -> dict[str, Judgement]:

@@ -39,9 +39,9 @@ from her2node.reports.wording import (
     PHASES,
     Said,
     assumed,
+    flags_of,
     input_used,
     package_name,
-    quantity_name,
     series_name,
 )
 
@@ -134,11 +134,8 @@ def _measured(
     )
     names = ", ".join(series_name(reading, uid) for uid in series_uids)
     laid_by_geometry = "" if segments.series_instance_uid in series_uids else "; the segment was laid on it by geometry"
-    flags = dict.fromkeys(f"{quantity_name(quantity)}: {flag}" for quantity in quantities for flag in quantity.flags)
-    _say(
-        group,
-        [Said(Statement.MEASURED_IN, f"{names}{laid_by_geometry}"), *(Said(Statement.FLAG, one) for one in flags)],
-    )
+    said = [Said(Statement.MEASURED_IN, f"{names}{laid_by_geometry}")]
+    _say(group, [*said, *(Said(Statement.FLAG, flag) for flag in flags_of(quantities))])
     return group
 
 

@@ -135,6 +135,15 @@ def quantity_name(quantity: Quantity) -> str:
     return f"{quantity.code.meaning}{modifier}"
 
 
+def flags_of(quantities: Sequence[Quantity]) -> tuple[str, ...]:
+    """What quantities are flagged with, each flag once with the quantities that it is about."""
+    about: dict[str, dict[str, None]] = {}
+    for quantity in quantities:
+        for flag in quantity.flags:
+            about.setdefault(flag, {})[quantity_name(quantity)] = None
+    return tuple(f"{'; '.join(names)}: {flag}" for flag, names in about.items())
+
+
 def series_name(reading: Reading, uid: str) -> str:
     """A series as a reader knows it: number and description; its UID where the study does not hold it."""
     series = reading.study.series_of(uid)

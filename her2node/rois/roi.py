@@ -46,6 +46,8 @@ class Roi:
     type: Code | None = None
     cut_off: bool = False
     """Part of the region as drawn lies outside the series: its size cannot be known there."""
+    carried_by: tuple[str, ...] = ()
+    """The registrations (SOP Instance UIDs) that led it here from another frame of reference, in their order."""
 
 
 @dataclass(frozen=True)

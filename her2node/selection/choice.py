@@ -135,7 +135,7 @@ def _join_time_points(
         if series.series_instance_uid not in entered
         and not any(rule.matches(series.first) for rule in rules)
         and not assignments[series.series_instance_uid].ignored
-        and assignments[series.series_instance_uid].role not in (Role.ROI, Role.PERFUSION)
+        and assignments[series.series_instance_uid].role not in (Role.ROI, Role.REGISTRATION, Role.PERFUSION)
     ]
     for scan in series_a_point(free):
         words = f"one of {len(scan)} series that are {time_points(scan).words}"

@@ -34,5 +34,7 @@ class Role(StrEnum):
     """MR of many time points at the same places while contrast passes."""
     PET = "pet"
     """PET corrected for attenuation: FDG uptake."""
+    REGISTRATION = "registration"
+    """How frames of reference lie to each other: Spatial Registration, rigid or deformable."""
     ROI = "roi"
     """Given regions of interest: SEG or RTSTRUCT."""

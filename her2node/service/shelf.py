@@ -27,6 +27,7 @@ from her2node.models.package import (
     shipped_trust,
 )
 from her2node.models.prediction import Level
+from her2node.reading.entered import INPUTS, value_of
 from her2node.selection.roles import Role
 from her2node.service import register
 from her2node.service.register import Choice, Mode, Running, folders_of, keys_of, running
@@ -67,7 +68,8 @@ def runnable(packages: Sequence[Package], demonstration: bool) -> tuple[Package,
 
 
 def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
-    """Refuse a name that no enabled package asks a reader for, and a value that cannot be it; empty takes back."""
+    """Refuse a name that neither the node nor an enabled package asks a reader for, and a value that cannot be it;
+    empty takes back."""
     shelf = shelf_of(settings)
     asked = {
         given.name: given
@@ -75,18 +77,23 @@ def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
         for given in package.manifest.inputs
         if isinstance(given, ReaderInput)
     }
+    own = {given.name: given for given in INPUTS}
     for name, value in entries.items():
         if name.startswith("role:"):
             _check_role(name, value)
-        elif name not in asked:
-            known = ", ".join(sorted(asked)) or "none"
-            raise Refused(f"no enabled package asks for {name}", remedy=f"inputs: {known}; or role:SERIES_UID=ROLE")
-        elif value:
-            entered_value(asked[name], value)
+        elif name in asked:
+            if value:
+                entered_value(asked[name], value)
+        elif name in own:
+            if value:
+                value_of(own[name], value)
+        else:
+            known = ", ".join(sorted({*own, *asked}))
+            raise Refused(f"nobody asks for {name}", remedy=f"inputs: {known}; or role:SERIES_UID=ROLE")
 
 
 def _check_role(name: str, value: str) -> None:
-    roles = [role.value for role in Role if role is not Role.ROI]
+    roles = [role.value for role in Role if role not in (Role.ROI, Role.REGISTRATION)]
     if value not in ("", *roles, IGNORE):
         raise Refused(f"{name}={value}: there is no role {value}", remedy=f"one of {', '.join(roles)}, {IGNORE}")
 

@@ -14,7 +14,8 @@ from her2node import reading
 from her2node.delivery import outbox
 from her2node.jobs.analyse import Maker, Patience, Workshop
 from her2node.models.package import Package
-from her2node.quantities.perfusion import Factors
+from her2node.quantities import diffusion, perfusion
+from her2node.quantities.preparation import Gates
 from her2node.reading import Methods, Reading
 from her2node.reports.report import ObjectKind
 from her2node.reports.writing import write
@@ -75,7 +76,10 @@ def read_study(
 def methods_of(settings: Settings) -> Methods:
     """How the site wants things calculated."""
     return Methods(
-        perfusion=Factors(**settings.perfusion.model_dump()),
+        perfusion=perfusion.Factors(**settings.perfusion.model_dump()),
+        diffusion=diffusion.Factors(**settings.diffusion.model_dump()),
+        gates=Gates(**settings.pet.model_dump(exclude={"maps"})),
+        suv_maps=settings.pet.maps,
         decompose=settings.dual_energy.decompose,
         reference_vein_hu=settings.enhancement.reference_vein_hu,
         images=settings.selection.images,
@@ -105,6 +109,8 @@ def maker_of(settings: Settings, packages: tuple[Package, ...]) -> Maker:
         "enhancement": settings.enhancement.model_dump(mode="json"),
         "decompose": settings.dual_energy.decompose,
         "perfusion": settings.perfusion.model_dump(mode="json"),
+        "diffusion": settings.diffusion.model_dump(mode="json"),
+        "pet": settings.pet.model_dump(mode="json"),
         "kinds": [kind.value for kind in kinds_of(settings)],
     }
     return Maker(
