@@ -28,7 +28,7 @@ _CROSS = ndimage.generate_binary_structure(2, 1)
 
 @dataclass(frozen=True)
 class Disc:
-    """A round, even patch on one slice: row and column of its middle, its area and mean."""
+    """A round, even patch on one slice: row and column of its middle, its area and mean, blurred rim included."""
 
     slice: int
     row: float
