@@ -11,6 +11,7 @@ from her2node.dicom.codes import Code, Method, Unit
 from her2node.dicom.codes import Quantity as Concept
 from her2node.errors import Refused
 from her2node.quantities import kinetics, perfusion
+from her2node.quantities import perfusion_regimes as regimes
 from her2node.quantities.bolus import Bolus
 from her2node.quantities.kinetics import Floats
 from her2node.quantities.quantity import NotMeasured, QuantityMap
@@ -61,9 +62,9 @@ def maps(
     ``perfusion.LEAST_ENHANCEMENT_HU`` has neither times nor transit. A method outside its regime is a NotMeasured.
     """
     groups = (
-        _Group(_DECONVOLVED, _Deconvolved(bolus, factors), perfusion.sampled_first_pass(bolus)),
+        _Group(_DECONVOLVED, _Deconvolved(bolus, factors), regimes.sampled_first_pass(bolus)),
         _Group(_ENHANCED, _Enhanced(bolus), None),
-        _Group(_LINED, _Lined(bolus, factors), perfusion.passed(bolus)),
+        _Group(_LINED, _Lined(bolus, factors), regimes.passed(bolus)),
     )
     running = [group for group in groups if group.refused is None]
     planes = {kind: np.full(mask.shape, np.nan, dtype=np.float32) for group in running for kind in group.kinds}
