@@ -192,7 +192,7 @@ class Way:
 
 def deconvolve(curves: Curves, factors: Factors) -> _Values:
     """BF, BV, MTT and Tmax by block-circulant singular value decomposition."""
-    found = deconvolver_of(curves.bolus)(_steady(curves), factors.oscillation_index)
+    found = curves.bolus.deconvolver(_steady(curves), factors.oscillation_index)
     flow = np.where(found.resolved, found.flow, np.nan)
     return (
         (Concept.BLOOD_FLOW, Unit.FLOW, blood_flow(flow, factors)),
@@ -200,12 +200,6 @@ def deconvolve(curves: Curves, factors: Factors) -> _Values:
         (Concept.MEAN_TRANSIT_TIME, Unit.SECOND, mean_transit_time(found.volume, flow)),
         (Concept.TMAX, Unit.SECOND, tmax(found)),
     )
-
-
-def deconvolver_of(bolus: Bolus, kind: type = float) -> deconvolution.Deconvolver:
-    """The inverse of a bolus on even steps."""
-    _, arterial = kinetics.even(bolus.times_s, bolus.arterial, bolus.step_s)
-    return deconvolution.Deconvolver.of(arterial, bolus.step_s, kind=kind)
 
 
 def _steady(curves: Curves) -> Floats:
@@ -315,17 +309,19 @@ def measure(
     likely = Likely.of(mean, of_mean, factors)
     found: list[Quantity | NotMeasured] = []
     for way in WAYS:
-        unfit = _unfit(way, bolus, of_mean, likely, factors)
-        found += _judged(way, way.curve, None, unfit, partial(way.run, mean, factors), region, parameters)
+        reasons = unfit(way, bolus, of_mean, likely, factors)
+        found += _judged(way, way.curve, None, reasons, partial(way.run, mean, factors), region, parameters)
         if way.voxels is not None:
             noisy = regimes.too_noisy(way.curve, of_voxels)
-            refusals = dict.fromkeys(way.codes, noisy) if noisy is not None and len(unfit) < len(way.codes) else unfit
+            refusals = (
+                dict.fromkeys(way.codes, noisy) if noisy is not None and len(reasons) < len(way.codes) else reasons
+            )
             run = partial(_by_voxel, way, bolus, hu, factors)
             found += _judged(way, way.voxels, Derivation.MEAN, refusals, run, region, parameters)
     return tuple(found)
 
 
-def _unfit(way: Way, bolus: Bolus, cnr: float, likely: Likely, factors: Factors) -> dict[Code, Refused]:
+def unfit(way: Way, bolus: Bolus, cnr: float, likely: Likely, factors: Factors) -> dict[Code, Refused]:
     """Of each quantity that a method would give of a mean curve, why it is not used here."""
     reason = way.refusal(bolus) or regimes.too_noisy(way.curve, cnr)
     return dict.fromkeys(way.codes, reason) if reason is not None else likely.refusals(way, factors)
