@@ -32,5 +32,7 @@ class Role(StrEnum):
     """Apparent diffusion coefficients, calculated by the scanner."""
     PET = "pet"
     """PET corrected for attenuation: FDG uptake."""
+    PET_OTHER_TRACER = "pet-other-tracer"
+    """PET of another tracer than FDG: its uptake is measured, but no package that needs FDG gets it."""
     ROI = "roi"
     """Given regions of interest: SEG or RTSTRUCT."""
