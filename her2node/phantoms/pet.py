@@ -87,6 +87,7 @@ class PetOptions:
     slices: int = 75
     spacing_mm: float = 4.0
     slice_spacing_mm: float = 4.0
+    ct_slice_spacing_mm: float = 3.0
     noise: float = 0.0
     ct: bool = True
     uncorrected: bool = False
@@ -177,8 +178,9 @@ def make(options: PetOptions) -> PetStudy:
     size = (options.rows, options.columns)
     planes = transverse(size, options.slices, options.spacing_mm, options.slice_spacing_mm)
     finer = (int(4 / 3 * options.rows), int(4 / 3 * options.columns))
-    ct_slices = int(options.slices * options.slice_spacing_mm / 5)
-    return PetStudy(options, examination, planes, transverse(finer, ct_slices, 0.75 * options.spacing_mm, 5.0))
+    ct_slices = int(options.slices * options.slice_spacing_mm / options.ct_slice_spacing_mm)
+    ct_planes = transverse(finer, ct_slices, 0.75 * options.spacing_mm, options.ct_slice_spacing_mm)
+    return PetStudy(options, examination, planes, ct_planes)
 
 
 # --- voxels --------------------------------------------------------------------------------------------------

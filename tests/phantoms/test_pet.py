@@ -24,7 +24,9 @@ from her2node.phantoms.shapes import Ellipsoid
 from her2node.phantoms.uptake_truth import Lesion
 from tests.reports.gates import dciodvfy
 
-SMALL = PetOptions(rows=40, columns=40, slices=10, spacing_mm=8.0, slice_spacing_mm=16.0, rois=(), ct=False)
+SMALL = PetOptions(
+    rows=40, columns=40, slices=10, spacing_mm=8.0, slice_spacing_mm=16.0, ct_slice_spacing_mm=5.0, rois=(), ct=False
+)
 MAN, WOMAN = Person("M", 70.0, 1.75), Person("F", 60.0, 1.62)
 
 
