@@ -183,24 +183,30 @@ def measure(
 @app.command()
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to write the study into.")],
-    seed: Annotated[int, typer.Option(help="Seed of anatomy and noise.")] = 1,
-    matrix: Annotated[int, typer.Option(min=64, max=1024, help="Rows and columns.")] = 256,
-    slices: Annotated[int, typer.Option(min=4, max=2000, help="Slices of each phase.")] = 64,
-    enhanced: Annotated[bool, typer.Option("--enhanced", help="Enhanced multi-frame objects.")] = False,
-    roi: Annotated[bool, typer.Option("--roi/--no-roi", help="Write SEG and RTSTRUCT of the tumour too.")] = True,
-    perfusion: Annotated[
-        str, typer.Option(help="A perfusion scan instead: one-series, series-a-point, enhanced or shuttle.")
+    kind: Annotated[str, typer.Option(help="ct, dual-energy, perfusion, diffusion, dce or pet.")] = "ct",
+    variant: Annotated[
+        str,
+        typer.Option(
+            help="ct: classic, enhanced; dual-energy: unit of iodine; perfusion, dce: layout; diffusion: vendor's "
+            "tagging; pet: units. An unknown one is answered with all that there are."
+        ),
     ] = "",
+    decay: Annotated[str, typer.Option(help="pet: start, start-ge, start-counted, admin or none.")] = "",
+    outlined_on: Annotated[str, typer.Option("--outlined-on", help="pet: pet or ct.")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of anatomy and noise.")] = 1,
+    matrix: Annotated[
+        int | None, typer.Option(min=48, max=1024, help="Rows and columns; each kind has its own.")
+    ] = None,
+    slices: Annotated[
+        int | None, typer.Option(min=4, max=2000, help="Slices of each volume; each kind has its own.")
+    ] = None,
+    roi: Annotated[bool, typer.Option("--roi/--no-roi", help="Write SEG and RTSTRUCT of the tumour too.")] = True,
 ) -> None:
-    """Write a digital CT phantom study with known truth."""
+    """Write a digital phantom study of any kind with known truth."""
     from her2node.service import phantoms
 
-    if perfusion:
-        if perfusion not in ("one-series", "series-a-point", "enhanced", "shuttle"):
-            raise typer.BadParameter("one-series, series-a-point, enhanced or shuttle", param_hint="--perfusion")
-        _out().print(phantoms.write_perfusion(out, seed=seed, matrix=matrix, slices=slices, layout=perfusion, roi=roi))
-        return
-    _out().print(phantoms.write(out, seed=seed, matrix=matrix, slices=slices, enhanced=enhanced, roi=roi))
+    asked = phantoms.Asked(seed, matrix, slices, variant, decay, outlined_on, roi)
+    _out().print(phantoms.write(out, kind, asked))
 
 
 # --- what is known, and what readers say -------------------------------------------------------------------

@@ -65,6 +65,30 @@ def mean(values: Values) -> float:
     return float(values.mean())
 
 
+def minimum(values: Values) -> float:
+    """SUVmin.
+
+    Formula: min x.
+    Unit: g/ml{SUVbw}.
+    Shapes: values (n,), n >= 1.
+    Source: DICOM (126401, DCM) with (255605001, SCT); one of the three figures of the IBSI-SUV phantoms.
+    Known deviation: of the region as given.
+    """
+    return float(values.min())
+
+
+def median(values: Values) -> float:
+    """Median SUV.
+
+    Formula: the middle value of x, the mean of the two middle ones where n is even.
+    Unit: g/ml{SUVbw}.
+    Shapes: values (n,), n >= 1.
+    Source: DICOM (126401, DCM) with (373099004, SCT); one of the three figures of the IBSI-SUV phantoms.
+    Known deviation: of the region as given.
+    """
+    return float(np.median(values))
+
+
 def peak(voxels: npt.NDArray[np.float32], mask: Bools, spacing_mm: tuple[float, float, float]) -> float:
     """SUVpeak.
 
@@ -137,6 +161,8 @@ def percist_threshold(liver: Values) -> float:
 MEASURES: tuple[Callable[..., float], ...] = (
     maximum,
     mean,
+    minimum,
+    median,
     peak,
     metabolic_volume,
     glycolysis,
@@ -195,11 +221,12 @@ def measure(volume: Volume, roi: Roi, role: Role | None, around: Circumstances) 
 
     A kind of SUV whose mass the header does not give, and PERCIST without it, without a liver or outside the gates, are
     NotMeasured by name; another unit than SUVbw gives one NotMeasured with NotCalibrated, strict gates that are not met
-    one with OutsideProtocol beside glucose and time.
+    one with OutsideProtocol beside glucose and time. Of another tracer than FDG uptake and time are given alone.
     """
     preparation = around.preparation
-    rules = (*around.rules, *around.gates.words())
-    told = _Telling(roi, role, (volume.series_instance_uid,), rules, flags(preparation, around.gates))
+    fdg = role is not Role.PET_OTHER_TRACER
+    rules = (*around.rules, *around.gates.words()) if fdg else around.rules
+    told = _Telling(roi, role, (volume.series_instance_uid,), rules, flags(preparation, around.gates) if fdg else ())
     if volume.unit != Unit.SUVBW:
         return (
             told.not_measured(NotCalibrated(f"uptake needs SUVbw, the volume is in {volume.unit.value}"), Uptake.SUVBW),
@@ -207,7 +234,7 @@ def measure(volume: Volume, roi: Roi, role: Role | None, around: Circumstances) 
     values = volume.voxels[roi.mask & volume.valid].astype(np.float64)
     if not len(values) or not values.max() > 0:
         return (told.not_measured(TooFewVoxels("no voxel of the region shows uptake"), Uptake.SUVBW),)
-    if shut := around.gates.refusal(preparation):
+    if fdg and (shut := around.gates.refusal(preparation)):
         return (told.not_measured(shut, None), *_prepared(told, preparation))
     highest = peak(volume.voxels, roi.mask, volume.geometry.spacing_mm)
     return (
@@ -227,6 +254,10 @@ class _Telling:
     series_uids: tuple[str, ...]
     rules: tuple[str, ...]
     flags: tuple[str, ...]
+
+    @property
+    def fdg(self) -> bool:
+        return self.role is not Role.PET_OTHER_TRACER
 
     def quantity(
         self, code: Code, value: float, unit: Code, modifier: Code | None = None, method: Code | None = None
@@ -249,6 +280,8 @@ def _suv(told: _Telling, values: Values, highest: float) -> list[Quantity]:
     return [
         told.quantity(Uptake.SUVBW, maximum(values), unit, Derivation.MAXIMUM, by),
         told.quantity(Uptake.SUVBW, mean(values), unit, Derivation.MEAN, by),
+        told.quantity(Uptake.SUVBW, minimum(values), unit, Derivation.MINIMUM, by),
+        told.quantity(Uptake.SUVBW, median(values), unit, Derivation.MEDIAN, by),
         told.quantity(Uptake.SUVBW, highest, unit, Uptake.PEAK, by),
     ]
 
@@ -263,6 +296,9 @@ def _of_kind(told: _Telling, kind: _Kind, values: Values, highest: float, body: 
 
 
 def _volumes(told: _Telling, values: Values, voxel_ml: float, around: Circumstances) -> list[Quantity | NotMeasured]:
+    if not told.fdg:
+        error = OutsideProtocol("the tracer is no FDG, for which the thresholds of metabolic volume are made")
+        return [told.not_measured(error, code) for code in (Uptake.MTV, Uptake.TLG, Uptake.HETEROGENEITY)]
     found: list[Quantity | NotMeasured] = []
     for share, method in SHARES:
         found += _above(told, method, values, share * maximum(values), voxel_ml)
@@ -301,7 +337,7 @@ def _prepared(told: _Telling, preparation: Preparation) -> list[Quantity | NotMe
         (Uptake.GLUCOSE, Unit.MG_PER_DL, lambda: preparation.glucose),
     )
     found: list[Quantity | NotMeasured] = []
-    for code, unit, read in reads:
+    for code, unit, read in reads if told.fdg else reads[:1]:
         try:
             found.append(told.plain(code, read(), unit))
         except Refused as error:

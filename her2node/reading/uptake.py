@@ -1,9 +1,10 @@
-"""FDG PET: uptake of every region, with the liver of PERCIST where it is given, and the whole as a map of SUVbw."""
+"""PET: uptake of every region, with the liver of PERCIST where it is given, and the whole as a map of SUVbw."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from her2node.dicom.attributes import text
 from her2node.dicom.codes import Unit, Uptake
 from her2node.errors import Refused
 from her2node.quantities import morphology, uptake
@@ -19,6 +20,7 @@ from her2node.selection.study import Series
 from her2node.volumes import pet
 from her2node.volumes.pet import PetVolume
 
+_ROLES = (Role.PET, Role.PET_OTHER_TRACER)
 _SHOWN_TO = 10.0
 """SUVbw at the upper end of the window in which a reader first sees the map."""
 
@@ -26,11 +28,14 @@ _SHOWN_TO = 10.0
 def read_uptake(scene: Scene) -> Found:
     """Every region on every PET series that is corrected for attenuation. One series' voxels are held at a time, and
     where maps are wanted those of the maps."""
-    uids = [a.series_instance_uid for a in scene.selection.assignments if a.role is Role.PET and not a.ignored]
-    return joined([_measure(series, scene) for uid in uids if (series := scene.study.series_of(uid)) is not None])
+    played = [
+        (a.series_instance_uid, a.role) for a in scene.selection.assignments if a.role in _ROLES and not a.ignored
+    ]
+    found = ((scene.study.series_of(uid), role) for uid, role in played)
+    return joined([_measure(series, role, scene) for series, role in found if series is not None and role is not None])
 
 
-def _measure(series: Series, scene: Scene) -> Found:
+def _measure(series: Series, role: Role, scene: Scene) -> Found:
     uid = series.series_instance_uid
     try:
         geometry = pet.stack_of(series).geometry
@@ -39,24 +44,33 @@ def _measure(series: Series, scene: Scene) -> Found:
         built = pet.build(series)
         preparation = preparation_of(scene.entered, built.normalisation.uptake)
     except Refused as error:
-        return Found(not_measured=(NotMeasured("", Role.PET, error, series_uids=(uid,)),))
+        return Found(not_measured=(NotMeasured("", role, error, series_uids=(uid,)),))
     volume, by = built.volume, built.normalisation
-    around = Circumstances(by.body, preparation, scene.methods.gates, _liver(scene, built), by.notes)
+    rules = (*by.notes, *_other_sex(scene, by.body.sex))
+    around = Circumstances(by.body, preparation, scene.methods.gates, _liver(scene, built), rules)
     seen = Found(
-        (Measured(uid, Role.PET, volume.geometry, volume.unit, volume.sources),),
-        maps=(_map(built),) if scene.methods.suv_maps else (),
+        (Measured(uid, role, volume.geometry, volume.unit, volume.sources),),
+        maps=(_map(built, role),) if scene.methods.suv_maps else (),
     )
-    return joined([seen, *(_region(region, built, around) for region in scene.regions)])
+    return joined([seen, *(_region(region, built, role, around) for region in scene.regions)])
 
 
-def _region(region: GivenRoi, built: PetVolume, around: Circumstances) -> Found:
+def _other_sex(scene: Scene, taken: str) -> tuple[str, ...]:
+    """Lean masses differ between the sexes, so that a study whose objects do not agree on it is told."""
+    others = {text(series.first, "PatientSex").upper() for series in scene.study.series} - {"", taken}
+    if not others:
+        return ()
+    return (f"PatientSex is {', '.join(sorted(others))} in other series; that of the PET, {taken or 'none'}, is taken",)
+
+
+def _region(region: GivenRoi, built: PetVolume, role: Role, around: Circumstances) -> Found:
     volume = built.volume
     uids = (volume.series_instance_uid,)
     try:
         roi = lay(region, volume)
     except Refused as error:
-        return Found(not_measured=(NotMeasured(region.tracking_id, Role.PET, error, series_uids=uids),))
-    values = (*uptake.measure(volume, roi, Role.PET, around), *morphology.measure(volume, roi, Role.PET))
+        return Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=uids),))
+    values = (*uptake.measure(volume, roi, role, around), *morphology.measure(volume, roi, role, wall=False))
     return Found(
         rois=(with_key_slice(roi, volume),),
         quantities=tuple(value for value in values if isinstance(value, Quantity)),
@@ -67,7 +81,7 @@ def _region(region: GivenRoi, built: PetVolume, around: Circumstances) -> Found:
     )
 
 
-def _map(built: PetVolume) -> QuantityMap:
+def _map(built: PetVolume, role: Role) -> QuantityMap:
     """SUVbw voxel by voxel; the volume's own voxels where all of them hold image, for a whole body is large."""
     volume = built.volume
     voxels = volume.voxels
@@ -83,7 +97,7 @@ def _map(built: PetVolume) -> QuantityMap:
         series_uids=(volume.series_instance_uid,),
         low=0.0,
         high=_SHOWN_TO,
-        role=Role.PET,
+        role=role,
         method=Uptake.BY_WEIGHT,
         parameters=built.normalisation.notes,
     )

@@ -34,6 +34,8 @@ class Role(StrEnum):
     """MR of many time points at the same places while contrast passes."""
     PET = "pet"
     """PET corrected for attenuation: FDG uptake."""
+    PET_OTHER_TRACER = "pet-other-tracer"
+    """PET of another tracer than FDG: its uptake is measured, but no package that needs FDG gets it."""
     REGISTRATION = "registration"
     """How frames of reference lie to each other: Spatial Registration, rigid or deformable."""
     ROI = "roi"

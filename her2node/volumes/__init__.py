@@ -66,7 +66,7 @@ def stack_of(series: Series, role: Role | None = None) -> Stack:
         return diffusion.shells_of((series,))[0].first
     if role is Role.ADC_MAP:
         return mr.adc_stack_of(series)
-    if role is Role.PET:
+    if role in (Role.PET, Role.PET_OTHER_TRACER):
         return pet.stack_of(series)
     _need_ct(series)
     if role in (Role.IODINE, Role.EFFECTIVE_Z):

@@ -97,6 +97,19 @@ def test_a_uniform_lesion_has_one_uptake_whatever_the_statistic() -> None:
     assert found(values, Uptake.HETEROGENEITY) == pytest.approx(0, abs=1e-12)
 
 
+@over(arrays.arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 50)))
+def test_minimum_median_mean_and_maximum_are_in_order(values: np.ndarray) -> None:
+    assert uptake.minimum(values) <= uptake.median(values) <= uptake.maximum(values)
+    assert uptake.minimum(values) <= uptake.mean(values) * (1 + 1e-12)
+
+
+def test_lowest_and_middle_uptake_of_a_region_are_given() -> None:
+    voxels = np.array([[[0.2, 1.0, 1.0, 4.0, 3.0]]], dtype=np.float32)
+    values = uptake.measure(pet_of(voxels), roi_of(pet_of(voxels), voxels > 0), Role.PET, AROUND)
+    assert found(values, Uptake.SUVBW, Derivation.MINIMUM) == pytest.approx(0.2)
+    assert found(values, Uptake.SUVBW, Derivation.MEDIAN) == pytest.approx(1.0)
+
+
 def test_lean_and_surface_uptake_scale_by_the_patients_own_mass() -> None:
     voxels = np.full((5, 5, 5), 2.0, dtype=np.float32)
     values = uptake.measure(pet_of(voxels), roi_of(pet_of(voxels), voxels > 0), Role.PET, AROUND)

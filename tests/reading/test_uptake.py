@@ -100,6 +100,42 @@ def test_an_entered_value_that_cannot_be_refuses_the_uptake_by_name(tmp_path: Pa
     assert [item.refused.reason for item in found.not_measured if item.role is Role.PET] == ["input-refused"]
 
 
+def test_pet_of_another_tracer_is_measured_in_a_role_that_no_package_of_fdg_gets(study: Study) -> None:
+    pet = next(series for series in study.series if series.modality == "PT")
+    given = [instance.header.RadiopharmaceuticalInformationSequence[0] for instance in pet.instances]
+    before = [one.get("Radiopharmaceutical") for one in given]
+    for one in given:
+        one.Radiopharmaceutical = "Ga68-PSMA"
+    try:
+        found = read(study, ())
+    finally:
+        for one, tracer in zip(given, before, strict=True):
+            one.Radiopharmaceutical = tracer
+    assert {q.role for q in found.quantities} == {Role.PET_OTHER_TRACER}
+    (highest,) = (q for q in found.quantities if (q.code, q.modifier) == (Uptake.SUVBW, Derivation.MAXIMUM))
+    assert highest.value == pytest.approx(4.4264, abs=5e-5)
+    assert highest.flags == ()
+    refused = {item.code: item.refused.reason for item in found.not_measured}
+    assert refused[Uptake.MTV] == refused[Uptake.TLG] == refused[Uptake.HETEROGENEITY] == "outside-protocol"
+    assert Uptake.GLUCOSE not in refused
+
+
+def test_objects_that_do_not_agree_on_the_sex_are_told_and_the_pet_decides(study: Study) -> None:
+    assert not _said_of_sex(read(study, ()))
+    outline = next(series for series in study.series if series.modality == "SEG").instances[0].header
+    before, outline.PatientSex = outline.PatientSex, "O"
+    try:
+        found = read(study, ())
+    finally:
+        outline.PatientSex = before
+    (said,) = _said_of_sex(found)
+    assert "PatientSex is O in other series" in said
+
+
+def _said_of_sex(found: Reading) -> set[str]:
+    return {rule for q in found.quantities for rule in q.parameters if "PatientSex" in rule}
+
+
 def test_pet_without_attenuation_correction_is_kept_out(tmp_path: Path) -> None:
     series = pet_series(tmp_path, 2, lambda _, ds: setattr(ds, "CorrectedImage", ["DECY"]))
     found = read(Study("1.2.3.1", (series,)), ())
