@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a series is to the methods. Later issues add DWI, DCE and PET."""
+    """What a series is to the methods."""
 
     PLAIN = "plain"
     """CT before contrast."""
@@ -30,6 +30,10 @@ class Role(StrEnum):
     """MR weighted by diffusion: one b-value or several."""
     ADC_MAP = "adc-map"
     """Apparent diffusion coefficients, calculated by the scanner."""
+    DCE = "dce"
+    """MR of many time points at the same places while contrast passes."""
+    FLIP_ANGLES = "flip-angles"
+    """MR of a slab at one of several flip angles, or at all of them: for T1 before contrast."""
     PET = "pet"
     """PET corrected for attenuation: FDG uptake."""
     ROI = "roi"
