@@ -162,7 +162,7 @@ def test_without_a_region_there_are_maps_and_no_quantity(tmp_path: Path) -> None
 
 
 def test_a_scan_without_contrast_has_no_arterial_input(tmp_path: Path) -> None:
-    dry = replace(SMALL, artery=replace(SMALL.artery, peak_hu=1.0))
+    dry = replace(SMALL, artery=replace(SMALL.artery, peak=1.0))
     found = reading_of(tmp_path, make(dry))
     assert "no-arterial-input" in reasons(found)
     assert not found.quantities
