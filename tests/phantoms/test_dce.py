@@ -46,7 +46,7 @@ def test_what_cannot_come_back_is_the_area_of_the_plasma_times_ktrans() -> None:
 
 
 def test_all_that_leaks_out_comes_back_and_the_area_is_that_of_both_spaces() -> None:
-    times = tuple(float(t) for t in range(0, 900))
+    times = tuple(float(t) for t in range(900))
     passing = replace(BLOOD, again=0.0, staying=0.0)
     course = concentration(passing, TISSUE, HAEMATOCRIT, times)
     inflow = np.trapezoid([passing.at(t) for t in times], times) / (1 - HAEMATOCRIT)
