@@ -16,6 +16,7 @@ import numpy as np
 from her2node.dicom.attributes import moment, texts, timestamp
 from her2node.dicom.codes import Unit
 from her2node.dicom.diffusion import Content
+from her2node.dicom.magnet import field_strength_t
 from her2node.errors import MixedOrientations, OtherKindOfImage, RoleMissing
 from her2node.selection.study import Series
 from her2node.volumes.contrast import Contrast, contrast_of
@@ -23,7 +24,7 @@ from her2node.volumes.dynamic import CONTENT, DynamicStack, Seconds, dynamic_sta
 from her2node.volumes.frames import Frame
 from her2node.volumes.mr import frames_of, holds_image, need_grey, scaled, signal_scale
 from her2node.volumes.regrid import resampled
-from her2node.volumes.sequence import field_strength, flip_angle, repetition_time, timing_of
+from her2node.volumes.sequence import flip_angle, repetition_time, timing_of
 from her2node.volumes.slices import decoded
 from her2node.volumes.stack import Stack, stack
 from her2node.volumes.volume import Bools, Floats, Geometry, SliceSource, Volume, same_grid
@@ -91,14 +92,14 @@ def dynamic_stack_of(members: Sequence[Series], interval_s: float | None = None)
 def build(members: Sequence[Series], interval_s: float | None = None) -> DceVolume:
     """The signal of an examination over time, decoded image by image into the one array that is kept.
 
-    Raises PixelsUnreadable, InvalidAttribute or MissingAttribute for a repetition time, echo time or flip angle that is
-    impossible or not one, and what ``dynamic_stack_of`` raises.
+    Raises PixelsUnreadable, InvalidAttribute or MissingAttribute for a repetition time, echo time, flip angle or field
+    strength that is impossible or not one, and what ``dynamic_stack_of`` raises.
     """
     found = dynamic_stack_of(members, interval_s)
     frames = [frame for point in found.frames for frame in point]
     timing = timing_of(frames)
     header = frames[0].header
-    field_t, on_field = field_strength(header)
+    field_t, on_field = field_strength_t(header)
     contrast, on_contrast = contrast_of(header, _begun(found.frames[0]))
     voxels, valid = _decoded(found)
     shifted = on_common_times(found, voxels)
@@ -131,18 +132,12 @@ def flip_angles(candidates: Sequence[Series], members: Sequence[Series], onto: G
     """
     begun = _begun(frame for series in members for frame in frames_of(series, Content.SIGNAL))
     before, notes = _before(candidates, begun)
-    frames = [frame for series in before for frame in frames_of(series, Content.SIGNAL)]
-    by_angle: dict[float, dict[str, list[Frame]]] = defaultdict(lambda: defaultdict(list))
-    for frame in frames:
-        by_angle[flip_angle(frame)][frame.instance.identity.series_instance_uid].append(frame)
-    if len(by_angle) < 2:
+    slab = slab_of(before) if before else {}
+    if len(slab) < 2:
         raise RoleMissing("; ".join(("T1 takes images of two flip angles before contrast", *notes)))
-    time_ms = repetition_time(frames)
-    stacks = {angle: [stack(one) for one in by_angle[angle].values()] for angle in sorted(by_angle)}
-    geometry = next(iter(stacks.values()))[0].geometry
-    if not all(same_grid(one.geometry, geometry) for several in stacks.values() for one in several):
-        raise MixedOrientations("the images of different flip angles do not lie on one grid")
-    volumes = [_mean(several) for several in stacks.values()]
+    time_ms = repetition_time([frame for stacks in slab.values() for one in stacks for frame in one.frames])
+    geometry = next(iter(slab.values()))[0].geometry
+    volumes = [_mean(stacks) for stacks in slab.values()]
     if same_grid(geometry, onto):
         voxels = np.stack(volumes)
     else:
@@ -150,7 +145,23 @@ def flip_angles(candidates: Sequence[Series], members: Sequence[Series], onto: G
         notes = (*notes, "flip angles acquired on another grid, brought to that of the time series by geometry")
     voxels.flags.writeable = False
     uids = tuple(dict.fromkeys(series.series_instance_uid for series in before))
-    return FlipAngleSeries(voxels, tuple(stacks), time_ms, uids, notes)
+    return FlipAngleSeries(voxels, tuple(slab), time_ms, uids, notes)
+
+
+def slab_of(members: Sequence[Series]) -> dict[float, list[Stack]]:
+    """The stacks of each flip angle, ascending, all on one grid; from headers alone. Raises as ``flip_angles``."""
+    by_angle: dict[float, dict[str, list[Frame]]] = defaultdict(lambda: defaultdict(list))
+    for series in members:
+        for frame in frames_of(series, Content.SIGNAL):
+            need_grey(frame)
+            by_angle[flip_angle(frame)][series.series_instance_uid].append(frame)
+    slab = {angle: [stack(frames) for frames in by_angle[angle].values()] for angle in sorted(by_angle)}
+    stacks = [one for several in slab.values() for one in several]
+    if not stacks:
+        raise OtherKindOfImage("no image of the series is received signal")
+    if not all(same_grid(one.geometry, stacks[0].geometry) for one in stacks):
+        raise MixedOrientations("the images of different flip angles do not lie on one grid")
+    return slab
 
 
 def _decoded(found: DynamicStack) -> tuple[Floats, Bools]:
@@ -169,7 +180,6 @@ def _mean(stacks: Sequence[Stack]) -> Floats:
     total = np.zeros(stacks[0].geometry.shape, dtype=np.float32)
     for one in stacks:
         for index, frame, stored in decoded(one.frames):
-            need_grey(frame)
             total[index] += scaled(stored, signal_scale(frame))
             total[index][~holds_image(stored, frame)] = np.nan
     return total / np.float32(len(stacks))

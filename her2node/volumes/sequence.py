@@ -1,4 +1,4 @@
-"""What an MR header says of the pulse sequence and of the field; what it does not say is None, never a default.
+"""What an MR header says of the pulse sequence; what it does not say is None, never a default.
 
 A value that cannot be right is refused by its keyword: nothing that is calculated with it could be.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from pydicom.dataset import Dataset
 
 from her2node.dicom.attributes import number
 from her2node.errors import InvalidAttribute, MissingAttribute
@@ -23,11 +21,6 @@ _PLACES = {
 time of 0.005 is one in seconds, and a flip angle of 0.5 one in radians or of nothing: neither is guessed at."""
 _SAME = 1e-3
 """Relative difference up to which values of two images are one: headers round."""
-
-MEGAHERTZ_PER_TESLA = 42.577
-"""Of protons."""
-STRONGEST_T = 12.0
-WEAKEST_T = 0.2
 
 
 @dataclass(frozen=True)
@@ -59,32 +52,6 @@ def flip_angle(frame: Frame) -> float:
     if found is None:
         raise MissingAttribute("FlipAngle")
     return found
-
-
-def field_strength(header: Dataset) -> tuple[float | None, tuple[str, ...]]:
-    """Field strength in tesla, and what had to be said of it.
-
-    A value above 20 is in gauss or millitesla: that which agrees with ImagingFrequency, else gauss where that is a
-    field of scanners, else millitesla.
-    """
-    stated, frequency = number(header, "MagneticFieldStrength"), number(header, "ImagingFrequency")
-    if stated is None or stated <= 0:
-        return None, ()
-    by_frequency = frequency / MEGAHERTZ_PER_TESLA if frequency else None
-    if stated <= 20:
-        return stated, _doubts(stated, by_frequency)
-    for factor, unit in ((1e-4, "gauss"), (1e-3, "millitesla")):
-        tesla = stated * factor
-        agrees = by_frequency is None or abs(tesla / by_frequency - 1) < 0.05
-        if WEAKEST_T <= tesla <= STRONGEST_T and agrees:
-            return tesla, (f"MagneticFieldStrength {stated:g} is taken for {unit}: {tesla:g} T",)
-    return None, (f"MagneticFieldStrength {stated:g} is in no unit that this node knows",)
-
-
-def _doubts(tesla: float, by_frequency: float | None) -> tuple[str, ...]:
-    if by_frequency is None or abs(tesla / by_frequency - 1) < 0.1:
-        return ()
-    return (f"MagneticFieldStrength {tesla:g} T disagrees with ImagingFrequency, that of {by_frequency:.2f} T",)
 
 
 def _common(frames: Sequence[Frame], keyword: str) -> float | None:
