@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
 from her2node.models.prediction import NotPredicted, Prediction
+from her2node.quantities.dce import DceFactors
 from her2node.quantities.perfusion import FACTORS, Factors
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
 from her2node.quantities.radiomics import Configuration
@@ -26,6 +27,8 @@ class Methods:
 
     - ``radiomics``: features wanted of every region in every phase, beside what is always measured.
     - ``perfusion``: the factors of CT perfusion.
+    - ``dce``: the factors of dynamic contrast-enhanced MR.
+    - ``interval_s``: seconds between the time points of dynamic MR whose headers tell no time but an order.
     - ``decompose``: calculate iodine from two mono-energetic series where there is no map of it.
     - ``reference_vein_hu``: attenuation of the portal vein to which lesions are corrected across scans.
     - ``images``: whether the images testify to the contrast phase of their series.
@@ -33,6 +36,8 @@ class Methods:
 
     radiomics: Configuration | None = None
     perfusion: Factors = FACTORS
+    dce: DceFactors = DceFactors()  # noqa: RUF009 - frozen
+    interval_s: float | None = None
     decompose: bool = False
     reference_vein_hu: float | None = None
     images: bool = True

@@ -14,6 +14,7 @@ from her2node import reading
 from her2node.delivery import outbox
 from her2node.jobs.analyse import Maker, Patience, Workshop
 from her2node.models.package import Package
+from her2node.quantities.dce import DceFactors
 from her2node.quantities.perfusion import Factors
 from her2node.reading import Methods, Reading
 from her2node.reports.report import ObjectKind
@@ -74,6 +75,8 @@ def methods_of(settings: Settings) -> Methods:
     """How the site wants things calculated."""
     return Methods(
         perfusion=Factors(**settings.perfusion.model_dump()),
+        dce=DceFactors(**settings.dce.model_dump(exclude={"interval_s"})),
+        interval_s=settings.dce.interval_s or None,
         decompose=settings.dual_energy.decompose,
         reference_vein_hu=settings.enhancement.reference_vein_hu,
         images=settings.selection.images,
@@ -102,6 +105,7 @@ def maker_of(settings: Settings, packages: tuple[Package, ...]) -> Maker:
         "enhancement": settings.enhancement.model_dump(mode="json"),
         "decompose": settings.dual_energy.decompose,
         "perfusion": settings.perfusion.model_dump(mode="json"),
+        "dce": settings.dce.model_dump(mode="json"),
         "kinds": [kind.value for kind in kinds_of(settings)],
     }
     return Maker(

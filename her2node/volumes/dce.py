@@ -34,8 +34,8 @@ from her2node.volumes.volume import Bools, Floats, Geometry, SliceSource, Volume
 class DceVolume:
     """Signal over time on one grid.
 
-    ``voxels`` float32, shape (t, slices, rows, columns), in arbitrary units, read-only, at ``times_s`` (t,), seconds
-    from the first time point; ``valid`` (slices, rows, columns) is False where any time point has no image.
+    ``voxels`` float32, shape (t, slices, rows, columns), in arbitrary units, at ``times_s`` (t,), seconds from the
+    first time point; ``valid`` (slices, rows, columns) is False where any time point has no image.
     ``sources`` has one entry a time point and slice; ``clock`` names the attributes that told the times.
     ``field_strength_t`` is in tesla, gauss converted; ``notes`` say what was converted, inferred or resampled.
     """
@@ -103,7 +103,7 @@ def build(members: Sequence[Series], interval_s: float | None = None) -> DceVolu
     contrast, on_contrast = contrast_of(header, _begun(found.frames[0]))
     voxels, valid = _decoded(found)
     shifted = on_common_times(found, voxels)
-    voxels.flags.writeable = valid.flags.writeable = False
+    valid.flags.writeable = False
     return DceVolume(
         voxels=voxels,
         valid=valid,
