@@ -8,11 +8,12 @@ products with a curve are cubic polynomials (Hermite) and no curve is convolved 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from her2node.quantities.kinetics import Floats, Inflow, amplitudes
+from her2node.quantities.kinetics import Bools, Floats, Inflow, amplitudes
 
 RATES = (2e-5, 2.0)
 """Per second, of kep: what is slower does not come back within hours, what is faster follows the plasma."""
@@ -23,6 +24,8 @@ _COARSE = 4
 """Every so many steps a first rate is tried; the best lies in one of the intervals around the best of these."""
 _SECTIONS = 30
 """Golden sections of two coarse steps: to 2e-7 of the rate."""
+CHANCE = 10.0
+"""Chi-squares by which one delay must beat another to be told from it."""
 _GOLDEN = 0.3819660112501051
 _NUDGE = 1e-4
 
@@ -38,7 +41,7 @@ class Transfer:
     error: Floats
 
     @property
-    def at_edge(self) -> Floats:
+    def at_edge(self) -> Bools:
         """Where kep is as fast as can be: the curve follows the plasma."""
         return np.asarray(self.kep > RATES[1] * np.exp(-_STEP))
 
@@ -51,6 +54,21 @@ def tofts(inflow: Inflow, curves: Floats) -> Transfer:
 def extended_tofts(inflow: Inflow, curves: Floats) -> Transfer:
     """The extended model, with the plasma's own volume, of ``curves`` (n, t)."""
     return _fitted(_Atoms.of(inflow, plasma=True), curves)
+
+
+def best_delay(inflow: Inflow, curves: Floats, delays_s: Floats) -> float:
+    """The least delay of ``inflow``, of ``delays_s`` (d,) from the shortest on, with which the extended model explains
+    all ``curves`` (n, t) together as well as with any: whose squares are no higher than chance tells apart.
+
+    A delayed input gives a delayed convolution, so the dictionary is made once.
+    """
+    every = _Atoms.of(replace(inflow, every=1), plasma=True)
+    samples = inflow.times_s[:: inflow.every]
+    squares = np.array([
+        np.square(_fitted(every.later(inflow.times_s, samples - delay), curves).error).sum() for delay in delays_s
+    ])  # fmt: skip
+    same = squares <= squares.min() * (1 + CHANCE / curves.size)
+    return float(delays_s[int(np.argmax(same))])
 
 
 @dataclass(frozen=True)
@@ -71,6 +89,17 @@ class _Atoms:
         slopes = (inflow.through(np.exp(logs + _NUDGE)) - inflow.through(np.exp(logs - _NUDGE))) / (2 * _NUDGE)
         samples = inflow.arterial[:: inflow.every] * plasma
         return cls(logs, shapes, slopes, samples, float(samples @ samples) if plasma else 1.0)
+
+    def later(self, times_s: Floats, at_s: Floats) -> _Atoms:
+        """Those of these atoms, which lie at ``times_s`` (f,), at other times (t,), nought before."""
+        place = np.clip(np.searchsorted(times_s, at_s, side="right") - 1, 0, len(times_s) - 2)
+        share = np.clip((at_s - times_s[place]) / (times_s[place + 1] - times_s[place]), 0.0, 1.0)
+
+        def drawn(one: Floats) -> Floats:
+            return np.asarray(one[..., place] * (1 - share) + one[..., place + 1] * share)
+
+        plasma = drawn(self.plasma)
+        return _Atoms(self.logs, drawn(self.shapes), drawn(self.slopes), plasma, float(plasma @ plasma))
 
 
 def _fitted(atoms: _Atoms, curves: Floats) -> Transfer:
@@ -156,6 +185,6 @@ def _between(value: Floats, slope: Floats, next_value: Floats, next_slope: Float
     return np.asarray(value * weights[0] + slope * weights[1] + next_value * weights[2] + next_slope * weights[3])
 
 
-def _along(known: tuple[Floats, Floats], before: np.ndarray[tuple[int], np.dtype[np.int64]], weights: _Weights) -> Floats:
+def _along(known: tuple[Floats, Floats], before: npt.NDArray[np.int64], weights: _Weights) -> Floats:
     values, slopes = known
     return _between(values[before], slopes[before], values[before + 1], slopes[before + 1], weights)
