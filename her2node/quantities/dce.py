@@ -414,7 +414,7 @@ def _of_signal(region: _Region, mean: Floats) -> Iterator[Quantity | NotMeasured
             Dce.WASH_IN,
             Unit.PER_MINUTE,
             dce_curve.wash_in(times_s, relative, arrival_s),
-            "the peak does not follow the arrival",
+            "no peak after the arrival",
         ),
         (Dce.WASH_OUT, Unit.PER_MINUTE, dce_curve.wash_out(times_s, relative), "the last image is the peak"),
     ):

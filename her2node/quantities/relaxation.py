@@ -79,7 +79,7 @@ def concentration(
     most = (before * (1 - cosine * left) / (1 - left))[:, np.newaxis]
     with np.errstate(divide="ignore", invalid="ignore"):
         now = (most - signal) / (most - signal * cosine)
-        rates = -np.log(np.where((now > 0) & (most > 0), now, np.nan)) / repetition_s
+        rates = -np.log(np.where((signal < most) & (now > 0), now, np.nan)) / repetition_s
     return np.asarray((rates - np.asarray(r1_before)[:, np.newaxis]) / relaxivity)
 
 
