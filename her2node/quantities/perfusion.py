@@ -409,18 +409,13 @@ def contrast_to_noise(bolus: Bolus, hu: Floats) -> tuple[float, float]:
     """
     mean = hu.mean(axis=0, keepdims=True)
     rise = float(peak_enhancement(Curves.of(bolus, mean).enhancement)[0])
-    of_mean, of_voxels = float(_noise(bolus, mean)[0]), float(np.median(_noise(bolus, hu)))
+    of_mean, of_voxels = (
+        float(kinetics.noise(bolus.times_s, mean)[0]),
+        float(np.median(kinetics.noise(bolus.times_s, hu))),
+    )
     of_mean = min(of_mean, 2 * of_voxels / np.sqrt(len(hu)))
     least = 1e-6 * abs(rise)
     return rise / max(of_mean, least), rise / max(of_voxels, least)
-
-
-def _noise(bolus: Bolus, hu: Floats) -> Floats:
-    """Standard deviation (n,) of the noise of curves (n, t)."""
-    t = bolus.times_s
-    share = (t[1:-1] - t[:-2]) / (t[2:] - t[:-2])
-    apart = hu[:, 1:-1] - (1 - share) * hu[:, :-2] - share * hu[:, 2:]
-    return np.asarray(1.4826 * np.median(np.abs(apart) / np.sqrt(1 + share**2 + (1 - share) ** 2), axis=1))
 
 
 def _too_noisy(way: Way, cnr: float) -> Refused | None:
