@@ -31,19 +31,31 @@ _Floats = npt.NDArray[np.float64]
 def aligned(voxels: Voxels, spacing_mm: Sequence[float]) -> Motion:
     """The shifts of ``voxels`` (t, slices, rows, columns) against the time point nearest to the median of all.
 
-    Each is looked for against the mean over time, as a rigid translation.
+    Each is looked for against the mean over time, as a rigid translation; then once more against the mean of what was
+    shifted so, as the first mean is blurred towards those that moved.
     """
     factors = (1, *(max(1, round(COARSE_MM / spacing)) for spacing in spacing_mm[1:]))
     coarse_mm = np.asarray(spacing_mm) * factors
-    total = np.zeros(voxels.shape[1:], dtype=np.float32)
-    for volume in voxels:
-        total += volume
-    mean = _coarse(total / np.float32(len(voxels)), factors)
-    reach = _reach(mean.shape, coarse_mm)
-    fixed = np.conj(_spectra(mean, reach))
-    shifts = np.array([_shift(fixed, _coarse(volume, factors), reach) for volume in voxels]) * coarse_mm
-    reference = int(np.linalg.norm(shifts - np.median(shifts, axis=0), axis=1).argmin())
-    return Motion(shifts - shifts[reference], reference)
+    shifts = np.zeros((len(voxels), 3))
+    for _ in range(2):
+        mean = _mean(voxels, factors, shifts)
+        reach = _reach(mean.shape, coarse_mm)
+        fixed = np.conj(_spectra(mean, reach))
+        shifts = np.array([_shift(fixed, _coarse(volume, factors), reach) for volume in voxels])
+        if not shifts.any():
+            break
+    shifts_mm = shifts * coarse_mm
+    reference = int(np.linalg.norm(shifts_mm - np.median(shifts_mm, axis=0), axis=1).argmin())
+    return Motion(shifts_mm - shifts_mm[reference], reference)
+
+
+def _mean(voxels: Voxels, factors: Sequence[int], shifts: _Floats) -> Voxels:
+    """Over time, of coarse images shifted back."""
+    total = np.zeros_like(_coarse(voxels[0], factors))
+    for volume, shift in zip(voxels, shifts, strict=True):
+        coarse = _coarse(volume, factors)
+        total += ndimage.shift(coarse, -shift, order=1, mode="nearest") if shift.any() else coarse
+    return total / np.float32(len(voxels))
 
 
 def _coarse(volume: Voxels, factors: Sequence[int]) -> Voxels:

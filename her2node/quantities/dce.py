@@ -213,10 +213,15 @@ class DceFit:
 
 
 def fitted(
-    volume: DceVolume, flip_angles: FlipAngleSeries | None, factors: DceFactors, body: Bools, artery: Bools | None
+    volume: DceVolume,
+    flip_angles: FlipAngleSeries | Refused | None,
+    factors: DceFactors,
+    body: Bools,
+    artery: Bools | None,
 ) -> DceFit:
     """Prepare an examination and fit every voxel of ``body``; ``artery`` is where the arterial input is measured, None
-    to take a population's. Both (slices, rows, columns).
+    to take a population's. Both (slices, rows, columns). Where flip angles were acquired and cannot be read,
+    ``flip_angles`` says why, and no T1 is assumed in their place: the models are refused for that reason.
 
     Raises TooFewTimePoints, NoBaseline, NoArterialInput, NoEnhancement and EmptyRoi, where nothing can be said at all.
     """

@@ -173,9 +173,14 @@ class Signal:
 
 
 def signal_of(
-    volume: DceVolume, flip_angles: FlipAngleSeries | None, factors: DceFactors, body: Bools, artery: Bools | None
+    volume: DceVolume,
+    flip_angles: FlipAngleSeries | Refused | None,
+    factors: DceFactors,
+    body: Bools,
+    artery: Bools | None,
 ) -> Signal:
-    """Prepare an examination. ``body`` and ``artery`` (slices, rows, columns).
+    """Prepare an examination. ``body`` and ``artery`` (slices, rows, columns). ``flip_angles`` is the Refused that says
+    why flip angles which were acquired cannot be read, or None where there are none.
 
     Raises what ``bolus_of`` raises, EmptyRoi, and NoEnhancement where nothing in the body takes up contrast.
     """
@@ -201,9 +206,11 @@ def _baseline(bolus: Bolus, curve: Floats) -> int:
 
 
 def _physics(
-    volume: DceVolume, flip_angles: FlipAngleSeries | None, factors: DceFactors, body: Bools
+    volume: DceVolume, flip_angles: FlipAngleSeries | Refused | None, factors: DceFactors, body: Bools
 ) -> tuple[Sequence | Refused, Voxels | None]:
     """The sequence and R1, or why there are none: without them signal stays signal."""
+    if isinstance(flip_angles, Refused):
+        return flip_angles, None
     try:
         return sequence_of(volume, factors), None if flip_angles is None else _r1(flip_angles, body)
     except (MissingAttribute, InvalidAttribute) as error:
@@ -252,8 +259,10 @@ def _r1(flip_angles: FlipAngleSeries, body: Bools) -> Voxels:
     return found
 
 
-def _t1_words(flip_angles: FlipAngleSeries | None, factors: DceFactors) -> str:
+def _t1_words(flip_angles: FlipAngleSeries | Refused | None, factors: DceFactors) -> str:
+    if isinstance(flip_angles, Refused):
+        return f"T1 of tissue not known: {flip_angles}"
     if flip_angles is None:
-        return f"T1 of tissue {factors.t1_s:g} s assumed: no flip angles were acquired"
+        return f"T1 of tissue {factors.t1_s:g} s assumed: there are no flip angles that it could be measured by"
     angles = ", ".join(f"{angle:g}" for angle in flip_angles.flip_angles_deg)
     return f"T1 by flip angles {angles} as prescribed, TR {flip_angles.repetition_time_ms:g} ms"

@@ -27,8 +27,7 @@ _SETTLED = 5e-3
 """Voxels of the coarse image."""
 _FLATTEST = 0.02
 """Directions with a smaller share of the edges than this are not shifted along: noise would decide there."""
-OUTLIER_HU = 30.0
-"""Differences above weigh less."""
+_OUTLIER = 30.0
 _FEWEST_SLICES = 4
 """For a shift across the slices."""
 
@@ -46,19 +45,16 @@ class Motion:
         return float(np.linalg.norm(self.shifts_mm, axis=1).max())
 
 
-def estimate(
-    voxels: Voxels, spacing_mm: Sequence[float], window: tuple[float, float], outlier: float = OUTLIER_HU
-) -> Motion:
+def estimate(voxels: Voxels, spacing_mm: Sequence[float], window: tuple[float, float]) -> Motion:
     """Estimate the motion of ``voxels`` (t, slices, rows, columns), their values cut off to ``window``.
 
-    ``outlier`` is the difference, in the unit of the values, from which on one weighs less. The reference is the time
-    point that lies nearest to the median of all.
+    The reference is the time point that lies nearest to the median of all.
     """
     factors = (1, *(max(1, int(COARSEST_MM / spacing)) for spacing in spacing_mm[1:]))
     coarse_mm = np.asarray(spacing_mm) * factors
     images = [_prepared(volume, factors, window) for volume in voxels]
     first = images[0]
-    shifts = np.array([_shift(first, image, outlier) for image in images]) * coarse_mm
+    shifts = np.array([_shift(first, image) for image in images]) * coarse_mm
     reference = int(np.linalg.norm(shifts - np.median(shifts, axis=0), axis=1).argmin())
     return Motion(shifts - shifts[reference], reference)
 
@@ -99,13 +95,13 @@ def _prepared(volume: Voxels, factors: Sequence[int], window: tuple[float, float
     return np.asarray(ndimage.gaussian_filter(blocks, (0.0, 1.0, 1.0)), dtype=np.float32)
 
 
-def _shift(fixed: Voxels, moved: Voxels, outlier: float) -> Floats:
+def _shift(fixed: Voxels, moved: Voxels) -> Floats:
     """d, in voxels, with moved(x + d) = fixed(x)."""
     shift = _coarse(fixed, moved)
     slopes = _slopes(fixed)
     for _ in range(_STEPS):
         left = ndimage.shift(moved, -shift, order=1, mode="nearest") - fixed
-        weights = 1 / np.maximum(1.0, np.abs(left) / outlier)
+        weights = 1 / np.maximum(1.0, np.abs(left) / _OUTLIER)
         weights[_from_beyond(fixed.shape, shift)] = 0.0
         normal = np.einsum("axyz,xyz,bxyz->ab", slopes, weights, slopes, optimize=True)
         pull = np.einsum("axyz,xyz->a", slopes, weights * left, optimize=True)
