@@ -15,9 +15,10 @@ SHAPE = (4, 96, 96)
 
 def breathing(moves: list[tuple[float, float]], rises: list[float]) -> tuple[DceVolume, np.ndarray]:
     """A body with dark gas and a lesion that takes up contrast; at each time moved (mm by rows, by columns)."""
-    row, column = np.mgrid[0:96, 0:96] - 48.0
-    body = (row / 34) ** 2 + (column / 42) ** 2 <= 1
-    gas = ((row + 10) / 8) ** 2 + ((column - 12) / 6) ** 2 <= 1
+    place, row, column = np.mgrid[0 : SHAPE[0], 0:96, 0:96] - np.array([1.5, 48.0, 48.0])[:, None, None, None]
+    size = 1 - 0.06 * place
+    body = (row / 34 / size) ** 2 + (column / 42 / size) ** 2 <= 1
+    gas = ((row + 10) / 8 * size) ** 2 + ((column - 12 - 2 * place) / 6) ** 2 <= 1
     lesion = ((row - 8) / 9) ** 2 + ((column + 15) / 9) ** 2 <= 1
     vessel = (row - 12) ** 2 + (column - 4) ** 2 <= 16
     rng = np.random.default_rng(4)
@@ -27,15 +28,14 @@ def breathing(moves: list[tuple[float, float]], rises: list[float]) -> tuple[Dce
         still[gas] = 8.0
         still[lesion] += 60 * rise
         still[vessel] += 300 * rise
-        moved = ndimage.shift(np.repeat(still[np.newaxis], SHAPE[0], axis=0), (0, down / 2, across / 2), order=1,
-                              mode="nearest")  # fmt: skip
+        moved = ndimage.shift(still, (0, down / 2, across / 2), order=1, mode="nearest")
         voxels.append(moved + 3 * rng.standard_normal(SHAPE))
     geometry = Geometry(SHAPE, (5.0, 2.0, 2.0), (0, 0, 0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)), "1.2.3")
     volume = DceVolume(
         np.asarray(voxels, dtype=np.float32), np.ones(SHAPE, np.bool_), np.arange(float(len(moves))), geometry, ("1",),
         ((SliceSource("1", "2"),) * SHAPE[0],) * len(moves), "AcquisitionTime", 5.0, 2.0, 20.0, 1.5, Contrast(),
     )  # fmt: skip
-    return volume, np.broadcast_to(body, SHAPE)
+    return volume, body
 
 
 def test_shifts_are_found_while_contrast_comes_and_goes() -> None:
