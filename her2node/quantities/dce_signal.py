@@ -238,9 +238,10 @@ def _first_curve(volume: DceVolume, body: Bools, artery: Bools | None) -> tuple[
 
 
 def _relative(curve: Floats, name: str) -> Floats:
-    if not curve[0] > 0:
-        raise NoArterialInput(f"there is no signal in {name} in the first image")
-    return np.asarray(curve / curve[0] - 1)
+    """Over the lowest sample, so that a curve that only falls shows how much."""
+    if not curve.min() > 0:
+        raise NoArterialInput(f"there is no signal in {name} in some image")
+    return np.asarray(curve / curve.min() - 1)
 
 
 def _r1(flip_angles: FlipAngleSeries, body: Bools) -> Voxels:
