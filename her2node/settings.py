@@ -281,6 +281,34 @@ class Pet(_Section):
     maps: bool = Field(True, description="Give the standardised uptake of each PET series as a parametric map too.")
 
 
+class Dce(_Section):
+    """What turns the signal of dynamic contrast-enhanced MR into transfer of contrast; printed with every result."""
+
+    model: Literal["tofts", "extended-tofts", "patlak", "2cxm"] = Field(
+        "extended-tofts", description="Tracer model of the maps; regions are told by all that are in their regime."
+    )
+    relaxivity: float = Field(
+        0.0, ge=0, lt=50, description="Relaxivity r1 of the agent in /s/mM; 0: by agent and field strength."
+    )
+    haematocrit: float = Field(
+        0.45, ge=0, lt=1, description="Haematocrit of large vessels: plasma is blood / (1 - Hct)."
+    )
+    t1_s: float = Field(
+        1.0, gt=0.05, lt=10, description="T1 of tissue before contrast in s, where no flip angles were acquired."
+    )
+    blood_t1_s: float = Field(0.0, ge=0, lt=10, description="T1 of blood before contrast in s; 0: by field strength.")
+    population_aif: Literal["parker", "georgiou"] = Field(
+        "parker", description="Arterial input of a population, where no region of an artery is given."
+    )
+    correct_motion: bool = Field(True, description="Shift time points onto each other before curves are taken.")
+    interval_s: float = Field(
+        0.0,
+        ge=0,
+        lt=600,
+        description="Seconds between time points whose headers tell no time but an order; 0: such series are refused.",
+    )
+
+
 class Packages(_Section):
     """Model packages."""
 
@@ -385,6 +413,7 @@ class Settings(BaseSettings):
     perfusion: Perfusion = Field(Perfusion(), description="What turns CT perfusion curves into flow.")
     diffusion: Diffusion = Field(Diffusion(), description="How diffusion-weighted MR is fitted.")
     pet: Pet = Field(Pet(), description="FDG PET: between which limits uptake may be compared.")
+    dce: Dce = Field(Dce(), description="What turns the signal of dynamic MR into transfer of contrast.")
     packages: Packages = Field(Packages(), description="Model packages.")
     reports: Reports = Field(Reports(), description="What is written.")
     peers: dict[str, Peer] = Field({}, description="Other application entities, by a name of your choice.")

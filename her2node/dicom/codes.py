@@ -57,6 +57,9 @@ class Unit:
     GRAM = Code("g", "UCUM", "gram")
     MINUTE = Code("min", "UCUM", "minute")
     MG_PER_DL = Code("mg/dl", "UCUM", "milligram per deciliter")
+    PER_MINUTE = Code("/min", "UCUM", "/min")
+    MMOL_S_PER_L = Code("mmol.s/l", "UCUM", "millimole second per liter")
+    MILLISECOND = Code("ms", "UCUM", "millisecond")
 
 
 class Quantity:
@@ -232,6 +235,42 @@ def _of_b_values(value: str, words: str, b_values: Sequence[float]) -> Code:
     if len(meaning) > 64:
         meaning = f"{words}, {len(b_values)} b from {min(b_values):g} to {max(b_values):g} s/mm2"
     return _private(f"{value}-{crc32(listed.encode()):08X}", meaning)
+
+
+class Dce:
+    """Dynamic contrast-enhanced MR: what is measured, by which model (CID 4101, 4107, 4109)."""
+
+    KTRANS = Code("126312", "DCM", "Ktrans")
+    KEP = Code("126313", "DCM", "kep")
+    VE = Code("126314", "DCM", "ve")
+    VP = Code("126331", "DCM", "vp")
+    IAUC60 = Code("126321", "DCM", "IAUC60")
+    T1 = Code("113063", "DCM", "T1")
+    TIME_TO_PEAK = Code("113069", "DCM", "Time To Peak")
+    PLASMA_FLOW = _private("DCE-FP", "Plasma flow")
+    PERMEABILITY = _private("DCE-PS", "Permeability surface area product of plasma")
+    PEAK_ENHANCEMENT = _private("DCE-PE", "Peak enhancement relative to baseline signal")
+    WASH_IN = _private("DCE-WASHIN", "Wash-in rate of relative enhancement")
+    WASH_OUT = _private("DCE-WASHOUT", "Wash-out rate of relative enhancement")
+    SER = _private("DCE-SER", "Signal enhancement ratio")
+    EXCLUDED = _private("DCE-NOFIT", "Voxels of the region without a fit of the tracer model")
+    TOFTS = Code("126340", "DCM", "Standard Tofts Model")
+    EXTENDED_TOFTS = Code("126341", "DCM", "Extended Tofts Model")
+    EXCHANGE = Code("126347", "DCM", "Two Compartment Exchange (2CX) Model")
+    PATLAK = _private("DCE-PATLAK", "Patlak model")
+    TOFTS_CURVE = _private("DCE-TM-CURVE", "Standard Tofts model, mean curve")
+    EXTENDED_TOFTS_CURVE = _private("DCE-ETM-CURVE", "Extended Tofts model, mean curve")
+    EXCHANGE_CURVE = _private("DCE-2CXM-CURVE", "Two-compartment exchange model, mean curve")
+    PATLAK_CURVE = _private("DCE-PATLAK-CURV", "Patlak model, mean curve")
+    FLIP_ANGLES = Code("126350", "DCM", "T1 by Multiple Flip Angles")
+    OF_CURVE = _private("DCE-CURVE", "Of the region's mean curve")
+    OF_EACH_VOXEL = _private("DCE-MAP", "Of each voxel's curve")
+
+    @staticmethod
+    def ratio_at(early_s: float, late_s: float) -> Code:
+        """The method of the signal enhancement ratio, which names its times after the arrival of the contrast."""
+        words = f"Mean curve, {early_s:.0f} s over {late_s:.0f} s after arrival"
+        return _private(f"SER-{early_s:.0f}-{late_s:.0f}", words)
 
 
 class Phase:

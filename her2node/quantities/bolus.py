@@ -80,7 +80,7 @@ def bolus_of(times_s: Floats, curve: Floats, least: float) -> Bolus:
     arterial = curve - base
     peak = float(arterial[top])
     if peak < least:
-        raise NoArterialInput(f"the highest rise is {peak:.0f}, {least:.0f} needed")
+        raise NoArterialInput(f"the highest rise is {peak:.3g}, {least:g} needed")
     if arterial[0] > ARRIVED * peak:
         raise NoBaseline("the first image has contrast already")
     return Bolus(

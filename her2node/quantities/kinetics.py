@@ -102,6 +102,14 @@ def _weights(times_s: Floats, wanted_s: Floats) -> Floats:
     return np.stack([np.interp(wanted_s, times_s, unit) for unit in np.eye(len(times_s))])
 
 
+def noise(times_s: Floats, curves: Floats) -> Floats:
+    """Standard deviation (n,) of the noise of curves (n, t), by how far samples lie from the line between their
+    neighbours (median of the absolute); it holds the bend of the curve too."""
+    share = (times_s[1:-1] - times_s[:-2]) / (times_s[2:] - times_s[:-2])
+    apart = curves[:, 1:-1] - (1 - share) * curves[:, :-2] - share * curves[:, 2:]
+    return np.asarray(1.4826 * np.median(np.abs(apart) / np.sqrt(1 + share**2 + (1 - share) ** 2), axis=1))
+
+
 # --- compartment models ---------------------------------------------------------------------------------------
 
 
@@ -148,7 +156,7 @@ def likely_exchanges(
     with s the noise, or what the best of them leaves where that is more. Drawn at even steps of the cumulated
     likelihood, so the same curve gives the same tissues.
     """
-    bolus = _Inflow.of(times_s, arterial)
+    bolus = Inflow.of(times_s, arterial)
     found = [_weighed(bolus.later(float(delay)), curve[np.newaxis], _FINE_RATES, _FINE_PAIRS) for delay in delays_s]
     one, two, left = (np.array([each[part][0] for each in found]) for part in range(3))
     flows = one > 0
@@ -191,23 +199,23 @@ FINEST_S = 0.5
 
 
 @dataclass(frozen=True)
-class _Inflow:
-    """The arterial curve at fine steps: ``every``-th of them is a sample."""
+class Inflow:
+    """An arterial curve (f,) at fine steps ``times_s`` (f,): the first and every ``every``-th of them is a sample."""
 
     times_s: Floats
     arterial: Floats
     every: int
 
     @classmethod
-    def of(cls, times_s: Floats, arterial: Floats) -> _Inflow:
-        every = max(1, int(np.ceil(np.diff(times_s).max() / FINEST_S - 1e-6)))
+    def of(cls, times_s: Floats, arterial: Floats, finest_s: float = FINEST_S) -> Inflow:
+        every = max(1, int(np.ceil(np.diff(times_s).max() / finest_s - 1e-6)))
         if every == 1:
             return cls(times_s, arterial, 1)
         parts = np.arange(every) / every
         fine = np.append((times_s[:-1, np.newaxis] + np.diff(times_s)[:, np.newaxis] * parts).ravel(), times_s[-1])
         return cls(fine, CubicSpline(times_s, arterial)(fine), every)
 
-    def later(self, delay_s: float) -> _Inflow:
+    def later(self, delay_s: float) -> Inflow:
         return replace(self, arterial=delayed(self.times_s, self.arterial, np.array(delay_s)))
 
     def through(self, rates: Floats, delays_s: Floats | None = None) -> Floats:
@@ -216,13 +224,13 @@ class _Inflow:
         return convolved(self.times_s, arterial, rates)[..., :: self.every]
 
 
-_Start = Callable[[_Inflow, Floats], _Pairs]
+_Start = Callable[[Inflow, Floats], _Pairs]
 
 
 def _refined(times_s: Floats, arterial: Floats, curves: Floats, delays_s: Floats, start: _Start, free: Bools) -> _Pairs:
     """The best start over all delays, then the least squares around it."""
     best: _Pairs | None = None
-    bolus = _Inflow.of(times_s, arterial)
+    bolus = Inflow.of(times_s, arterial)
     for delay in delays_s:
         found = start(bolus.later(float(delay)), curves)
         found = replace(found, delays_s=np.full(len(curves), float(delay)))
@@ -255,11 +263,11 @@ _FINE_PAIRS = np.array([(i, j) for i in range(49) for j in range(0, i - 3, 1)])
 """For one curve; the faster first, and by half as fast again or more: of closer ones any exchange could be read."""
 
 
-def _best_pair(bolus: _Inflow, curves: Floats) -> _Pairs:
+def _best_pair(bolus: Inflow, curves: Floats) -> _Pairs:
     return _projected(bolus, curves, _RATES, _PAIRS)
 
 
-def _best_alone(bolus: _Inflow, curves: Floats) -> _Pairs:
+def _best_alone(bolus: Inflow, curves: Floats) -> _Pairs:
     atoms = bolus.through(_RATES)
     weights = np.maximum(curves @ atoms.T, 0) / np.square(atoms).sum(axis=1)
     left = np.square(curves[:, np.newaxis] - weights[:, :, np.newaxis] * atoms).mean(axis=2)
@@ -269,13 +277,13 @@ def _best_alone(bolus: _Inflow, curves: Floats) -> _Pairs:
     return _Pairs(found, _RATES[best][:, np.newaxis].repeat(2, axis=1), np.zeros(len(curves)), left[rows, best])
 
 
-def _best_trapped(bolus: _Inflow, curves: Floats) -> _Pairs:
+def _best_trapped(bolus: Inflow, curves: Floats) -> _Pairs:
     rates = np.array([0.0, *_RATES])
     pairs = np.stack([np.arange(1, len(rates)), np.zeros(len(_RATES), dtype=np.int64)], axis=1)
     return _projected(bolus, curves, rates, pairs)
 
 
-def _projected(bolus: _Inflow, curves: Floats, rates: Floats, pairs: npt.NDArray[np.int64]) -> _Pairs:
+def _projected(bolus: Inflow, curves: Floats, rates: Floats, pairs: npt.NDArray[np.int64]) -> _Pairs:
     """Of ``pairs`` (p, 2) of ``rates`` the one whose best weights, not negative, leave the least of each curve."""
     one, two, left = _weighed(bolus, curves, rates, pairs)
     best = left.argmin(axis=1)
@@ -285,33 +293,42 @@ def _projected(bolus: _Inflow, curves: Floats, rates: Floats, pairs: npt.NDArray
 
 
 def _weighed(
-    bolus: _Inflow, curves: Floats, rates: Floats, pairs: npt.NDArray[np.int64]
+    bolus: Inflow, curves: Floats, rates: Floats, pairs: npt.NDArray[np.int64]
 ) -> tuple[Floats, Floats, Floats]:
     """The best weights of every pair, not negative, and the mean squares that they leave: each (n, p)."""
     atoms = bolus.through(rates)
     gram, seen = atoms @ atoms.T, curves @ atoms.T
     first, second = pairs.T
-    a, b, c = gram[first, first], gram[first, second], gram[second, second]
-    determinant = np.maximum(a * c - b * b, _FLATTEST * a * c)
-    u, v = seen[:, first], seen[:, second]
-    one, two = (c * u - b * v) / determinant, (a * v - b * u) / determinant
-    alone = (np.maximum(u, 0) / a, np.maximum(v, 0) / c)
-    only_first = (one < 0) | (two < 0)
-    first_wins = alone[0] * u >= alone[1] * v
-    one = np.where(only_first, np.where(first_wins, alone[0], 0.0), one)
-    two = np.where(only_first, np.where(first_wins, 0.0, alone[1]), two)
-    gain = one * (2 * u - a * one - 2 * b * two) + two * (2 * v - c * two)
+    one, two, gain = amplitudes(
+        seen[:, first], seen[:, second], gram[first, first], gram[first, second], gram[second, second]
+    )
     total = (curves * curves).sum(axis=1, keepdims=True)
     return one, two, np.maximum(total - gain, 0.0) / curves.shape[1]
 
 
-def _model(bolus: _Inflow, theta: Floats) -> Floats:
+def amplitudes(u: Floats, v: Floats, a: Floats, b: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
+    """The amplitudes of two curves, not negative, that leave the least of a third, and the squares they explain.
+
+    ``u`` and ``v`` are the products of the third with the first and the second, ``a`` and ``c`` the squares of these,
+    ``b`` their product; all of shapes that broadcast.
+    """
+    determinant = np.maximum(a * c - b * b, _FLATTEST * a * c)
+    one, two = (c * u - b * v) / determinant, (a * v - b * u) / determinant
+    alone = (np.maximum(u, 0) / a, np.maximum(v, 0) / c)
+    only_one = (one < 0) | (two < 0)
+    first_wins = alone[0] * u >= alone[1] * v
+    one = np.where(only_one, np.where(first_wins, alone[0], 0.0), one)
+    two = np.where(only_one, np.where(first_wins, 0.0, alone[1]), two)
+    return one, two, one * (2 * u - a * one - 2 * b * two) + two * (2 * v - c * two)
+
+
+def _model(bolus: Inflow, theta: Floats) -> Floats:
     """Curves (n, t) of parameters (n, 5): two weights, two logarithms of rates, delay. exp(-inf) is a rate of 0."""
     both = bolus.through(np.exp(theta[:, 2:4]), theta[:, 4])
     return np.asarray((theta[:, :2, np.newaxis] * both).sum(axis=1))
 
 
-def _least_squares(bolus: _Inflow, curves: Floats, start: _Pairs, delays_s: tuple[float, float], free: Bools) -> _Pairs:
+def _least_squares(bolus: Inflow, curves: Floats, start: _Pairs, delays_s: tuple[float, float], free: Bools) -> _Pairs:
     """Levenberg and Marquardt over all curves at once; a step that does not help a curve is not taken for it."""
     with np.errstate(divide="ignore"):
         theta = np.column_stack([start.weights, np.log(start.rates), start.delays_s])
@@ -341,7 +358,7 @@ def _least_squares(bolus: _Inflow, curves: Floats, start: _Pairs, delays_s: tupl
 
 
 def _next(
-    bolus: _Inflow,
+    bolus: Inflow,
     theta: Floats,
     curves: Floats,
     damping: Floats,
@@ -362,7 +379,7 @@ def _next(
     return _bounded(tried, theta, delays_s)
 
 
-def _slopes(bolus: _Inflow, theta: Floats, free: Bools) -> Floats:
+def _slopes(bolus: Inflow, theta: Floats, free: Bools) -> Floats:
     """Derivatives (n, t, p) by the free parameters: weights exactly, the others by differences to both sides."""
     found = []
     for place in np.flatnonzero(free):

@@ -13,7 +13,7 @@ from her2node.dicom.codes import Code, Method
 from her2node.dicom.codes import Quantity as Concept
 from her2node.errors import OutsideRegime, Refused
 from her2node.quantities.bolus import Bolus
-from her2node.quantities.kinetics import Floats
+from her2node.quantities.kinetics import Floats, noise
 
 LONGEST_INTERVAL_S = 3.0
 """Between samples while the bolus passes; Patlak's line alone does not need the passage."""
@@ -102,18 +102,10 @@ def contrast_to_noise(bolus: Bolus, hu: Floats) -> tuple[float, float]:
     """
     mean = hu.mean(axis=0, keepdims=True)
     rise = float(mean.max() - mean[0, : bolus.baseline].mean())
-    of_mean, of_voxels = float(_noise(bolus, mean)[0]), float(np.median(_noise(bolus, hu)))
+    of_mean, of_voxels = float(noise(bolus.times_s, mean)[0]), float(np.median(noise(bolus.times_s, hu)))
     of_mean = min(of_mean, 2 * of_voxels / np.sqrt(len(hu)))
     least = 1e-6 * abs(rise)
     return rise / max(of_mean, least), rise / max(of_voxels, least)
-
-
-def _noise(bolus: Bolus, hu: Floats) -> Floats:
-    """Standard deviation (n,) of the noise of curves (n, t)."""
-    t = bolus.times_s
-    share = (t[1:-1] - t[:-2]) / (t[2:] - t[:-2])
-    apart = hu[:, 1:-1] - (1 - share) * hu[:, :-2] - share * hu[:, 2:]
-    return np.asarray(1.4826 * np.median(np.abs(apart) / np.sqrt(1 + share**2 + (1 - share) ** 2), axis=1))
 
 
 def too_noisy(method: Code, cnr: float) -> Refused | None:

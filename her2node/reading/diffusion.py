@@ -18,9 +18,9 @@ from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined
 from her2node.rois import GivenRoi, lay
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
-from her2node.volumes.diffusion import build, echo_time_of, same_grid, shells_of
+from her2node.volumes.diffusion import build, echo_time_of, shells_of
 from her2node.volumes.mr import build_adc
-from her2node.volumes.volume import Geometry
+from her2node.volumes.volume import Geometry, same_grid
 
 
 @dataclass(frozen=True)

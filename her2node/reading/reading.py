@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
 from her2node.models.prediction import NotPredicted, Observation, Prediction
+from her2node.quantities.dce import DceFactors
 from her2node.quantities.diffusion import FACTORS as DIFFUSION_FACTORS
 from her2node.quantities.diffusion import Factors as DiffusionFactors
 from her2node.quantities.perfusion import FACTORS as PERFUSION_FACTORS
@@ -31,6 +32,8 @@ class Methods:
     - ``signatures``: features wanted of every region, beside what is always measured and what packages want.
     - ``perfusion`` and ``diffusion``: the factors of CT perfusion and of diffusion.
     - ``gates``: between which limits FDG uptake may be compared; ``suv_maps``: whether SUV is given as a map too.
+    - ``dce``: the factors of dynamic contrast-enhanced MR.
+    - ``interval_s``: seconds between the time points of dynamic MR whose headers tell no time but an order.
     - ``decompose``: calculate iodine from two mono-energetic series where there is no map of it.
     - ``reference_vein_hu``: attenuation of the portal vein to which lesions are corrected across scans.
     - ``images``: whether the images testify to the contrast phase of their series.
@@ -41,6 +44,8 @@ class Methods:
     diffusion: DiffusionFactors = DIFFUSION_FACTORS
     gates: Gates = GATES
     suv_maps: bool = True
+    dce: DceFactors = DceFactors()  # noqa: RUF009 - frozen
+    interval_s: float | None = None
     decompose: bool = False
     reference_vein_hu: float | None = None
     images: bool = True

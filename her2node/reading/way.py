@@ -10,6 +10,7 @@ from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import NotPredicted, Observation, Prediction
 from her2node.quantities.quantity import NotMeasured
+from her2node.reading.dce import read_dce
 from her2node.reading.diffusion import read_diffusion
 from her2node.reading.dual_energy import read_dual_energy
 from her2node.reading.laid import carrying_told
@@ -37,6 +38,7 @@ _COURSES: tuple[Callable[[Scene], Found], ...] = (
     read_dual_energy,
     read_perfusion,
     read_diffusion,
+    read_dce,
     read_uptake,
 )
 """Every kind of imaging that the node measures, in the order of the report."""

@@ -49,6 +49,7 @@ class GivenRoi:
     def drawn_uid(self) -> str:
         """The tracking UID of the region as it was drawn, whatever its variation."""
         return self.varied_from or self.tracking_uid
+
     registrations: Registrations = field(default=NONE, repr=False)
 
     @property

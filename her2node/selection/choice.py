@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from her2node.dicom.attributes import number, text
 from her2node.errors import RoleAmbiguous, RoleMissing
+from her2node.selection import dce, mr
 from her2node.selection.assignment import Assignment, assign, confirmed, image_type
 from her2node.selection.content import Judgement
 from her2node.selection.dynamic import scans, series_a_point, time_points
@@ -19,7 +20,18 @@ from her2node.selection.study import Series, Study
 
 PHASES = (Role.PLAIN, Role.ARTERIAL, Role.PORTAL, Role.EQUILIBRIUM)
 """The roles that one series alone may play."""
-_NOT_CHOSEN = frozenset({*PHASES, Role.PERFUSION, Role.CONTRAST_UNSPECIFIED, Role.MONOENERGETIC, Role.ROI})
+_NOT_CHOSEN = frozenset(
+    {
+        *PHASES,
+        Role.CONTRAST_UNSPECIFIED,
+        Role.DCE,
+        Role.FLIP_ANGLES,
+        Role.MONOENERGETIC,
+        Role.PERFUSION,
+        Role.REGISTRATION,
+        Role.ROI,
+    }
+)
 """Roles that are chosen by a rule of their own, or that no series alone stands for: several energies make one scan."""
 
 _SHARP_KERNEL = re.compile(
@@ -84,14 +96,16 @@ def select(
     """Assign every series, and choose among several of one phase by ``RULE``; what an entered role names goes first.
 
     ``images``: what the voxels of a series say, by its UID; a series that is not in it is assigned by headers alone.
-    Series that are time points of one scan play perfusion together; the first of them stands for the scan. Where the
-    rule finds two alike, the role is ambiguous: no series is chosen, and ``series_uid_of`` says why. Every other role
-    is chosen by ``MEASURED_RULE``; dual-energy images also phase by phase, and several phases of them are ambiguous
-    for who names none.
+    Series that are time points of one scan play perfusion, or DCE, together; the first of them stands for the scan, and
+    MR series of several flip angles beside a dynamic examination are for its T1. Where the rule finds two alike, the
+    role is ambiguous: no series is chosen, and ``series_uid_of`` says why. Every other role is chosen by
+    ``MEASURED_RULE``; dual-energy images also phase by phase, and several phases of them are ambiguous for who names
+    none.
     """
     heard = images or {}
     assignments = {s.series_instance_uid: assign(s, rules, entered) for s in study.series}
     _join_time_points(study, assignments, rules, entered)
+    _join_dynamic(study, assignments, rules, entered)
     for series in study.series:
         uid = series.series_instance_uid
         if uid in heard and assignments[uid].role in (*PHASES, Role.CONTRAST_UNSPECIFIED, None):
@@ -117,7 +131,8 @@ def select(
         for other in candidates:
             uid = other.series_instance_uid
             assignments[uid] = _with_choice(assignments[uid], best, len(candidates))
-    _choose_perfusion(study, assignments, chosen, ambiguous)
+    for role, grouped in ((Role.PERFUSION, scans), (Role.DCE, dce.examinations)):
+        _choose_scan(role, grouped(_players(study, assignments, role)), chosen, ambiguous)
     in_phase = _choose_measured(study, assignments, entered, chosen, ambiguous)
     return Selection(tuple(assignments.values()), chosen, ambiguous, in_phase)
 
@@ -131,32 +146,71 @@ def _join_time_points(
     """Give perfusion to series that are each a time point, unless a reader or a site rule says otherwise."""
     free = [
         series
-        for series in study.series
-        if series.series_instance_uid not in entered
-        and not any(rule.matches(series.first) for rule in rules)
-        and not assignments[series.series_instance_uid].ignored
+        for series in _undecided(study, rules, entered)
+        if not assignments[series.series_instance_uid].ignored
         and assignments[series.series_instance_uid].role not in (Role.ROI, Role.REGISTRATION, Role.PERFUSION)
     ]
     for scan in series_a_point(free):
-        words = f"one of {len(scan)} series that are {time_points(scan).words}"
-        for series in scan:
-            uid = series.series_instance_uid
-            assignments[uid] = Assignment(uid, Role.PERFUSION, (words,))
+        _assign_scan(Role.PERFUSION, scan, time_points(scan).words, assignments)
 
 
-def _choose_perfusion(
+def _join_dynamic(
     study: Study,
-    assignments: Mapping[str, Assignment],
+    assignments: dict[str, Assignment],
+    rules: Sequence[SiteRule],
+    entered: Mapping[str, Role | None],
+) -> None:
+    """Give DCE to MR series that are each a time point; then, beside any that are dynamic, its role to those of several
+    flip angles."""
+    free = [
+        series
+        for series in _undecided(study, rules, entered)
+        if assignments[series.series_instance_uid].role is None and mr.is_plain(series)
+    ]
+    for scan in dce.series_a_point(free):
+        _assign_scan(Role.DCE, scan, dce.time_points(scan).words, assignments)
+    if not _players(study, assignments, Role.DCE):
+        return
+    left = [series for series in free if assignments[series.series_instance_uid].role is None]
+    for slab in dce.flip_angle_sets(left):
+        for series in slab:
+            uid, angles = series.series_instance_uid, dce.angles_of((series,))
+            said = ", ".join(f"{angle:g}" for angle in angles)
+            words = f"flip angle {said} of {', '.join(f'{a:g}' for a in dce.angles_of(slab))} degrees, for T1"
+            assignments[uid] = Assignment(uid, Role.FLIP_ANGLES, (words,))
+
+
+def _undecided(study: Study, rules: Sequence[SiteRule], entered: Mapping[str, Role | None]) -> list[Series]:
+    """The series of which neither a reader nor a site rule has said anything."""
+    return [
+        series
+        for series in study.series
+        if series.series_instance_uid not in entered and not any(rule.matches(series.first) for rule in rules)
+    ]
+
+
+def _assign_scan(role: Role, scan: Sequence[Series], words: str, assignments: dict[str, Assignment]) -> None:
+    for series in scan:
+        uid = series.series_instance_uid
+        assignments[uid] = Assignment(uid, role, (f"one of {len(scan)} series that are {words}",))
+
+
+def _players(study: Study, assignments: Mapping[str, Assignment], role: Role) -> list[Series]:
+    return [series for series in study.series if assignments[series.series_instance_uid].role is role]
+
+
+def _choose_scan(
+    role: Role,
+    found: Sequence[Sequence[Series]],
     chosen: dict[Role, str],
     ambiguous: dict[Role, RoleAmbiguous],
 ) -> None:
-    players = [s for s in study.series if assignments[s.series_instance_uid].role is Role.PERFUSION]
-    firsts = [scan[0].series_instance_uid for scan in scans(players)]
+    firsts = [scan[0].series_instance_uid for scan in found]
     if len(firsts) == 1:
-        chosen[Role.PERFUSION] = firsts[0]
+        chosen[role] = firsts[0]
     elif firsts:
-        ambiguous[Role.PERFUSION] = RoleAmbiguous(
-            f"{len(firsts)} perfusion scans: {', '.join(firsts)}", remedy="enter role:SERIES_UID=ignore for the others"
+        ambiguous[role] = RoleAmbiguous(
+            f"{len(firsts)} {role} scans: {', '.join(firsts)}", remedy="enter role:SERIES_UID=ignore for the others"
         )
 
 

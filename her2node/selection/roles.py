@@ -32,6 +32,8 @@ class Role(StrEnum):
     """Apparent diffusion coefficients, calculated by the scanner."""
     DCE = "dce"
     """MR of many time points at the same places while contrast passes."""
+    FLIP_ANGLES = "flip-angles"
+    """MR of a slab at one of several flip angles, or at all of them: for T1 before contrast."""
     PET = "pet"
     """PET corrected for attenuation: FDG uptake."""
     PET_OTHER_TRACER = "pet-other-tracer"

@@ -15,6 +15,7 @@ from her2node.delivery import outbox
 from her2node.jobs.analyse import Maker, Patience, Workshop
 from her2node.models.package import Package
 from her2node.quantities import diffusion, perfusion
+from her2node.quantities.dce import DceFactors
 from her2node.quantities.preparation import Gates
 from her2node.reading import Methods, Reading
 from her2node.reports.report import ObjectKind
@@ -80,6 +81,8 @@ def methods_of(settings: Settings) -> Methods:
         diffusion=diffusion.Factors(**settings.diffusion.model_dump()),
         gates=Gates(**settings.pet.model_dump(exclude={"maps"})),
         suv_maps=settings.pet.maps,
+        dce=DceFactors(**settings.dce.model_dump(exclude={"interval_s"})),
+        interval_s=settings.dce.interval_s or None,
         decompose=settings.dual_energy.decompose,
         reference_vein_hu=settings.enhancement.reference_vein_hu,
         images=settings.selection.images,
@@ -111,6 +114,7 @@ def maker_of(settings: Settings, packages: tuple[Package, ...]) -> Maker:
         "perfusion": settings.perfusion.model_dump(mode="json"),
         "diffusion": settings.diffusion.model_dump(mode="json"),
         "pet": settings.pet.model_dump(mode="json"),
+        "dce": settings.dce.model_dump(mode="json"),
         "kinds": [kind.value for kind in kinds_of(settings)],
     }
     return Maker(

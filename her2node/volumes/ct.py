@@ -112,16 +112,10 @@ def build_dynamic(series: Sequence[Series]) -> Dynamic:
         valid=valid,
         unit=Unit.HU,
         sources=tuple(tuple(frame.source for frame in point) for point in found.frames),
-        series_uids=_in_time(found),
+        series_uids=found.series_uids,
         clock=found.clock,
         resampled=resampled,
     )
-
-
-def _in_time(found: DynamicStack) -> tuple[str, ...]:
-    """The series of a time series in the order in which they begin."""
-    frames = (frame for point in found.frames for frame in point)
-    return tuple(dict.fromkeys(frame.instance.identity.series_instance_uid for frame in frames))
 
 
 def rescale_of(frame: Frame) -> Rescale:

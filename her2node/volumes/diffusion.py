@@ -24,12 +24,10 @@ from her2node.volumes.frames import Frame, plane_of
 from her2node.volumes.mr import frames_of, holds_image, need_grey, scaled, signal_scale
 from her2node.volumes.slices import decoded
 from her2node.volumes.stack import SAME_PLACE_MM, Stack, stack
-from her2node.volumes.volume import Bools, Floats, Geometry, SliceSource, Volume
+from her2node.volumes.volume import Bools, Floats, Geometry, SliceSource, Volume, same_grid
 
 SAME_SHELL = 0.02
 """Relative difference up to which b-values are one, beside half a unit: effective values scatter with direction."""
-SAME_GRID_MM = 0.05
-"""Distance up to which the corners of two grids are one: headers round."""
 
 
 @dataclass(frozen=True)
@@ -117,16 +115,6 @@ def build(members: Sequence[Series]) -> DiffusionSeries:
         series_uids=tuple(shell.first.frames[0].instance.identity.series_instance_uid for shell in shells),
         sources=tuple(tuple(frame.source for frame in shell.first.frames) for shell in shells),
     )
-
-
-def same_grid(one: Geometry, other: Geometry) -> bool:
-    """Whether voxels of two series stand for the same places: frame of reference, shape and corners."""
-    if (one.shape, one.frame_of_reference_uid) != (other.shape, other.frame_of_reference_uid):
-        return False
-    corners = np.array(
-        [(s, r, c) for s in (0, one.shape[0] - 1) for r in (0, one.shape[1] - 1) for c in (0, one.shape[2] - 1)]
-    )
-    return bool(np.abs(one.to_patient(corners) - other.to_patient(corners)).max() <= SAME_GRID_MM)
 
 
 def _encoded(series: Series) -> list[tuple[Frame, Encoding]]:

@@ -22,6 +22,7 @@ from her2node.errors import NotCalibrated, OtherKindOfImage, UnknownUnit
 from her2node.selection.mr import SOP_CLASSES
 from her2node.selection.study import Series
 from her2node.volumes import frames
+from her2node.volumes.dynamic import PHILIPS_PER_FRAME
 from her2node.volumes.frames import Frame
 from her2node.volumes.mosaic import is_mosaic, tiles_of
 from her2node.volumes.pixels import Stored
@@ -31,8 +32,6 @@ from her2node.volumes.volume import Bools, Floats, Volume
 
 PHILIPS_SLOPE = PrivateTag("Philips MR Imaging DD 001", 0x2005, 0x0E, "FL")
 PHILIPS_INTERCEPT = PrivateTag("Philips MR Imaging DD 001", 0x2005, 0x0D, "FL")
-PHILIPS_PER_FRAME = PrivateTag("Philips MR Imaging DD 005", 0x2005, 0x0F, "text")
-"""The private group of a frame of an enhanced object."""
 
 _UM2_PER_S = {"um2/s": 1.0, "10-6.mm2/s": 1.0, "10*-6.mm2/s": 1.0, "mm2/s": 1e6, "10-3.mm2/s": 1e3, "10*-3.mm2/s": 1e3}
 """UCUM as RealWorldValueMapping writes it -> factor to um2/s."""
