@@ -88,6 +88,7 @@ class Keys:
 
 
 def make_keys(folder: Path) -> Keys:
+    folder.mkdir(parents=True, exist_ok=True)
     pair = keygen()
     public = folder / "public.pem"
     public.write_bytes(pair.public_pem)

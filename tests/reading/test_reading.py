@@ -149,10 +149,10 @@ def test_without_a_region_nothing_is_measured_and_it_says_so(study: Study) -> No
     assert [n.refused.reason for n in found.not_predicted] == ["no-roi"]
 
 
-def test_without_any_image_each_package_misses_its_phase(study: Study) -> None:
+def test_without_any_image_each_package_misses_its_modality(study: Study) -> None:
     only_roi = replace(study, series=tuple(series for series in study.series if series.modality == "SEG"))
     found = read(only_roi, PACKAGES, demonstration=True)
-    assert {n.refused.reason for n in found.not_predicted} == {"role-missing"}
+    assert {n.refused.reason for n in found.not_predicted} == {"modality-absent"}
 
 
 @pytest.mark.parametrize(
