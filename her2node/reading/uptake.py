@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from her2node.dicom.codes import Unit, Uptake
-from her2node.errors import Refused
+from her2node.errors import Refused, TooLarge
 from her2node.quantities import morphology, uptake
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
 from her2node.quantities.uptake import Circumstances, Values
@@ -19,18 +19,25 @@ from her2node.selection.study import Series
 from her2node.volumes import pet
 from her2node.volumes.pet import PetVolume
 
+MOST_MAP_BYTES = 1 << 29
+"""Of all SUV maps of a study together: until they are written they take three times that of memory."""
 _SHOWN_TO = 10.0
 """SUVbw at the upper end of the window in which a reader first sees the map."""
 
 
 def read_uptake(scene: Scene) -> Found:
     """Every region on every PET series that is corrected for attenuation. One series' voxels are held at a time, and
-    where maps are wanted those of the maps."""
+    those of the maps."""
     uids = [a.series_instance_uid for a in scene.selection.assignments if a.role is Role.PET and not a.ignored]
-    return joined([_measure(series, scene) for uid in uids if (series := scene.study.series_of(uid)) is not None])
+    found: list[Found] = []
+    room = MOST_MAP_BYTES
+    for series in filter(None, map(scene.study.series_of, uids)):
+        found.append(_measure(series, scene, room))
+        room -= sum(one.voxels.nbytes for one in found[-1].maps)
+    return joined(found)
 
 
-def _measure(series: Series, scene: Scene) -> Found:
+def _measure(series: Series, scene: Scene, room: int) -> Found:
     uid = series.series_instance_uid
     try:
         geometry = pet.stack_of(series).geometry
@@ -42,11 +49,9 @@ def _measure(series: Series, scene: Scene) -> Found:
         return Found(not_measured=(NotMeasured("", Role.PET, error, series_uids=(uid,)),))
     volume, by = built.volume, built.normalisation
     around = Circumstances(by.body, preparation, scene.methods.gates, _liver(scene, built), by.notes)
-    seen = Found(
-        (Measured(uid, Role.PET, volume.geometry, volume.unit, volume.sources),),
-        maps=(_map(built),) if scene.methods.suv_maps else (),
-    )
-    return joined([seen, *(_region(region, built, around) for region in scene.regions)])
+    seen = Found((Measured(uid, Role.PET, volume.geometry, volume.unit, volume.sources),))
+    shown = _shown(built, room) if scene.methods.suv_maps else Found()
+    return joined([seen, shown, *(_region(region, built, around) for region in scene.regions)])
 
 
 def _region(region: GivenRoi, built: PetVolume, around: Circumstances) -> Found:
@@ -65,6 +70,15 @@ def _region(region: GivenRoi, built: PetVolume, around: Circumstances) -> Found:
             Evaluation(roi.tracking_id, concept, answer, uids) for concept, answer in around.preparation.histology
         ),
     )
+
+
+def _shown(built: PetVolume, room: int) -> Found:
+    """The series as a map, where there is room for it."""
+    volume = built.volume
+    if volume.voxels.nbytes <= room:
+        return Found(maps=(_map(built),))
+    said = f"a map of {volume.voxels.nbytes >> 20} MiB, {max(room, 0) >> 20} MiB are left for SUV maps"
+    return Found(not_measured=(NotMeasured("", Role.PET, TooLarge(said), Uptake.SUVBW, (volume.series_instance_uid,)),))
 
 
 def _map(built: PetVolume) -> QuantityMap:
