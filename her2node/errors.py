@@ -210,6 +210,10 @@ class NoReference(Refused):
     """The tissue to compare with is not outlined, or does not hold what it must."""
 
 
+class TooLarge(Refused):
+    """This is larger than the node has memory set aside for."""
+
+
 class NotRequested(Refused):
     """This is done only when it is asked for."""
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from her2node.dicom.attributes import text
 from her2node.dicom.codes import Unit, Uptake
-from her2node.errors import Refused
+from her2node.errors import Refused, TooLarge
 from her2node.quantities import morphology, uptake
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
 from her2node.quantities.uptake import Circumstances, Values
@@ -21,26 +21,33 @@ from her2node.volumes import pet
 from her2node.volumes.pet import PetVolume
 
 _ROLES = (Role.PET, Role.PET_OTHER_TRACER)
+MOST_MAP_BYTES = 1 << 29
+"""Of all SUV maps of a study together: until they are written they take three times that of memory."""
 _SHOWN_TO = 10.0
 """SUVbw at the upper end of the window in which a reader first sees the map."""
 
 
 def read_uptake(scene: Scene) -> Found:
     """Every region on every PET series that is corrected for attenuation. One series' voxels are held at a time, and
-    where maps are wanted those of the maps."""
-    played = [
-        (a.series_instance_uid, a.role) for a in scene.selection.assignments if a.role in _ROLES and not a.ignored
-    ]
-    found = ((scene.study.series_of(uid), role) for uid, role in played)
-    return joined([_measure(series, role, scene) for series, role in found if series is not None and role is not None])
+    those of the maps."""
+    played = [(a.series_instance_uid, a.role) for a in scene.selection.assignments if not a.ignored]
+    found: list[Found] = []
+    room = MOST_MAP_BYTES
+    for uid, role in played:
+        series = scene.study.series_of(uid)
+        if series is None or role is None or role not in _ROLES:
+            continue
+        found.append(_measure(series, role, scene, room))
+        room -= sum(one.voxels.nbytes for one in found[-1].maps)
+    return joined(found)
 
 
-def _measure(series: Series, role: Role, scene: Scene) -> Found:
+def _measure(series: Series, role: Role, scene: Scene, room: int) -> Found:
     uid = series.series_instance_uid
     try:
         geometry = pet.stack_of(series).geometry
         if not scene.methods.suv_maps and not near(scene.regions, geometry):
-            return Found(not_measured=tuple(elsewhere(one, Role.PET, uid, geometry) for one in scene.regions))
+            return Found(not_measured=tuple(elsewhere(one, role, uid, geometry) for one in scene.regions))
         built = pet.build(series)
         preparation = preparation_of(scene.entered, built.normalisation.uptake)
     except Refused as error:
@@ -50,9 +57,9 @@ def _measure(series: Series, role: Role, scene: Scene) -> Found:
     around = Circumstances(by.body, preparation, scene.methods.gates, _liver(scene, built), rules)
     seen = Found(
         (Measured(uid, role, volume.geometry, volume.unit, volume.sources),),
-        maps=(_map(built, role),) if scene.methods.suv_maps else (),
     )
-    return joined([seen, *(_region(region, built, role, around) for region in scene.regions)])
+    shown = _shown(built, role, room) if scene.methods.suv_maps else Found()
+    return joined([seen, shown, *(_region(region, built, role, around) for region in scene.regions)])
 
 
 def _other_sex(scene: Scene, taken: str) -> tuple[str, ...]:
@@ -79,6 +86,15 @@ def _region(region: GivenRoi, built: PetVolume, role: Role, around: Circumstance
             Evaluation(roi.tracking_id, concept, answer, uids) for concept, answer in around.preparation.histology
         ),
     )
+
+
+def _shown(built: PetVolume, role: Role, room: int) -> Found:
+    """The series as a map, where there is room for it."""
+    volume = built.volume
+    if volume.voxels.nbytes <= room:
+        return Found(maps=(_map(built, role),))
+    said = f"a map of {volume.voxels.nbytes >> 20} MiB, {max(room, 0) >> 20} MiB are left for SUV maps"
+    return Found(not_measured=(NotMeasured("", role, TooLarge(said), Uptake.SUVBW, (volume.series_instance_uid,)),))
 
 
 def _map(built: PetVolume, role: Role) -> QuantityMap:

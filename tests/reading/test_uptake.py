@@ -11,7 +11,7 @@ from pydicom import dcmread
 
 from her2node.dicom.codes import Answer, Derivation, Document, Uptake
 from her2node.quantities.quantity import NotMeasured, Quantity
-from her2node.reading import Methods, Reading, read
+from her2node.reading import Methods, Reading, read, uptake
 from her2node.reports.report import ObjectKind
 from her2node.reports.writing import write
 from her2node.selection.roles import Role
@@ -92,6 +92,20 @@ def test_what_a_reader_enters_stands_beside_the_uptake(study: Study, tmp_path: P
     }  # fmt: skip
     assert said[Uptake.SIGNET_RING.value] == Answer.YES.value
     assert said[Uptake.MUCINOUS.value] == Answer.NO.value
+
+
+def test_a_map_for_which_no_memory_is_left_is_refused_and_its_series_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = pet_series(tmp_path, 4)
+    one_map = 4 * 4 * 5 * 4
+    monkeypatch.setattr(uptake, "MOST_MAP_BYTES", one_map)
+    assert len(read(Study("1.2.3.1", (series,)), ()).maps) == 1
+    monkeypatch.setattr(uptake, "MOST_MAP_BYTES", one_map - 1)
+    found = read(Study("1.2.3.1", (series,)), ())
+    assert found.maps == ()
+    assert [m.role for m in found.measured] == [Role.PET]
+    assert "too-large" in [item.refused.reason for item in found.not_measured]
 
 
 def test_an_entered_value_that_cannot_be_refuses_the_uptake_by_name(tmp_path: Path) -> None:
