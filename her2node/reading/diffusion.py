@@ -18,7 +18,7 @@ from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined
 from her2node.rois import GivenRoi, lay
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
-from her2node.volumes.diffusion import build, echo_time_of, shells_of
+from her2node.volumes.diffusion import build, echo_time_of, same_shell, shells_of
 from her2node.volumes.mr import build_adc
 from her2node.volumes.volume import Geometry, same_grid
 
@@ -83,6 +83,8 @@ def _b_values(group: Sequence[_Member]) -> set[float]:
 def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], scene: Scene) -> Found:
     uids = tuple(member.series.series_instance_uid for member in members)
     if len(_b_values(members)) < 2:
+        if _is_told_elsewhere(members[0], all_of_them):
+            return Found()
         return _not_measured(_why_alone(members, all_of_them), Role.DIFFUSION, uids)
     try:
         series = build([member.series for member in members])
@@ -105,6 +107,19 @@ def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], s
         volume.series_instance_uid, Role.DIFFUSION, volume.geometry, volume.unit, volume.sources
     )  # fmt: skip
     return Found((measured,), tuple(rois), *_sorted(values), maps=diffusion.maps(fit, Role.DIFFUSION))
+
+
+def _is_told_elsewhere(member: _Member, all_of_them: list[list[_Member]]) -> bool:
+    """Whether a series of one b-value, as the trace images of a scanner, shows what an examination on its grid shows
+    already: then there is nothing to refuse."""
+    (b,) = member.b_values
+    return any(
+        len(_b_values(group)) > 1
+        and group[0].echo_time_ms == member.echo_time_ms
+        and same_grid(group[0].geometry, member.geometry)
+        and any(same_shell(b, other) for other in _b_values(group))
+        for group in all_of_them
+    )
 
 
 def _why_alone(members: Sequence[_Member], all_of_them: list[list[_Member]]) -> Refused:

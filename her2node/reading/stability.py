@@ -71,7 +71,8 @@ def _narrowed(scene: Scene, regions: tuple[GivenRoi, ...], used: set[str]) -> Sc
     assignments = scene.selection.assignments
     in_phase = any(a.role in PHASES for a in assignments if a.series_instance_uid in used)
     kept = tuple(a for a in assignments if a.series_instance_uid in used or (in_phase and a.role in PHASES))
-    return replace(scene, selection=replace(scene.selection, assignments=kept), regions=regions)
+    methods = replace(scene.methods, suv_maps=False)
+    return replace(scene, selection=replace(scene.selection, assignments=kept), regions=regions, methods=methods)
 
 
 def _stability(

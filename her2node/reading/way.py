@@ -73,12 +73,7 @@ def read(
     study = arranged(study, keep=tuple(roles))
     landmarks = looked_at(study, rules, roles)
     selection = select(study, rules, roles, _testimonies(study, landmarks) if methods.images else {})
-    registrations = registrations_of(_kept(study, selection))
-    regions = [
-        replace(on_arranged(region, study), registrations=registrations)
-        for region in current(given(study))
-        if not selection.of(region.source_series_instance_uid).ignored
-    ]
+    regions = _regions(study, selection)
     tumour = _tumour([region for region in regions if not is_reference(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
     signatures = (*methods.signatures, *(one.features for one in (*packages, *shadow) if one.features is not None))
@@ -111,10 +106,15 @@ def read(
     )
 
 
-def _kept(study: Study, selection: Selection) -> Study:
-    """The study without the series that are kept out."""
+def _regions(study: Study, selection: Selection) -> list[GivenRoi]:
+    """The current regions, with the registrations that lead them elsewhere; neither of series that are kept out."""
     kept = (series for series in study.series if not selection.of(series.series_instance_uid).ignored)
-    return replace(study, series=tuple(kept))
+    registrations = registrations_of(replace(study, series=tuple(kept)))
+    return [
+        replace(on_arranged(region, study), registrations=registrations)
+        for region in current(given(study))
+        if not selection.of(region.source_series_instance_uid).ignored
+    ]
 
 
 def _testimonies(study: Study, landmarks: Mapping[str, Landmarks]) -> dict[str, Judgement]:

@@ -117,6 +117,11 @@ def build(members: Sequence[Series]) -> DiffusionSeries:
     )
 
 
+def same_shell(low: float, high: float) -> bool:
+    """Whether two b-values are one."""
+    return abs(high - low) <= max(0.5, SAME_SHELL * min(low, high))
+
+
 def _encoded(series: Series) -> list[tuple[Frame, Encoding]]:
     """Every frame of signal with its weighting."""
     found: list[tuple[Frame, Encoding | None]] = [
@@ -142,7 +147,7 @@ def _by_shell(encoded: Sequence[tuple[Frame, Encoding]]) -> list[tuple[float, li
     shells: list[list[tuple[Frame, Encoding]]] = []
     for pair in sorted(encoded, key=lambda pair: pair[1].b):
         b, first = pair[1].b, shells[-1][0][1].b if shells else -1.0
-        if shells and b - first <= max(0.5, SAME_SHELL * first):
+        if shells and same_shell(first, b):
             shells[-1].append(pair)
         else:
             shells.append([pair])

@@ -182,6 +182,7 @@ def test_the_segmentation_colours_the_tumour_on_its_slice_and_nothing_else(scree
 
 
 def test_the_map_lies_in_colour_where_it_has_values_and_nowhere_else(screen: Screen) -> None:
+    screen.show_study()  # without the overlay of another test
     (one,) = screen.case.reading.maps
     (found,) = screen.open(ObjectKind.PARAMETRIC_MAP, screen.coloured, "the map")
     assert screen.instance_number() in range(1, one.geometry.shape[0] + 1)

@@ -16,9 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     ValidationError,
@@ -31,6 +29,7 @@ from pydantic_settings import (
 )
 
 from her2node.errors import SettingsRefused
+from her2node.settings.methods import Dce, Diffusion, DualEnergy, Enhancement, Perfusion, Pet, Section
 
 Network = IPv4Network | IPv6Network
 
@@ -82,11 +81,7 @@ CtRole = Literal[
 ]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class TlsFiles(_Section):
+class TlsFiles(Section):
     """Certificate, key and authorities of one direction."""
 
     certificate: ExpandedPath | None = Field(None, description="PEM file with the node's certificate (chain).")
@@ -104,7 +99,7 @@ class ReceptionTls(TlsFiles):
     client_certificate_required: bool = Field(True, description="Refuse peers without a certificate from `ca`.")
 
 
-class Reception(_Section):
+class Reception(Section):
     """The C-STORE and C-ECHO SCP."""
 
     ae_title: AETitle = Field(
@@ -135,7 +130,7 @@ class Reception(_Section):
     tls: ReceptionTls = Field(ReceptionTls(), description="TLS for associations that peers open to the node.")
 
 
-class Ledger(_Section):
+class Ledger(Section):
     """Where the node keeps what it knows."""
 
     url: str = Field(
@@ -147,7 +142,7 @@ class Ledger(_Section):
     )
 
 
-class Jobs(_Section):
+class Jobs(Section):
     """How work is queued."""
 
     broker: str = Field("embedded", description="`embedded` (a disposable file, nothing to install) or a Redis URL.")
@@ -168,7 +163,7 @@ class Jobs(_Section):
     )
 
 
-class Completion(_Section):
+class Completion(Section):
     """When a study is complete."""
 
     settle: Seconds = Field(
@@ -178,7 +173,7 @@ class Completion(_Section):
     patience: Seconds = Field(timedelta(hours=1), description="At the latest so long after the first object.")
 
 
-class Delivery(_Section):
+class Delivery(Section):
     """Where results go and how long the node tries."""
 
     to_sender: bool = Field(True, description="Send results to the peer whose AE title called with the study.")
@@ -193,14 +188,14 @@ class Delivery(_Section):
     tls: TlsFiles = Field(TlsFiles(), description="TLS for associations that the node opens.")
 
 
-class Retention(_Section):
+class Retention(Section):
     """How long things are kept."""
 
     days: float = Field(30, gt=0, description="Studies and results are kept so long after their last change.")
     set_aside_days: float = Field(30, gt=0, description="Objects that were set aside are kept so long.")
 
 
-class RoleRule(_Section):
+class RoleRule(Section):
     """A site's own word on which series plays which role: every pattern must be found in its attribute."""
 
     role: CtRole = Field(description="The role that a matching series plays; `ignore` keeps a series out.")
@@ -209,7 +204,7 @@ class RoleRule(_Section):
     )
 
 
-class Selection(_Section):
+class Selection(Section):
     """Which series plays which role."""
 
     rules: tuple[RoleRule, ...] = Field((), description="Site rules; the first that matches decides.")
@@ -219,97 +214,7 @@ class Selection(_Section):
     )
 
 
-class Enhancement(_Section):
-    """Attenuation compared from phase to phase."""
-
-    reference_vein_hu: float | None = Field(
-        None, gt=0, description="Correct enhancement across scans to this attenuation of the portal vein; empty: not."
-    )
-
-
-class DualEnergy(_Section):
-    """Dual-energy CT."""
-
-    decompose: bool = Field(
-        False, description="Calculate iodine from two mono-energetic series where there is no iodine map."
-    )
-
-
-class Perfusion(_Section):
-    """What turns CT perfusion curves into flow; vendors differ, so the values are printed with every result."""
-
-    haematocrit_factor: float = Field(
-        1.0, gt=0, le=1.5, description="kH = (1 - Hct large vessels) / (1 - Hct small vessels) on BF and BV; 1: none."
-    )
-    density_g_ml: float = Field(1.05, gt=0.5, lt=2, description="Density of tissue, for BF and PS per 100 g.")
-    haematocrit: float = Field(
-        0.0, ge=0, lt=1, description="Haematocrit of large vessels, for PS of plasma; 0: PS of whole blood."
-    )
-    oscillation_index: float = Field(
-        0.075, gt=0, lt=1, description="Roughest residue function that deconvolution believes."
-    )
-    correct_motion: bool = Field(True, description="Shift time points onto each other before curves are taken.")
-
-
-class Diffusion(_Section):
-    """How diffusion-weighted MR is fitted; the values are printed with every result."""
-
-    ivim: Literal["variable-projection", "segmented"] = Field(
-        "variable-projection",
-        description="D, D*, f all at once (variable-projection), or D from high b-values first (segmented).",
-    )
-    perfusion_gone: float = Field(
-        200.0, ge=150, le=1000, description="b-value (s/mm2) from which on perfusion counts as decayed, for D."
-    )
-    noise_floor: float | None = Field(
-        None, ge=0, description="Signal that noise alone reaches; empty: measured in the background, 0: none."
-    )
-
-
-class Pet(_Section):
-    """FDG PET: between which limits uptake may be compared with published values; printed with every result."""
-
-    glucose_below_mg_dl: float = Field(
-        140.0, gt=0, description="Blood glucose (entered by a reader as glucose_mg_dl) from which on uptake is flagged."
-    )
-    uptake_minutes: tuple[float, float] = Field(
-        (55.0, 75.0), description="Earliest and latest start of the scan after injection, in minutes."
-    )
-    strict: bool = Field(
-        False, description="Refuse uptake outside these limits, or where they cannot be judged, instead of flagging it."
-    )
-    maps: bool = Field(True, description="Give the standardised uptake of each PET series as a parametric map too.")
-
-
-class Dce(_Section):
-    """What turns the signal of dynamic contrast-enhanced MR into transfer of contrast; printed with every result."""
-
-    model: Literal["tofts", "extended-tofts", "patlak", "2cxm"] = Field(
-        "extended-tofts", description="Tracer model of the maps; regions are told by all that are in their regime."
-    )
-    relaxivity: float = Field(
-        0.0, ge=0, lt=50, description="Relaxivity r1 of the agent in /s/mM; 0: by agent and field strength."
-    )
-    haematocrit: float = Field(
-        0.45, ge=0, lt=1, description="Haematocrit of large vessels: plasma is blood / (1 - Hct)."
-    )
-    t1_s: float = Field(
-        1.0, gt=0.05, lt=10, description="T1 of tissue before contrast in s, where no flip angles were acquired."
-    )
-    blood_t1_s: float = Field(0.0, ge=0, lt=10, description="T1 of blood before contrast in s; 0: by field strength.")
-    population_aif: Literal["parker", "georgiou"] = Field(
-        "parker", description="Arterial input of a population, where no region of an artery is given."
-    )
-    correct_motion: bool = Field(True, description="Shift time points onto each other before curves are taken.")
-    interval_s: float = Field(
-        0.0,
-        ge=0,
-        lt=600,
-        description="Seconds between time points whose headers tell no time but an order; 0: such series are refused.",
-    )
-
-
-class Packages(_Section):
+class Packages(Section):
     """Model packages."""
 
     enabled: tuple[str, ...] = Field(
@@ -341,7 +246,7 @@ class Packages(_Section):
     prior_source: str = Field("", description="Where the prior comes from; printed with it.")
 
 
-class Reports(_Section):
+class Reports(Section):
     """What is written."""
 
     could_not: bool = Field(True, description="Write a report with the reasons when nothing could run.")
@@ -355,7 +260,7 @@ class Reports(_Section):
     site: str = Field("", description="Name of the institution that runs the node.")
 
 
-class Peer(_Section):
+class Peer(Section):
     """Another application entity."""
 
     ae: AETitle = Field(description="Its AE title.")
