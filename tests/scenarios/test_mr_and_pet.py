@@ -18,6 +18,8 @@ from pydicom.dataset import Dataset
 from her2node import phantoms
 from her2node.phantoms import pet
 from her2node.phantoms.activity import Decay, Units
+from her2node.phantoms.dce import TUMOUR as TISSUE_AT
+from her2node.phantoms.dce import DceOptions, Layout
 from her2node.phantoms.diffusion import TUMOUR, DiffusionOptions
 from her2node.phantoms.pet import LIVER_SUV, PetOptions
 from her2node.phantoms.study import Writable
@@ -27,9 +29,10 @@ from tests.reports import gates
 from tests.scenarios.node import Node, until
 from tests.scenarios.said import Number, maps_of, numbers, report_of, returned, the
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
 ADC, D, F = "113041", "113291", "113293"
+KTRANS, VE, T1 = "126312", "126314", "113063"
 SUVBW, SUVLBM, SUVBSA, MTV, TLG = "126401", "126405", "126403", "126032", "126033"
 MEAN, MAXIMUM, MINIMUM, MEDIAN, PEAK = "373098007", "56851009", "255605001", "373099004", "126031"
 
@@ -44,10 +47,10 @@ class Hospital:
     def measure(self, files: list[Path]) -> list[Dataset]:
         """Send the study to the node as a modality would; what comes back to the PACS."""
         study = str(dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
-        command = [system_tool("storescu"), "-R", "-aet", "SCANNER", "-aec", "HER2NODE", "127.0.0.1"]
+        command = [system_tool("storescu"), "-R", "-aet", "PACS", "-aec", "HER2NODE", "127.0.0.1"]
         environment = {**os.environ, "TCP_NODELAY": "1"}
         subprocess.run([*command, str(self.node.port), *map(str, files)], check=True, env=environment)
-        until(lambda: self.node.settled(study), 240, "delivered results")
+        until(lambda: self.node.settled(study), 500, "delivered results")
         return returned(self.pacs, study)
 
 
@@ -100,6 +103,23 @@ def test_diffusion_alone_comes_back_as_coefficients_and_maps(hospital: Hospital,
     middle = slow.voxels[3, row - 2 : row + 3, column - 2 : column + 3]
     assert np.median(middle) == pytest.approx(truth.d, rel=0.02)
     assert slow.origin_mm == pytest.approx([-126, -126, -15])
+
+
+def test_dynamic_mr_alone_comes_back_as_transfer_and_maps(hospital: Hospital, tmp_path: Path) -> None:
+    options = DceOptions(
+        layout=Layout.ENHANCED, rows=48, columns=48, slices=6, spacing_mm=5.0, slice_spacing_mm=6.5
+    )  # fmt: skip
+    back, found = sent(hospital, phantoms.dce.make(options), tmp_path)
+    truth = options.tumour
+    assert the(found, T1, MEAN) == pytest.approx(truth.t1_ms, rel=0.01)
+    # The artery is seen every 3 s, and drawn straight between.
+    assert the(found, KTRANS, MEAN) == pytest.approx(truth.ktrans, rel=0.05)
+    assert the(found, VE, MEAN) == pytest.approx(truth.ve, rel=0.03)
+    maps = maps_of(back)
+    assert {KTRANS, VE, T1} <= set(maps)
+    relaxation = voxels(maps[T1], tmp_path / "t1")
+    column, row = (round(c / options.spacing_mm + 23.5) for c in TISSUE_AT.centre_mm[:2])
+    assert np.median(relaxation.voxels[3, row - 1 : row + 2, column - 1 : column + 2]) == pytest.approx(1200, rel=0.02)
 
 
 def test_pet_alone_comes_back_as_uptake_metabolic_volume_and_a_map(hospital: Hospital, tmp_path: Path) -> None:
