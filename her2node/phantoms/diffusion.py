@@ -22,7 +22,15 @@ from her2node.phantoms.examination import Examination, Head, header, place, put_
 from her2node.phantoms.headers import da, decimal, decimals, fill, item, tm
 from her2node.phantoms.planes import Plane, holds, transverse
 from her2node.phantoms.shapes import Ellipsoid
-from her2node.phantoms.weighting import Direction, Tagging, Weighted, functional_group, scale_as_philips, weight
+from her2node.phantoms.weighting import (
+    Direction,
+    Tagging,
+    Weighted,
+    functional_group,
+    scale_as_philips,
+    scale_frame_as_philips,
+    weight,
+)
 
 AXES: tuple[Direction, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _POINTS = 180
@@ -106,7 +114,7 @@ class DiffusionStudy:
         """The objects; every access starts anew and gives the same objects."""
         options = self.options
         acquired = _acquired(options)
-        if options.tagging is Tagging.ENHANCED:
+        if options.tagging in (Tagging.ENHANCED, Tagging.PHILIPS_ENHANCED):
             for number in sorted({one.series for one in acquired}):
                 yield _enhanced(self, [one for one in acquired if one.series == number])
         else:
@@ -208,7 +216,7 @@ def _image(study: DiffusionStudy, number: int, key: str, description: str, pixel
 def _classic(study: DiffusionStudy, one: _Acquired) -> Iterator[Dataset]:
     options = study.options
     for index, plane in enumerate(study.planes):
-        slope = 1.5 + 0.1 * one.number if options.tagging is Tagging.PHILIPS else 1.0
+        slope = _step(one) if options.tagging is Tagging.PHILIPS else 1.0
         pixels = _stored(_noisy(study, one, index), slope)
         ds = _image(study, one.series, f"{one.number}/{index}", "DWI", pixels)
         ds.InstanceNumber = one.number * options.slices + index + 1
@@ -240,6 +248,11 @@ def _mosaic(study: DiffusionStudy, one: _Acquired) -> Iterator[Dataset]:
     yield ds
 
 
+def _step(one: _Acquired) -> float:
+    """Of the stored values of a volume, as Philips writes them."""
+    return 1.5 + 0.1 * one.number
+
+
 def _enhanced(study: DiffusionStudy, members: list[_Acquired]) -> Dataset:
     """One enhanced MR object of a series, as far as its geometry, timing and diffusion go."""
     ds = _header(study, EnhancedMRImageStorage, members[0].series, "all", "DWI", "MR")
@@ -253,6 +266,7 @@ def _enhanced(study: DiffusionStudy, members: list[_Acquired]) -> Dataset:
         MRImageFrameTypeSequence=Sequence([item(FrameType=kind)]),
         MREchoSequence=Sequence([item(EffectiveEchoTime=60.0)]),
     )
+    philips = study.options.tagging is Tagging.PHILIPS_ENHANCED
     frames, pixels = [], []
     for one in members:
         for index, at in enumerate(study.planes):
@@ -261,8 +275,12 @@ def _enhanced(study: DiffusionStudy, members: list[_Acquired]) -> Dataset:
             frame.PixelValueTransformationSequence = Sequence(
                 [item(RescaleIntercept="0", RescaleSlope="1", RescaleType="US")]
             )
+            if philips:
+                scale_frame_as_philips(frame, _step(one))
             frames.append(frame)
-            pixels.append(_stored(_noisy(study, one, index)))
+            pixels.append(_stored(_noisy(study, one, index), _step(one) if philips else 1.0))
+    if philips:
+        ds.Manufacturer = "Philips Medical Systems"
     fill(
         ds,
         ImageType=kind,

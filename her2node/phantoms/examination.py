@@ -52,6 +52,7 @@ def header(examination: Examination, series: Head, sop_class_uid: str, sop_insta
         StudyInstanceUID=examination.study_instance_uid,
         StudyDate=da(examination.started),
         StudyTime=tm(examination.started),
+        TimezoneOffsetFromUTC=f"{examination.started:%z}",
         StudyID="1",
         AccessionNumber="",
         ReferringPhysicianName="",

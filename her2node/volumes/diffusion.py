@@ -164,7 +164,7 @@ def _shell(b: float, pairs: Sequence[tuple[Frame, Encoding]]) -> Shell:
         return Shell(b, (repeated,), _words("trace image", len(repeated)))
     directions: dict[object, list[Frame]] = defaultdict(list)
     for frame, encoding in pairs:
-        directions[encoding.direction].append(frame)
+        directions[encoding.direction or encoding.numbered].append(frame)
     stacks = tuple(_repetitions(b, frames) for frames in directions.values())
     if Weighting.DIRECTIONAL in kinds:
         repetitions = max(len(found) for found in stacks)
