@@ -316,6 +316,8 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
         yield f"names {manifest.features}, but not its SHA-256"
     if measured and manifest.roi != "needed":
         yield "measures in the tumour but does not need an ROI"
+    if (manifest.level is Level.MEASURED_ONLY) is not isinstance(manifest, MeasuredOnly):
+        yield f"has the level {manifest.level} and the kind {manifest.kind}, which do not go together"
     match manifest:
         case Scalar():
             yield from _of_scalar(manifest, names)
@@ -337,6 +339,8 @@ def _of_scalar(manifest: Scalar, names: list[str]) -> Iterator[str]:
     if manifest.logistic and manifest.logistic.covariance and not _covers(manifest.logistic.covariance, len(names) + 1):
         yield "has a logistic.covariance that is no covariance of intercept and coefficients"
     rule = manifest.threshold
+    if rule is None and manifest.level is Level.PUBLISHED_THRESHOLD:
+        yield "states no threshold"
     if rule and names != [rule.input]:
         yield "has other inputs than that of its threshold"
     if rule and not (_rounds_to(rule.true_positives, manifest.prior.positives, rule.sensitivity)

@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass as validated
 from her2node.errors import PackageRefused, SettingsRefused, WorkedCaseFailed
 from her2node.models import manifest as manifests
 from her2node.models import onnx_file
+from her2node.models.formula import stated_probability
 from her2node.models.manifest import Manifest, QuantityInput, Scalar
 from her2node.models.prediction import PackageRef
 from her2node.models.session import Port, Session
@@ -34,6 +35,8 @@ OUTPUT = "probability"
 
 LARGEST_FILE = 64 * 2**20
 """Bytes. A scalar package needs kilobytes."""
+STATED_TOLERANCE = 1e-9
+"""By how much a graph's probability may differ from what package.toml says that it calculates."""
 LARGEST_ELEMENTS = 8 * 2**20
 """Stored numbers in model.onnx, as their dimensions claim."""
 
@@ -117,8 +120,8 @@ def load(folder: Path, trust: Trust) -> Package:
         session=session,
         features=_features(manifest, files),
     )
-    if session is not None:
-        _check_cases(package, files[CASES])
+    if isinstance(manifest, Scalar):
+        _check_cases(package, manifest, files[CASES])
     return package
 
 
@@ -153,10 +156,13 @@ def check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
 
     Raises PackageRefused.
     """
-    own = {MODEL, CASES, CARD} if isinstance(manifest, Scalar) else {CARD}
+    predicts = isinstance(manifest, Scalar)
+    own = {MODEL, CASES, CARD} if predicts else {CARD}
     missing = {*own, *manifest.files} - files.keys()
     if missing:
         raise PackageRefused(f"{manifest.name} lacks {', '.join(sorted(missing))}")
+    if not predicts and {MODEL, CASES} & files.keys():
+        raise PackageRefused(f"{manifest.name} is of the kind {manifest.kind} and holds a model all the same")
     extra = files.keys() - manifest.files.keys()
     if extra:
         raise PackageRefused(f"{manifest.name} holds {', '.join(sorted(extra))}, which package.toml does not name")
@@ -199,20 +205,23 @@ def _ports(ports: Sequence[Port]) -> str:
     return ", ".join(f"{port.name} {port.type}{list(port.shape)}" for port in ports) or "nothing"
 
 
-def _check_cases(package: Package, content: bytes) -> None:
+def _check_cases(package: Package, manifest: Scalar, content: bytes) -> None:
+    """Every worked case comes out, and what the manifest states that the graph calculates comes out of it too."""
     try:
         cases = _CASES.validate_python(json.loads(content))
     except (ValidationError, ValueError) as error:
         raise PackageRefused(f"cases.json cannot be read: {error}") from error
-    names = {given.name for given in package.manifest.inputs}
+    names = {given.name for given in manifest.inputs}
     if not cases or any(case.inputs.keys() != names for case in cases):
         raise PackageRefused(f"cases.json must hold cases that give every input: {', '.join(sorted(names))}")
     answers = package.probabilities([case.inputs for case in cases])
     for case, answer in zip(cases, answers, strict=True):
         if abs(answer - case.probability) > case.tolerance:
-            raise WorkedCaseFailed(
-                f"{package.manifest.name} gives {answer:.6f} for {case.inputs}, {case.probability} expected"
-            )
+            raise WorkedCaseFailed(f"{manifest.name} gives {answer:.6f} for {case.inputs}, {case.probability} expected")
+        stated = stated_probability(manifest, case.inputs)
+        if stated is not None and abs(answer - stated) > STATED_TOLERANCE:
+            said = f"by the numbers in package.toml it is {stated:.9f}"
+            raise WorkedCaseFailed(f"{manifest.name} gives {answer:.9f} for {case.inputs}, {said}")
 
 
 @dataclass(frozen=True)

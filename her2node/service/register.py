@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from her2node.errors import NotFound, Refused
+from her2node.errors import NotFound, PackageRefused, Refused, WorkedCaseFailed
 from her2node.models.package import Package, load, load_packages, shipped_trust
 from her2node.models.trust import fingerprint, read_key
 from her2node.settings import Settings
@@ -178,6 +179,13 @@ def resolved(settings: Settings, name: str) -> Package:
     for _, error in loaded.refused:
         raise error
     return loaded.packages[0]
+
+
+def version_of(settings: Settings, name: str) -> str:
+    """The version that a name without one stands for; '' where none or several can be used."""
+    with suppress(PackageRefused, WorkedCaseFailed):
+        return resolved(settings, name).manifest.version
+    return ""
 
 
 def _write(settings: Settings, entries: dict[str, Entry]) -> None:

@@ -222,12 +222,11 @@ def roll_back(settings: Settings, name: str) -> str:
 def install(settings: Settings, folder: Path) -> str:
     """Install a package folder. What runs stays as it is, also where the settings name it without a version."""
     name = folder.resolve().name.partition("@")[0]
-    wanted, entries = running_of(settings), register.read(settings)
-    pinned = register.resolved(settings, name).manifest if name in (*wanted.on, *wanted.shadow) else None
+    wanted = running_of(settings)
+    runs = register.version_of(settings, name) if name in (*wanted.on, *wanted.shadow) else ""
     place = register.install(settings, folder)
-    if pinned is not None and name not in entries:
-        mode = Mode.SHADOW if name in wanted.shadow else Mode.ON
-        register.choose(settings, name, Choice(pinned.version, mode))
+    if runs:
+        register.choose(settings, name, Choice(runs, Mode.SHADOW if name in wanted.shadow else Mode.ON))
     return f"installed: {place.name}; enable it with `her2node packages enable {place.name}`"
 
 

@@ -204,6 +204,18 @@ def test_versions_live_side_by_side_and_are_enabled_by_number(tmp_path: Path, ke
 # --- the manifest ----------------------------------------------------------------------------------------------
 
 
+STATED = "[logistic]\nintercept = -1.0\ncoefficients = { metastasis = 1.5, portal_mean = 0.02 }\n"
+RULE = """[threshold]
+input = "portal_mean"
+cut_off = 1.0
+positive_if = ">="
+sensitivity = 0.5
+specificity = 0.5
+true_positives = 10
+true_negatives = 40
+"""
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -221,6 +233,10 @@ def test_versions_live_side_by_side_and_are_enabled_by_number(tmp_path: Path, ke
         (lambda m: m.replace("likely = 0.5", "likely = nan"), "likely"),
         (lambda m: m.replace("[output]", "[output"), "cannot be read"),
         (lambda m: m + "[logistic]\nintercept = 1.0\ncoefficients = { other = 1.0 }\n", "differ"),
+        (lambda m: m.replace('level = "site-trained"', 'level = "measured-only"'), "do not go together"),
+        (lambda m: m.replace('level = "site-trained"', 'level = "published-threshold"'), "states no threshold"),
+        (lambda m: f"{m}{STATED}covariance = [[1.0]]\n", "no covariance"),
+        (lambda m: f"{m}{RULE}", "other inputs than that of its threshold"),
     ],
 )
 def test_a_manifest_that_cannot_be_meant_is_refused(
@@ -294,6 +310,20 @@ def test_a_package_that_misses_its_worked_case_is_not_loaded(tmp_path: Path, key
     with pytest.raises(WorkedCaseFailed, match=r"0\.817574"):
         load(path, keys.trust)
     assert isinstance(load_packages(["small"], [tmp_path], [keys.public]).refused[0][1], WorkedCaseFailed)
+
+
+def test_a_graph_that_is_not_what_its_manifest_states_is_not_loaded(tmp_path: Path, keys: Keys) -> None:
+    assert load(write(tmp_path / "same", keys, manifest=MANIFEST + STATED), keys.trust).session is not None
+    other = MANIFEST + STATED.replace("0.02", "0.020001")
+    with pytest.raises(WorkedCaseFailed, match=r"by the numbers in package\.toml it is 0\.8175819"):
+        load(write(tmp_path / "other", keys, manifest=other), keys.trust)
+
+
+def test_a_form_that_holds_a_model_is_refused(tmp_path: Path, keys: Keys) -> None:
+    copy = shutil.copytree(SHIPPED / "he2015-adc", tmp_path / "he2015-adc")
+    (copy / "model.onnx").write_bytes(logistic_graph(MODEL, ("metastasis", "portal_mean")))
+    with pytest.raises(PackageRefused, match="holds a model all the same"):
+        seal(copy)
 
 
 @pytest.mark.parametrize(

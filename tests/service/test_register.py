@@ -93,6 +93,14 @@ def test_installing_another_version_of_what_runs_changes_nothing_that_runs(
     assert modes(settings) == {f"{LEE}@9.0.0": "on"}
 
 
+def test_a_package_that_the_settings_name_before_it_is_there_can_be_installed(
+    settings: Settings, keys: Keys, tmp_path: Path
+) -> None:
+    early = Settings(state_dir=settings.state_dir, packages={"enabled": ["small"]})
+    shelf.install(early, version(tmp_path, keys, "1.0.0"))
+    assert modes(early) == {"small@1.0.0": "on"}
+
+
 def test_what_is_not_trusted_or_was_changed_is_not_installed(settings: Settings, keys: Keys, tmp_path: Path) -> None:
     stranger = write(tmp_path / "stranger", make_keys(tmp_path / "others"))
     with pytest.raises(PackageRefused, match="none of the 1 trusted keys"):

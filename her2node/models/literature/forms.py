@@ -54,7 +54,7 @@ def _form(
         name=name,
         version="1.0.0",
         level=Level.SITE_TRAINED,
-        title=f"{title} (study {study}): a form without weights",
+        title=f"{title} ({'studies' if ' and ' in study else 'study'} {study}): a form without weights",
         citation=citation,
         doi=doi,
         intended_use=f"Research: to be trained on a site's own cases; it answers nothing as it is. {RESEARCH}",
