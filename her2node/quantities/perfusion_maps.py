@@ -169,7 +169,7 @@ class _Deconvolved:
             outside |= resolved < 0.5
         outside &= self._rising > 0
         values[outside] = np.nan
-        share = np.count_nonzero(outside) / max(1, np.count_nonzero(self._rising))
+        share = np.count_nonzero(outside) / max(1, int(np.count_nonzero(self._rising)))
         return (f"left open outside the regime of deconvolution: {100 * share:.0f} % of what takes up contrast",)
 
     @cached_property
