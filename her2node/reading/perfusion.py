@@ -113,7 +113,7 @@ def _seen(dynamic: Dynamic, factors: perfusion.Factors) -> _Seen:
         moved = motion.estimate(dynamic.voxels, spacing_mm, SOFT_EDGES_HU)
         valid = motion.undo(dynamic.voxels, valid, spacing_mm, moved)
     reference = 0 if moved is None else moved.reference
-    uid = dynamic.series_uids[reference if dynamic.is_series_a_point else 0]
+    uid = dynamic.series_of[reference]
     sources = dynamic.sources[reference]
     still = Volume(dynamic.geometry, dynamic.voxels[reference], valid, dynamic.unit, uid, sources)
     others = tuple(other for other in dynamic.series_uids if other != uid)

@@ -151,6 +151,11 @@ def test_how_a_scan_is_packed_plays_no_part(
             part.save_as(paths[-1], enforce_file_format=True)
     found = read(open_study(paths), (), methods=Methods(perfusion=PER_VOLUME))
     assert [one.value for one in found.quantities] == pytest.approx([one.value for one in still.quantities])
+    for one in found.measured:
+        series = found.study.series_of(one.series_instance_uid)
+        assert series is not None
+        held = {instance.identity.sop_instance_uid for instance in series.instances}
+        assert {source.sop_instance_uid for source in one.sources} <= held
 
 
 def test_a_shuttle_gives_the_flow_too(tmp_path: Path) -> None:
