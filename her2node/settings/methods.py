@@ -40,7 +40,7 @@ class Perfusion(Section):
         0.0, ge=0, lt=1, description="Haematocrit of large vessels, for PS of plasma; 0: PS of whole blood."
     )
     oscillation_index: float = Field(
-        0.075, gt=0, lt=1, description="Roughest residue function that deconvolution believes."
+        0.035, gt=0, lt=1, description="Roughest residue function that deconvolution believes."
     )
     correct_motion: bool = Field(True, description="Shift time points onto each other before curves are taken.")
 

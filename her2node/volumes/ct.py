@@ -113,6 +113,7 @@ def build_dynamic(series: Sequence[Series]) -> Dynamic:
         unit=Unit.HU,
         sources=tuple(tuple(frame.source for frame in point) for point in found.frames),
         series_uids=found.series_uids,
+        series_of=tuple(point[0].instance.identity.series_instance_uid for point in found.frames),
         clock=found.clock,
         resampled=resampled,
     )

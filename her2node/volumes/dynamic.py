@@ -75,7 +75,8 @@ class Dynamic:
 
     ``voxels`` float32, shape (t, slices, rows, columns), on the common times ``times_s`` (t,); ``valid`` (slices, rows,
     columns) is False where any time point has no image; ``sources`` has one entry a time point and slice. With
-    ``resampled`` the slices had times of their own and were brought to the common ones by cubic splines.
+    ``resampled`` the slices had times of their own and were brought to the common ones by cubic splines. ``series_of``
+    names the series of each time point (that of its first slice).
     """
 
     geometry: Geometry
@@ -85,6 +86,7 @@ class Dynamic:
     unit: Code
     sources: tuple[tuple[SliceSource, ...], ...] = field(repr=False)
     series_uids: tuple[str, ...]
+    series_of: tuple[str, ...] = field(repr=False)
     clock: str
     resampled: bool = False
 

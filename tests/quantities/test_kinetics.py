@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -92,12 +93,13 @@ def misses(table: list[dict[str, str]], found: kinetics.Exchange) -> list[str]:
     return missed
 
 
-def fitted(fit: object, table: list[dict[str, str]], delays_s: list[float]) -> kinetics.Exchange:
+def fitted(
+    fit: Callable[..., kinetics.Exchange], table: list[dict[str, str]], delays_s: list[float]
+) -> kinetics.Exchange:
     """All rows at once: OSIPI's cases of one table share their arterial curve."""
     arterial = array(table[0]["cp_aif"])
     assert all((array(row["cp_aif"]) == arterial).all() for row in table)
     curves = np.stack([array(row["C_t"]) for row in table])
-    assert callable(fit)
     return fit(array(table[0]["t"]), arterial, curves, np.array(delays_s))
 
 
@@ -133,7 +135,7 @@ def least_deviations(row: dict[str, str], noise: float) -> Floats:
     truth = np.array([float(row[name]) for name in ("fp", "vp", "ps", "ve", "arterial_delay")])
     truth /= (6000, 1, 60, 1, 1)
     slopes = [(curve(truth + step) - curve(truth - step)) / (2 * step.sum()) for step in np.diag(1e-3 * truth)]
-    return noise * np.sqrt(np.diag(np.linalg.inv(np.array(slopes) @ np.array(slopes).T)))
+    return np.asarray(noise * np.sqrt(np.diag(np.linalg.inv(np.array(slopes) @ np.array(slopes).T))))
 
 
 @pytest.mark.soak
