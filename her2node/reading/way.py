@@ -73,16 +73,10 @@ def read(
     study = arranged(study, keep=tuple(roles))
     landmarks = looked_at(study, rules, roles)
     selection = select(study, rules, roles, _testimonies(study, landmarks) if methods.images else {})
-    registrations = registrations_of(_kept(study, selection))
-    regions = [
-        replace(on_arranged(region, study), registrations=registrations)
-        for region in current(given(study))
-        if not selection.of(region.source_series_instance_uid).ignored
-    ]
+    regions = _regions(study, selection)
     tumour = _tumour([region for region in regions if not is_reference(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    signatures = (*methods.signatures, *(one.features for one in (*packages, *shadow) if one.features is not None))
-    methods = replace(methods, signatures=tuple(dict.fromkeys(signatures)))
+    methods = _with_features(methods, (*packages, *shadow))
     scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {})
     found = carrying_told(joined([course(scene) for course in _COURSES]))
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
@@ -109,6 +103,22 @@ def read(
         observations=tuple(answer for answer in told if isinstance(answer, Observation)),
         shadows=tuple(kept),
     )
+
+
+def _regions(study: Study, selection: Selection) -> list[GivenRoi]:
+    """The given regions that are not kept out, on the series as they were arranged."""
+    registrations = registrations_of(_kept(study, selection))
+    return [
+        replace(on_arranged(region, study), registrations=registrations)
+        for region in current(given(study))
+        if not selection.of(region.source_series_instance_uid).ignored
+    ]
+
+
+def _with_features(methods: Methods, packages: Sequence[Package]) -> Methods:
+    """The methods, with the features that packages want measured."""
+    wanted = (package.features for package in packages if package.features is not None)
+    return replace(methods, signatures=tuple(dict.fromkeys((*methods.signatures, *wanted))))
 
 
 def _kept(study: Study, selection: Selection) -> Study:
