@@ -53,6 +53,10 @@ class Signature:
             found += texture.measure(volume, roi, role)
         return found
 
+    def reach_mm(self, slice_mm: float) -> float:
+        """How far beyond a region, across slices so far apart, its features look; infinite: over the whole image."""
+        return 0.0 if self.radiomics is None else radiomics.reach_mm(self.radiomics, slice_mm)
+
     def methods(self) -> tuple[Code, ...]:
         """The codes by which its radiomics are told from those of another configuration."""
         if self.radiomics is None:

@@ -31,7 +31,7 @@ LEAST_MM = 1.0
 SURE_MM = 0.25
 """Standard error above which a displacement is flagged."""
 FEWEST_VOXELS = 30
-_CROP_MM = REACH_MM + 14.0
+CROP_MM = REACH_MM + 14.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Place:
 
 def cropped(volume: Volume, roi: Roi) -> Volume:
     """A copy of the part of a volume about a region."""
-    reach = np.ceil(_CROP_MM / np.asarray(volume.geometry.spacing_mm)).astype(int)
+    reach = np.ceil(CROP_MM / np.asarray(volume.geometry.spacing_mm)).astype(int)
     low = np.maximum(np.array([side.start for side in roi.box]) - reach, 0)
     high = np.minimum(np.array([side.stop for side in roi.box]) + reach, volume.geometry.shape)
     box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))

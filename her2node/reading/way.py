@@ -76,8 +76,7 @@ def read(
     regions = _regions(study, selection)
     tumour = _tumour([region for region in regions if not is_reference(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    signatures = (*methods.signatures, *(one.features for one in (*packages, *shadow) if one.features is not None))
-    methods = replace(methods, signatures=tuple(dict.fromkeys(signatures)))
+    methods = _with_features(methods, (*packages, *shadow))
     scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {})
     found = carrying_told(joined([course(scene) for course in _COURSES]))
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
@@ -115,6 +114,12 @@ def _regions(study: Study, selection: Selection) -> list[GivenRoi]:
         for region in current(given(study))
         if not selection.of(region.source_series_instance_uid).ignored
     ]
+
+
+def _with_features(methods: Methods, packages: Sequence[Package]) -> Methods:
+    """The methods, with the features that packages want measured."""
+    wanted = (package.features for package in packages if package.features is not None)
+    return replace(methods, signatures=tuple(dict.fromkeys((*methods.signatures, *wanted))))
 
 
 def _testimonies(study: Study, landmarks: Mapping[str, Landmarks]) -> dict[str, Judgement]:

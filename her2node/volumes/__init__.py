@@ -17,7 +17,7 @@ from her2node.volumes import coarse, concentration, ct, dce, diffusion, mr, pet
 from her2node.volumes.concentration import Stated, build_effective_z, build_iodine
 from her2node.volumes.dynamic import Dynamic, DynamicStack
 from her2node.volumes.stack import Stack
-from her2node.volumes.volume import Geometry, SliceSource, Volume
+from her2node.volumes.volume import Bools, Geometry, SliceSource, Volume
 
 __all__ = [
     "build",
@@ -37,14 +37,14 @@ __all__ = [
 ]
 
 
-def build(series: Series) -> Volume:
-    """The calibrated voxels of a series.
+def build(series: Series, wanted: Bools | None = None) -> Volume:
+    """The calibrated voxels of a series; with ``wanted`` (slices,) those slices alone, the others without image.
 
     Raises OtherKindOfImage where no method of this node measures such images, PixelsUnreadable, and whatever
     ``stack_of`` raises.
     """
     _need_ct(series)
-    return ct.build(series)
+    return ct.build(series, wanted)
 
 
 def preview(series: Series) -> Volume:

@@ -60,16 +60,18 @@ def grid_of(series: Series) -> Stack:
     return found
 
 
-def build(series: Series) -> Volume:
+def build(series: Series, wanted: Bools | None = None) -> Volume:
     """Voxels in Hounsfield units, float32, decoded slice by slice into the one array that is kept.
 
-    Raises PixelsUnreadable and whatever ``stack_of`` raises.
+    ``wanted`` (slices,): which slices are decoded, None for all. The others are without image, and take no memory: they
+    are pages of zeros that nobody has touched. Raises PixelsUnreadable and whatever ``stack_of`` raises.
     """
     found = stack_of(series)
-    voxels = np.empty(found.geometry.shape, dtype=np.float32)
-    valid = np.empty(found.geometry.shape, dtype=np.bool_)
-    for index, frame, stored in decoded(found.frames):
-        calibrate(stored, frame, voxels[index], valid[index])
+    voxels = np.zeros(found.geometry.shape, dtype=np.float32)
+    valid = np.zeros(found.geometry.shape, dtype=np.bool_)
+    places = np.arange(len(found.frames)) if wanted is None else np.flatnonzero(wanted)
+    for index, frame, stored in decoded([found.frames[place] for place in places]):
+        calibrate(stored, frame, voxels[places[index]], valid[places[index]])
     voxels.flags.writeable = valid.flags.writeable = False
     return Volume(
         geometry=found.geometry,

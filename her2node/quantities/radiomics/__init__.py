@@ -17,14 +17,14 @@ from her2node.errors import AnisotropicVoxels, EmptyRoi, Refused, RoiCutOff, Sin
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.quantities.radiomics.configuration import Configuration, read, shipped
 from her2node.quantities.radiomics.discretisation import FixedBinNumber
-from her2node.quantities.radiomics.engine import features, features_of_response
+from her2node.quantities.radiomics.engine import features, features_of_response, reach_mm
 from her2node.quantities.radiomics.feature import Dimension, Values
 from her2node.quantities.radiomics.names import Name, catalogue
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
 from her2node.volumes.volume import Volume
 
-__all__ = ["measure", "features", "features_of_response", "read", "shipped", "catalogue", "Configuration"]
+__all__ = ["measure", "features", "features_of_response", "reach_mm", "read", "shipped", "catalogue", "Configuration"]
 
 
 def measure(

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from her2node.errors import Undefined
+from her2node.errors import AnisotropicVoxels, Undefined
 from her2node.quantities.radiomics import histogram, local_intensity, statistics, volume_histogram
 from her2node.quantities.radiomics.configuration import Configuration, Filtered
 from her2node.quantities.radiomics.discretisation import Discretisation, FixedBinNumber, FixedBinSize
@@ -17,7 +17,7 @@ from her2node.quantities.radiomics.feature import Bools, Floats, Integers, Spaci
 from her2node.quantities.radiomics.filters import respond
 from her2node.quantities.radiomics.morphology import Shape, morphology
 from her2node.quantities.radiomics.names import catalogue
-from her2node.quantities.radiomics.processing import Region, prepared
+from her2node.quantities.radiomics.processing import SPLINE_REACH, Region, prepared
 from her2node.quantities.radiomics.texture import FAMILIES as TEXTURE
 from her2node.quantities.radiomics.texture import Levels, texture
 from her2node.quantities.radiomics.volume_histogram import VolumeHistogram
@@ -65,6 +65,22 @@ def features_of_response(
     region = prepared(voxels, mask, spacing_mm, configuration, valid=valid, reach_mm=(far[0], far[1], far[2]))
     response = respond(filtered.filter, region.image, grid, region.morphological)
     return features_of(replace(region, image=response), configuration.of_response(filtered))
+
+
+def reach_mm(configuration: Configuration, slice_mm: float) -> float:
+    """How far beyond a region, across slices ``slice_mm`` apart, the voxels lie that shape a feature of it; infinite
+    where a filter looks at the whole image."""
+    grid = _grid_of((slice_mm, 1.0, 1.0), configuration)
+    far = [local_intensity.RADIUS_MM]
+    for filtered in configuration.filters:
+        try:
+            reach = filtered.filter.reach(grid)
+        except AnisotropicVoxels:
+            reach = filtered.filter.reach((grid[0],) * 3)
+        far.append(math.inf if reach is None else reach[0] * grid[0])
+    how = configuration.interpolation
+    margin = 1 if how is None or how.order == 1 else SPLINE_REACH
+    return float(max(far)) + (margin + 2) * slice_mm + 2 * grid[0]
 
 
 def _grid_of(spacing_mm: Spacing, configuration: Configuration) -> Spacing:

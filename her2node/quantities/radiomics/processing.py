@@ -21,7 +21,7 @@ _TIE = 1e-6
 """Rounding of spacings and of mask fractions decides nothing."""
 _DECIMALS = 6
 """Of an intensity before it is rounded to a whole number: half-way goes to the even one on every machine."""
-_SPLINE_REACH = 16
+SPLINE_REACH = 16
 """Voxels of margin after which cutting the image changes a cubic spline by less than 1e-9 of its range."""
 
 
@@ -130,7 +130,7 @@ def _cuts(mask: Bools, spacing_mm: Spacing, interpolation: Interpolation | None,
     margin = 0
     if interpolation is not None:
         wanted = (interpolation.slice_mm, interpolation.in_plane_mm, interpolation.in_plane_mm)
-        margin = 1 if interpolation.order == 1 else _SPLINE_REACH
+        margin = 1 if interpolation.order == 1 else SPLINE_REACH
     cuts = []
     for number, (size, spacing, new_mm) in enumerate(zip(mask.shape, spacing_mm, wanted, strict=True)):
         occupied = np.flatnonzero(mask.any(axis=tuple(axis for axis in range(3) if axis != number)))
