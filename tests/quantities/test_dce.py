@@ -246,6 +246,14 @@ def test_flow_is_refused_where_the_bolus_is_not_sampled_and_patlak_where_contras
     assert any("Patlak" in words and "comes back" in words for words in named)
 
 
+def test_two_compartments_are_refused_where_one_explains_the_curve() -> None:
+    """The exchange model then calls the interstitium plasma, and nothing leaves it."""
+    made = examination([Tissue(0.2, 0.3)])
+    found = in_block(fit_of(made), made)
+    told = [q.refused.detail for q in found if isinstance(q, NotMeasured) and q.code == Dce.KTRANS]
+    assert any("Two-compartment" in words and "one compartment explains" in words for words in told), told
+
+
 def test_patlak_agrees_with_tofts_where_hardly_anything_comes_back() -> None:
     made = examination([Tissue(0.02, 0.5, 0.03)], times_s=np.arange(0, 200, 2.0))
     found = in_block(fit_of(made), made)
