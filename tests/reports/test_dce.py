@@ -14,6 +14,7 @@ from her2node.dicom.codes import Dce
 from her2node.phantoms.dce import DceOptions, Layout, make
 from her2node.reading import Reading, read
 from her2node.reports import ObjectKind, write
+from her2node.reports.wording import series_names
 from her2node.selection.roles import Role
 from her2node.selection.study import open_study
 from tests.reports import gates, making
@@ -99,3 +100,14 @@ def test_the_report_says_input_t1_and_agent(written: Written) -> None:
     for words in ("arterial input given: Aorta", "T1 by flip angles 2, 5, 10, 15", "contrast agent Gadobutrol"):
         assert any(words in one for one in said)
     assert all(len(one) < 1024 for one in said)
+
+
+def test_many_series_are_named_by_their_number_the_first_and_the_last(written: Written) -> None:
+    said = list(texts(dcmread(written.report)))
+    uids = {quantity.series_uids for quantity in written.reading.quantities}
+    (several,) = {series_names(written.reading, one) for one in uids}
+    assert any(one.startswith(several) for one in said)
+    if len(next(iter(uids))) > 1:
+        assert several == "20 series from series 20 'DCE dynamic' to series 39 'DCE dynamic'"
+    else:
+        assert several == "series 20 'DCE dynamic'"
