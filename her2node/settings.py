@@ -251,6 +251,36 @@ class Perfusion(_Section):
     correct_motion: bool = Field(True, description="Shift time points onto each other before curves are taken.")
 
 
+class Diffusion(_Section):
+    """How diffusion-weighted MR is fitted; the values are printed with every result."""
+
+    ivim: Literal["variable-projection", "segmented"] = Field(
+        "variable-projection",
+        description="D, D*, f all at once (variable-projection), or D from high b-values first (segmented).",
+    )
+    perfusion_gone: float = Field(
+        200.0, ge=150, le=1000, description="b-value (s/mm2) from which on perfusion counts as decayed, for D."
+    )
+    noise_floor: float | None = Field(
+        None, ge=0, description="Signal that noise alone reaches; empty: measured in the background, 0: none."
+    )
+
+
+class Pet(_Section):
+    """FDG PET: between which limits uptake may be compared with published values; printed with every result."""
+
+    glucose_below_mg_dl: float = Field(
+        140.0, gt=0, description="Blood glucose (entered by a reader as glucose_mg_dl) from which on uptake is flagged."
+    )
+    uptake_minutes: tuple[float, float] = Field(
+        (55.0, 75.0), description="Earliest and latest start of the scan after injection, in minutes."
+    )
+    strict: bool = Field(
+        False, description="Refuse uptake outside these limits, or where they cannot be judged, instead of flagging it."
+    )
+    maps: bool = Field(True, description="Give the standardised uptake of each PET series as a parametric map too.")
+
+
 class Dce(_Section):
     """What turns the signal of dynamic contrast-enhanced MR into transfer of contrast; printed with every result."""
 
@@ -282,7 +312,25 @@ class Dce(_Section):
 class Packages(_Section):
     """Model packages."""
 
-    enabled: tuple[str, ...] = Field(("lee2017-portal-liver",), description="Packages to run, by name or name@version.")
+    enabled: tuple[str, ...] = Field(
+        (
+            "lee2017-portal-liver",
+            "zheng-portal-node",
+            "ji2017-adc",
+            "ji2017-d",
+            "zhangjn2016-suvmax",
+            "ji2017-f",
+            "ji2017-d-star",
+            "pumc2022-mtv",
+        ),
+        description="Packages to run, by name or name@version; `her2node packages enable` goes before.",
+    )
+    shadow: tuple[str, ...] = Field(
+        (), description="Packages whose answers are computed and kept in the ledger, but sent to nobody."
+    )
+    stability: bool = Field(
+        True, description="Measure a tumour a voxel otherwise drawn too, and say whether estimates hold; takes longer."
+    )
     folders: tuple[ExpandedPath, ...] = Field((), description="Folders with the site's own packages.")
     trusted_keys: tuple[ExpandedPath, ...] = Field(
         (), description="Ed25519 public keys (PEM) whose packages are trusted."
@@ -363,6 +411,8 @@ class Settings(BaseSettings):
     enhancement: Enhancement = Field(Enhancement(), description="Attenuation compared from phase to phase.")
     dual_energy: DualEnergy = Field(DualEnergy(), description="Dual-energy CT.")
     perfusion: Perfusion = Field(Perfusion(), description="What turns CT perfusion curves into flow.")
+    diffusion: Diffusion = Field(Diffusion(), description="How diffusion-weighted MR is fitted.")
+    pet: Pet = Field(Pet(), description="FDG PET: between which limits uptake may be compared.")
     dce: Dce = Field(Dce(), description="What turns the signal of dynamic MR into transfer of contrast.")
     packages: Packages = Field(Packages(), description="Model packages.")
     reports: Reports = Field(Reports(), description="What is written.")
@@ -443,6 +493,8 @@ def _check(settings: Settings) -> None:
         raise SettingsRefused("reception.tls.port is set without certificate and key")
     if tls.port and tls.client_certificate_required and not tls.ca:
         raise SettingsRefused("reception.tls requires client certificates but names no ca")
+    if not 0 <= settings.pet.uptake_minutes[0] <= settings.pet.uptake_minutes[1]:
+        raise SettingsRefused("pet.uptake_minutes must be two times of which the second is not the earlier one")
     if settings.jobs.heartbeat * 2 >= settings.jobs.lease:
         raise SettingsRefused("jobs.heartbeat must be less than half of jobs.lease")
 

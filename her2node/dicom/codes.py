@@ -56,6 +56,7 @@ class Unit:
     ML_PER_PERCENT = Code("ml/%", "UCUM", "milliliter per percent")
     GRAM = Code("g", "UCUM", "gram")
     MINUTE = Code("min", "UCUM", "minute")
+    MG_PER_DL = Code("mg/dl", "UCUM", "milligram per deciliter")
     PER_MINUTE = Code("/min", "UCUM", "/min")
     MMOL_S_PER_L = Code("mmol.s/l", "UCUM", "millimole second per liter")
     MILLISECOND = Code("ms", "UCUM", "millisecond")
@@ -101,6 +102,9 @@ class Uptake:
     TLG = Code("126033", "DCM", "Total Lesion Glycolysis")
     HETEROGENEITY = _private("SUV-HI", "Heterogeneity index: fall of metabolic volume with its threshold")
     UPTAKE_TIME = _private("UPTAKE-TIME", "Time from injection to the first acquisition")
+    GLUCOSE = _private("GLUCOSE", "Blood glucose before the injection of FDG, as entered")
+    SIGNET_RING = Code("87737001", "SCT", "Signet ring cell carcinoma")
+    MUCINOUS = Code("72495009", "SCT", "Mucinous adenocarcinoma")
     PEAK = Code("126031", "DCM", "Peak Value Within ROI")
     BY_WEIGHT = Code("126410", "DCM", "SUV body weight calculation method")
     BY_LEAN_JANMAHASATIAN = Code("126414", "DCM", "SUV lean body mass calculation Janmahasatian method")
@@ -111,6 +115,13 @@ class Uptake:
     ABOVE_FIXED = _private("MTV-SUV2.5", "Voxels of at least SUVbw 2.5")
     ABOVE_PERCIST = _private("MTV-PERCIST", "Voxels above 1.5 x liver SULmean + 2 SD (PERCIST)")
     SLOPE = _private("HI-40-80", "Slope of volume on thresholds of 40, 50, ... 80 % of SUVmax")
+
+
+class Answer:
+    """What a reader answered (CID 231)."""
+
+    YES = Code("373066001", "SCT", "Yes")
+    NO = Code("373067005", "SCT", "No")
 
 
 class Derivation:
@@ -167,6 +178,7 @@ class DualEnergy:
     NORMALIZED_IODINE = _private("NIC", "Normalized iodine concentration")
     EFFECTIVE_ATOMIC_NUMBER = Code("129320", "DCM", "Effective Atomic Number")
     REGION_OF_AORTA = _private("NIC-AORTA", "Ratio to the mean of a region of the aorta, same images")
+    FOUND_AORTA = _private("NIC-AORTA-AUTO", "Ratio to the mean of the aorta found by shape, same images")
 
     @staticmethod
     def converted(factor: float, words: str) -> Code:
@@ -332,6 +344,13 @@ class Statement:
     CONCLUSION = _private("CONCLUSION", "Imaging estimate in words")
     ANSWER = _private("ANSWER", "Which of several answers this is")
     INPUT = _private("INPUT", "Input of the model")
+    CATEGORIES = _private("CATEGORIES", "How the categories are told")
+    REMARK = _private("REMARK", "How the package decided")
+    INTERVAL = _private("INTERVAL", "95 % interval of the probability")
+    STABILITY = _private("STABILITY", "Whether the answer holds when the region is drawn otherwise")
+    OBSERVATION = _private("OBSERVATION", "Measured beside a printed cut-off, no estimate")
+    AGREEMENT = _private("AGREEMENT", "Whether the packages agree")
+    CAUTION = _private("CAUTION", "What the node cannot check")
     PRIOR = _private("PRIOR", "Prior probability of HER2 positivity")
     PRIOR_SOURCE = _private("PRIOR-SOURCE", "Source of the prior")
     LEVEL = _private("LEVEL", "Provenance level of the package")

@@ -92,7 +92,7 @@ def classified(spool: Spool, rules: Sequence[SiteRule], changed: UnclassifiedSer
 
 def _refusal(series: Series, role: Role | None) -> str | None:
     """Why a series with a role that wants a volume cannot be one (yet), or None."""
-    if role is None or role is Role.ROI:
+    if role in (None, Role.ROI, Role.REGISTRATION):
         return None
     try:
         dynamic_stack_of((series,)) if role is Role.PERFUSION else stack_of(series, role)

@@ -16,7 +16,8 @@ import numpy as np
 from her2node.dicom.codes import Code, Derivation, Method, Unit
 from her2node.dicom.codes import Quantity as Concept
 from her2node.errors import NoEnhancement, OutsideRegime, Refused, TooFewVoxels
-from her2node.quantities import kinetics
+from her2node.quantities import deconvolution, kinetics
+from her2node.quantities import perfusion_regimes as regimes
 from her2node.quantities.bolus import Bolus
 from her2node.quantities.kinetics import Floats
 from her2node.quantities.quantity import NotMeasured, Quantity
@@ -25,27 +26,9 @@ from her2node.selection.roles import Role
 LEAST_ENHANCEMENT_HU = 5.0
 """A curve that rises less has no flow, no transit time and no peak that could be told from noise."""
 LEAST_ARTERIAL_HU = 50.0
-LONGEST_INTERVAL_S = 3.0
-"""Between samples while the bolus passes; Patlak's line alone does not need the passage."""
-SHORTEST_WATCH_S = {"2CXM": 45.0, "2CUM": 25.0}
-"""From the arrival of the bolus to the last image."""
-LONGEST_WATCH_OF_UPTAKE_S = 75.0
-FEWEST_AFTER_PASSAGE, SHORTEST_AFTER_PASSAGE_S = 5, 30.0
-"""Patlak: samples, and the span of them, after the first pass in the artery."""
 DELAYS_S = np.arange(0.0, 10.5, 1.0)
 """Of the tissue behind the artery, from which the models' fits begin."""
-LEAST_CNR = {
-    Method.DECONVOLUTION: 5.0,
-    Method.MAXIMUM_SLOPE: 20.0,
-    Method.PATLAK: 5.0,
-    Method.EXCHANGE: 20.0,
-    Method.UPTAKE: 10.0,
-    Method.OF_CURVE: 10.0,
-    Method.ABSOLUTE_TIME: 10.0,
-}
-"""Rise of the mean curve over the noise of the curves, of the mean curve or of single voxels, that a method needs: at
-less its spread or, of maxima, its bias is larger than a third. Bias and spread stand in the table that
-``tests/benchmarks/table_perfusion.py`` prints."""
+LIKELY_DELAYS_S = np.arange(0.0, 10.1, 0.25)
 FEWEST_DEFINED = 0.5
 """Share of the voxels that must have a value for their mean to be given."""
 HIGHEST_FLOW, HIGHEST_VOLUME = 1 / 6, 1.0
@@ -64,7 +47,7 @@ class Factors:
     haematocrit_factor: float = 1.0
     density_g_ml: float = 1.05
     haematocrit: float = 0.0
-    oscillation_index: float = kinetics.OSCILLATION_INDEX
+    oscillation_index: float = deconvolution.OSCILLATION_INDEX
     correct_motion: bool = True
     """Whether time points are shifted onto each other before curves are taken."""
 
@@ -157,7 +140,7 @@ def time_to_peak(times_s: Floats, curves: Floats, begin_s: float) -> Floats:
     return np.asarray(times_s[curves.argmax(axis=1)] - begin_s)
 
 
-def tmax(found: kinetics.Deconvolution) -> Floats:
+def tmax(found: deconvolution.Deconvolution) -> Floats:
     """Tmax of the residue function.
 
     Formula: argmax over t of K(t), refined by a parabola through three samples.
@@ -209,19 +192,14 @@ class Way:
 
 def deconvolve(curves: Curves, factors: Factors) -> _Values:
     """BF, BV, MTT and Tmax by block-circulant singular value decomposition."""
-    found = deconvolver_of(curves.bolus)(_steady(curves), factors.oscillation_index)
+    found = curves.bolus.deconvolver(_steady(curves), factors.oscillation_index)
+    flow = np.where(found.resolved, found.flow, np.nan)
     return (
-        (Concept.BLOOD_FLOW, Unit.FLOW, blood_flow(found.peak, factors)),
-        (Concept.BLOOD_VOLUME, Unit.VOLUME_SHARE, blood_volume(found.area, factors)),
-        (Concept.MEAN_TRANSIT_TIME, Unit.SECOND, mean_transit_time(found.area, found.peak)),
+        (Concept.BLOOD_FLOW, Unit.FLOW, blood_flow(flow, factors)),
+        (Concept.BLOOD_VOLUME, Unit.VOLUME_SHARE, blood_volume(found.volume, factors)),
+        (Concept.MEAN_TRANSIT_TIME, Unit.SECOND, mean_transit_time(found.volume, flow)),
         (Concept.TMAX, Unit.SECOND, tmax(found)),
     )
-
-
-def deconvolver_of(bolus: Bolus, kind: type = float) -> kinetics.Deconvolver:
-    """The inverse of a bolus on even steps."""
-    _, arterial = kinetics.even(bolus.times_s, bolus.arterial, bolus.step_s)
-    return kinetics.Deconvolver.of(arterial, bolus.step_s, kind=kind)
 
 
 def _steady(curves: Curves) -> Floats:
@@ -246,7 +224,10 @@ def line(curves: Curves, factors: Factors) -> _Values:
 
 def model(fit: Callable[..., kinetics.Exchange], curves: Curves, factors: Factors) -> _Values:
     """BF, BV, MTT and PS by a compartment model."""
-    found = fit(curves.bolus.times_s, curves.bolus.arterial, curves.enhancement, DELAYS_S)
+    return _of_exchange(fit(curves.bolus.times_s, curves.bolus.arterial, curves.enhancement, DELAYS_S), factors)
+
+
+def _of_exchange(found: kinetics.Exchange, factors: Factors) -> _Values:
     possible = (found.flow <= HIGHEST_FLOW) & (found.volume <= HIGHEST_VOLUME) & (found.exchange <= HIGHEST_FLOW)
     flow, volume, exchange = (np.where(possible, a, np.nan) for a in (found.flow, found.volume, found.exchange))
     return (
@@ -272,79 +253,31 @@ def _since_first_image(curves: Curves, factors: Factors) -> _Values:
     return ((Concept.TIME_TO_PEAK, Unit.SECOND, absolute),)
 
 
-# --- regimes ---------------------------------------------------------------------------------------------------
-
-
-def _always(bolus: Bolus) -> Refused | None:
-    return None
-
-
-def sampled(bolus: Bolus) -> Refused | None:
-    """Why the passage of the bolus was not sampled well enough, or None."""
-    if bolus.interval_s > LONGEST_INTERVAL_S * 1.01:
-        return OutsideRegime(
-            f"{bolus.interval_s:.1f} s between samples during the bolus, {LONGEST_INTERVAL_S:g} s at most"
-        )
-    return None
-
-
-def sampled_first_pass(bolus: Bolus) -> Refused | None:
-    """As ``sampled``, and the first pass has to be over at the last image."""
-    if bolus.passed_s is None:
-        return OutsideRegime("the last image comes before the first pass in the artery is over")
-    return sampled(bolus)
-
-
-def passed(bolus: Bolus) -> Refused | None:
-    """Why Patlak's line cannot be drawn, or None."""
-    after = bolus.times_s[bolus.times_s >= (np.inf if bolus.passed_s is None else bolus.passed_s)]
-    if len(after) < FEWEST_AFTER_PASSAGE or after[-1] - after[0] < SHORTEST_AFTER_PASSAGE_S:
-        span = after[-1] - after[0] if len(after) else 0.0
-        return OutsideRegime(
-            f"{len(after)} samples over {span:.0f} s after the first pass, "
-            f"{FEWEST_AFTER_PASSAGE} over {SHORTEST_AFTER_PASSAGE_S:g} s needed"
-        )
-    return None
-
-
-def watched(name: str, bolus: Bolus) -> Refused | None:
-    """Why a compartment model cannot be told from the curve, or None."""
-    if bolus.watched_s < SHORTEST_WATCH_S[name]:
-        return OutsideRegime(
-            f"{bolus.watched_s:.0f} s from the arrival of the bolus, {SHORTEST_WATCH_S[name]:g} s needed"
-        )
-    if name == "2CUM" and bolus.watched_s > LONGEST_WATCH_OF_UPTAKE_S:
-        return OutsideRegime(
-            f"{bolus.watched_s:.0f} s from the arrival of the bolus, in more than {LONGEST_WATCH_OF_UPTAKE_S:g} s "
-            "contrast comes back from the tissue"
-        )
-    return sampled(bolus)
-
-
 _FLOWS = (Concept.BLOOD_FLOW, Concept.BLOOD_VOLUME, Concept.MEAN_TRANSIT_TIME)
 WAYS = (
     Way(
-        deconvolve, (*_FLOWS, Concept.TMAX), Method.DECONVOLUTION, Method.DECONVOLUTION_VOXELS, sampled_first_pass
+        deconvolve, (*_FLOWS, Concept.TMAX), Method.DECONVOLUTION, Method.DECONVOLUTION_VOXELS,
+        regimes.sampled_first_pass,
     ),
     Way(
         slope, _FLOWS[:1], Method.MAXIMUM_SLOPE, Method.MAXIMUM_SLOPE_VOXELS,
-        sampled,
+        regimes.sampled,
     ),
     Way(
-        line, (Concept.PERMEABILITY, Concept.BLOOD_VOLUME), Method.PATLAK, Method.PATLAK_VOXELS, passed
+        line, (Concept.PERMEABILITY, Concept.BLOOD_VOLUME), Method.PATLAK, Method.PATLAK_VOXELS, regimes.passed
     ),
     Way(
         partial(model, kinetics.two_compartment_exchange), (*_FLOWS, Concept.PERMEABILITY),
-        Method.EXCHANGE, Method.EXCHANGE_VOXELS, partial(watched, "2CXM"),
+        Method.EXCHANGE, Method.EXCHANGE_VOXELS, partial(regimes.watched, "2CXM"),
     ),
     Way(
         partial(model, kinetics.two_compartment_uptake), (*_FLOWS, Concept.PERMEABILITY),
-        Method.UPTAKE, Method.UPTAKE_VOXELS, partial(watched, "2CUM"),
+        Method.UPTAKE, Method.UPTAKE_VOXELS, partial(regimes.watched, "2CUM"),
     ),
     Way(
-        enhance, (Concept.PEAK_ENHANCEMENT, Concept.TIME_TO_PEAK), Method.OF_CURVE, Method.OF_VOXELS, _always
+        enhance, (Concept.PEAK_ENHANCEMENT, Concept.TIME_TO_PEAK), Method.OF_CURVE, Method.OF_VOXELS, regimes.always
     ),
-    Way(_since_first_image, (Concept.TIME_TO_PEAK,), Method.ABSOLUTE_TIME, None, _always),
+    Way(_since_first_image, (Concept.TIME_TO_PEAK,), Method.ABSOLUTE_TIME, None, regimes.always),
 )  # fmt: skip
 
 
@@ -372,57 +305,74 @@ def measure(
         codes = dict.fromkeys(code for way in WAYS for code in way.codes)
         return tuple(NotMeasured(region.roi, region.role, refused, code, region.series_uids) for code in codes)
     mean = Curves.of(bolus, hu.mean(axis=0, keepdims=True))
-    of_mean, of_voxels = contrast_to_noise(bolus, hu)
+    of_mean, of_voxels = regimes.contrast_to_noise(bolus, hu)
+    likely = Likely.of(mean, of_mean, factors)
     found: list[Quantity | NotMeasured] = []
     for way in WAYS:
-        found += _judged(way, way.curve, None, bolus, of_mean, partial(way.run, mean, factors), region, parameters)
+        reasons = unfit(way, bolus, of_mean, likely, factors)
+        found += _judged(way, way.curve, None, reasons, partial(way.run, mean, factors), region, parameters)
         if way.voxels is not None:
+            noisy = regimes.too_noisy(way.curve, of_voxels)
+            refusals = (
+                dict.fromkeys(way.codes, noisy) if noisy is not None and len(reasons) < len(way.codes) else reasons
+            )
             run = partial(_by_voxel, way, bolus, hu, factors)
-            found += _judged(way, way.voxels, Derivation.MEAN, bolus, of_voxels, run, region, parameters)
+            found += _judged(way, way.voxels, Derivation.MEAN, refusals, run, region, parameters)
     return tuple(found)
+
+
+def unfit(way: Way, bolus: Bolus, cnr: float, likely: Likely, factors: Factors) -> dict[Code, Refused]:
+    """Of each quantity that a method would give of a mean curve, why it is not used here."""
+    reason = way.refusal(bolus) or regimes.too_noisy(way.curve, cnr)
+    return dict.fromkeys(way.codes, reason) if reason is not None else likely.refusals(way, factors)
 
 
 def _judged(
     way: Way,
     method: Code,
     modifier: Code | None,
-    bolus: Bolus,
-    cnr: float,
+    refusals: dict[Code, Refused],
     run: Callable[[], _Values],
     region: Region,
     parameters: tuple[str, ...],
 ) -> list[Quantity | NotMeasured]:
     """The values of one method, or for each of them why it is not used here."""
-    reason = way.refusal(bolus) or _too_noisy(way, cnr)
-    if reason is None:
-        return [_quantity(one, method, modifier, region, parameters) for one in run()]
-    named = type(reason)(f"{method.meaning}: {reason.detail}", remedy=reason.remedy)
-    return [NotMeasured(region.roi, region.role, named, code, region.series_uids) for code in way.codes]
+    values = run() if set(refusals) < set(way.codes) else ()
+    found: list[Quantity | NotMeasured] = [
+        _quantity(one, method, modifier, region, parameters) for one in values if one[0] not in refusals
+    ]
+    for code, reason in refusals.items():
+        named = type(reason)(f"{method.meaning}: {reason.detail}", remedy=reason.remedy)
+        found.append(NotMeasured(region.roi, region.role, named, code, region.series_uids))
+    return found
 
 
-def contrast_to_noise(bolus: Bolus, hu: Floats) -> tuple[float, float]:
-    """Rise of the mean curve over its noise, and over that of single voxels in the median.
+@dataclass(frozen=True)
+class Likely:
+    """Tissues that may have given the mean curve of a region: their curves with its noise, and what is true of them."""
 
-    Noise is taken from how far samples lie from the line between their neighbours (median of the absolute). As that
-    holds the bend of the curve too, the noise of the mean is at most that of the voxels / sqrt(n / 4): neighbours share
-    noise, so four voxels count as one.
-    """
-    mean = hu.mean(axis=0, keepdims=True)
-    rise = float(peak_enhancement(Curves.of(bolus, mean).enhancement)[0])
-    of_mean, of_voxels = (
-        float(kinetics.noise(bolus.times_s, mean)[0]),
-        float(np.median(kinetics.noise(bolus.times_s, hu))),
-    )
-    of_mean = min(of_mean, 2 * of_voxels / np.sqrt(len(hu)))
-    least = 1e-6 * abs(rise)
-    return rise / max(of_mean, least), rise / max(of_voxels, least)
+    curves: Curves
+    truth: dict[Code, Floats] = field(repr=False)
 
+    @classmethod
+    def of(cls, mean: Curves, cnr: float, factors: Factors) -> Likely:
+        bolus, curve = mean.bolus, mean.enhancement[0]
+        noise = float(curve.max()) / cnr
+        tissues, curves = kinetics.likely_exchanges(
+            bolus.times_s, bolus.arterial, curve, noise, LIKELY_DELAYS_S, regimes.LIKELY_TISSUES
+        )
+        truth = {code: values for code, _, values in _of_exchange(tissues, factors)}
+        noisy = curves + noise * np.random.default_rng(0).standard_normal(curves.shape)
+        return cls(Curves(bolus, noisy), {**truth, Concept.TMAX: tissues.delay_s})
 
-def _too_noisy(way: Way, cnr: float) -> Refused | None:
-    least = LEAST_CNR[way.curve]
-    if cnr < least:
-        return OutsideRegime(f"the curve rises by {cnr:.1f} times its noise, {least:g} needed")
-    return None
+    def refusals(self, way: Way, factors: Factors) -> dict[Code, Refused]:
+        """Of each quantity that a method finds wrongly in these tissues, why it is not used."""
+        if not set(way.codes) <= set(self.truth):
+            return {}
+        found = (
+            (code, regimes.too_far(code, values, self.truth[code])) for code, _, values in way.run(self.curves, factors)
+        )
+        return {code: refused for code, refused in found if refused is not None}
 
 
 def _too_little(bolus: Bolus, hu: Floats) -> Refused | None:

@@ -158,7 +158,7 @@ def _laid(seen: _Seen, scene: Scene) -> Iterator[LaidRoi | NotMeasured]:
     here = near(scene.regions, seen.volume.geometry)
     for region in scene.regions:
         if region not in here:
-            yield elsewhere(region, Role.DCE, seen.still.series_instance_uid)
+            yield elsewhere(region, Role.DCE, seen.still.series_instance_uid, seen.volume.geometry)
             continue
         try:
             yield with_key_slice(lay(region, seen.still), seen.still)

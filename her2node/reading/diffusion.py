@@ -48,7 +48,7 @@ def read_diffusion(scene: Scene) -> Found:
         except Refused as error:
             refused.append(_not_measured(error, Role.DIFFUSION, (series.series_instance_uid,)))
     examinations = _examinations(members)
-    parts = [_examination(found, examinations, scene.regions) for found in examinations]
+    parts = [_examination(found, examinations, scene) for found in examinations]
     parts += [_vendor_map(series, scene.regions) for series in _players(scene, Role.ADC_MAP)]
     return joined([*parts, *refused])
 
@@ -80,7 +80,7 @@ def _b_values(group: Sequence[_Member]) -> set[float]:
     return {b for member in group for b in member.b_values}
 
 
-def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], regions: Sequence[GivenRoi]) -> Found:
+def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], scene: Scene) -> Found:
     uids = tuple(member.series.series_instance_uid for member in members)
     if len(_b_values(members)) < 2:
         return _not_measured(_why_alone(members, all_of_them), Role.DIFFUSION, uids)
@@ -88,11 +88,11 @@ def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], r
         series = build([member.series for member in members])
     except Refused as error:
         return _not_measured(error, Role.DIFFUSION, uids)
-    fit = diffusion.fitted(series)
+    fit = diffusion.fitted(series, scene.methods.diffusion)
     volume = series.volume(-1)  # lesions stand out where diffusion weights most
     rois: list[LaidRoi] = []
     values: list[Quantity | NotMeasured] = []
-    for region in regions:
+    for region in scene.regions:
         try:
             roi = lay(region, volume)
         except Refused as error:
@@ -131,7 +131,7 @@ def _vendor_map(series: Series, regions: Sequence[GivenRoi]) -> Found:
     here = near(regions, volume.geometry)
     rois: list[LaidRoi] = []
     values: list[Quantity | NotMeasured] = [
-        elsewhere(region, Role.ADC_MAP, uid) for region in regions if region not in here
+        elsewhere(region, Role.ADC_MAP, uid, volume.geometry) for region in regions if region not in here
     ]
     for region in here:
         try:

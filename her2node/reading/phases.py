@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from her2node.errors import Refused
-from her2node.quantities import measure, radiomics
+from her2node.errors import Refused, RoleMissing
+from her2node.quantities import measure, signature
 from her2node.quantities.displacement import Displacement
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity
 from her2node.reading.comparing import Anchor, Place, compared, core_of, cropped, followed, place_of, told
@@ -37,7 +37,15 @@ def read_phases(scene: Scene) -> Found:
     for series, role in sorted(series_and_roles, key=lambda item: _rank(item, drawn_on)):
         found[series.series_instance_uid] = through.measured(series, role)
     parts = [found[series.series_instance_uid] for series, _ in series_and_roles]
-    return joined([*parts, through.compared()])
+    return joined([*parts, through.compared(), _without_plain(scene, [role for _, role in series_and_roles])])
+
+
+def _without_plain(scene: Scene, roles: list[Role | None]) -> Found:
+    """That texture was asked for of the plain phase, where there is none."""
+    if Role.PLAIN in roles or not any(wanted.mazda_like for wanted in scene.methods.signatures):
+        return Found()
+    error = RoleMissing("MaZda-like texture is that of the plain phase, and no series plays it")
+    return Found(not_measured=(NotMeasured("", Role.PLAIN, error),))
 
 
 def _rank(item: tuple[Series, Role | None], drawn_on: set[str]) -> tuple[bool, int]:
@@ -68,16 +76,18 @@ class _Through:
         self._anchors: dict[str, Anchor] = {}
         self._places: dict[str, list[Place]] = {}
         self._vessels: dict[str, Vessels] = {}
+        self._displacements: dict[tuple[str, str], Displacement | Refused] = {}
 
     def measured(self, series: Series, role: Role | None) -> Found:
         """Every region on one series. Its voxels are made only where a region lies in the same frame of reference."""
         uid, regions = series.series_instance_uid, self._scene.regions
         try:
-            volume = build(series) if near(regions, stack_of(series).geometry) else None
+            geometry = stack_of(series).geometry
+            volume = build(series) if near(regions, geometry) else None
         except Refused as error:
             return Found(not_measured=(NotMeasured("", role, error, series_uids=(uid,)),))
         if volume is None:
-            return Found(not_measured=tuple(elsewhere(region, role, uid) for region in regions))
+            return Found(not_measured=tuple(elsewhere(region, role, uid, geometry) for region in regions))
         volume_found = Found((Measured(uid, role, volume.geometry, volume.unit, volume.sources),))
         return joined([volume_found, *(self._region(region, volume, role) for region in regions)])
 
@@ -86,10 +96,9 @@ class _Through:
             roi = lay(region, volume)
         except Refused as error:
             return Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=_uids(volume)),))
-        lies, core, values = self._followed(roi, volume, role)
+        lies, core, values = self._followed(roi, volume, role, region.drawn_uid)
         values += measure(volume, lies, role, core=core)
-        if self._scene.methods.radiomics is not None:
-            values += radiomics.measure(volume, lies, role, self._scene.methods.radiomics)
+        values += signature.measured(self._scene.methods.signatures, volume, lies, role)
         return Found(
             rois=(with_key_slice(lies, volume),),
             quantities=tuple(value for value in values if isinstance(value, Quantity)),
@@ -97,7 +106,7 @@ class _Through:
         )
 
     def _followed(
-        self, roi: Roi, volume: Volume, role: Role | None
+        self, roi: Roi, volume: Volume, role: Role | None, drawn_uid: str
     ) -> tuple[Roi, Roi | None, tuple[Quantity | NotMeasured, ...]]:
         """The region where its tissue lies on this series, its core where it was moved there, and how far that is."""
         anchor = self._anchors.get(roi.tracking_uid)
@@ -105,7 +114,9 @@ class _Through:
             anchor = self._anchors[roi.tracking_uid] = Anchor(roi, cropped(volume, roi))
             self._note(anchor, roi, volume, role, Displacement((0.0, 0.0, 0.0), 1.0), moved=False)
             return roi, None, ()
-        lies, found = followed(anchor, roi, volume)
+        tissue = (drawn_uid, volume.series_instance_uid)
+        lies, found = followed(anchor, roi, volume, self._displacements.get(tissue))
+        self._displacements.setdefault(tissue, found)
         moved = lies is not roi
         core = self._note(anchor, lies, volume, role, found, moved=moved)
         said = told(found, roi, role, volume.series_instance_uid, moved=moved)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from her2node.errors import Refused
 from her2node.reading.reading import Scene
@@ -48,6 +48,18 @@ def vessels_of(scene: Scene, volume: Volume) -> Vessels:
         Reference(_given(scene.given, is_aorta, volume), _aorta(found)),
         Reference(_given(scene.given, is_portal_vein, volume), _portal_vein(found)),
     )
+
+
+def aorta_tube(scene: Scene, volume: Volume) -> Tube | None:
+    """The line of the aorta that this node found in the volume's frame of reference: in a phase that is measured, else
+    in any CT series that was looked at, as mono-energetic images."""
+    chosen = vessels_of(replace(scene, given=()), volume).aorta.tube
+    others = (
+        landmarks.aorta_tube
+        for landmarks in scene.landmarks.values()
+        if landmarks.frame_of_reference_uid == volume.geometry.frame_of_reference_uid
+    )
+    return chosen or next((tube for tube in others if tube is not None), None)
 
 
 def _given(regions: Sequence[GivenRoi], wanted: Callable[[GivenRoi], bool], volume: Volume) -> Roi | None:

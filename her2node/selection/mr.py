@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from pydicom.dataset import Dataset
 
@@ -12,6 +13,7 @@ from her2node.dicom.attributes import items, text, texts
 from her2node.dicom.diffusion import Content, Encoding, content_of, encoding_of
 from her2node.errors import Refused
 from her2node.selection.dce import dynamic_words
+from her2node.selection.extent import along_normal
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
 
@@ -52,6 +54,33 @@ def role_of(series: Series) -> tuple[Role | None, str]:
             return Role.ADC_MAP, "diffusion coefficients calculated by the scanner"
         return None, "calculated images that are not measured"
     return _by_signal(series, encodings, flaw, shown[Content.ADC])
+
+
+def b_values_of(series: Series) -> frozenset[float]:
+    """The b-values of a series' images (s/mm2), as far as its headers can be read; none of other modalities."""
+    if any(instance.identity.sop_class_uid not in SOP_CLASSES for instance in series.instances):
+        return frozenset()
+    found: set[float] = set()
+    with suppress(Refused):
+        for header, groups in _frames(series):
+            if content_of(header, _image_type(header, groups)) is Content.SIGNAL:
+                encoding = encoding_of(header, groups)
+                found |= {encoding.b} if encoding else set()
+    return frozenset(found)
+
+
+def examinations(candidates: Sequence[Series]) -> list[tuple[Series, ...]]:
+    """Series of one b-value each that lie at the same places, in one frame of reference and of one echo time are one
+    examination; every other series is one of its own."""
+    groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
+    for number, series in enumerate(candidates):
+        header = series.first
+        places = frozenset(round(place) for one in series.instances for place in along_normal(one.header))
+        alone = len(b_values_of(series)) != 1 or not text(header, "FrameOfReferenceUID")
+        echo_time, grid = text(header, "EchoTime"), (text(header, "Rows"), text(header, "Columns"))
+        key = (number,) if alone else (text(header, "FrameOfReferenceUID"), grid, echo_time, places)
+        groups[key].append(series)
+    return [tuple(group) for group in groups.values()]
 
 
 def is_plain(series: Series) -> bool:

@@ -72,7 +72,7 @@ def stack_of(series: Series, role: Role | None = None) -> Stack:
         return Stack(found.geometry, found.frames[0])
     if role is Role.FLIP_ANGLES:
         return next(iter(dce.slab_of((series,)).values()))[0]
-    if role is Role.PET:
+    if role in (Role.PET, Role.PET_OTHER_TRACER):
         return pet.stack_of(series)
     _need_ct(series)
     if role in (Role.IODINE, Role.EFFECTIVE_Z):

@@ -37,6 +37,21 @@ def series_of(house: House) -> SeriesStory:
     return house.ledger.study(STUDY).series[0]
 
 
+def test_a_registration_is_a_series_of_its_own_and_wants_no_volume(house: House) -> None:
+    registration = "1.2.840.10008.5.1.4.1.1.66.1"
+    reg = ct(1, series=f"{STUDY}.7", SOPClassUID=registration, Modality="REG", SeriesNumber=7)
+    house.receive([ct(1), ct(2), ct(3), reg])
+    file_arrivals(house.ledger, house.spool, Door(), house.now)
+    house.later(2 * SECOND)
+    classify_all(house)
+    (found,) = (series for series in house.ledger.study(STUDY).series if series.modality == "REG")
+    assert (found.role, found.refused) == ("registration", None)
+    (facts,) = house.ledger.gathering()
+    assert facts.unclassified == 0
+    house.ledger.complete(facts.edition_id, "quiet", "", house.now)
+    assert f"{STUDY}.7.1" in {one.sop_instance_uid for one in house.ledger.snapshot(facts.edition_id).instances}
+
+
 def classify_all(house: House, *rules: SiteRule) -> bool:
     return classify_changed(house.ledger, house.spool, rules, STILL, Door(), house.now)
 
