@@ -12,7 +12,7 @@ from her2node.dicom.codes import Quantity as Concept
 from her2node.errors import EmptyRoi, InvalidAttribute, MissingAttribute, NoArterialInput, NoBaseline, Refused
 from her2node.quantities import alignment, dce, morphology, motion
 from her2node.quantities.dce import DceFit
-from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined
 from her2node.rois import lay
@@ -52,21 +52,22 @@ def _read(members: Sequence[Series], scene: Scene) -> Found:
     rois = [one.roi for one in laid if isinstance(one, LaidRoi)]
     values: list[Quantity | NotMeasured] = [one for one in laid if isinstance(one, NotMeasured)]
     values += [NotMeasured("", Role.DCE, error, Dce.T1, uids) for error in seen.unused]
-    found = Found(_measured(seen), tuple(one for one in laid if isinstance(one, LaidRoi)))
+    maps: tuple[QuantityMap, ...] = ()
     try:
         fit = _fitted(seen, rois, scene)
     except Refused as error:
         values.append(NotMeasured("", Role.DCE, error, series_uids=seen.volume.series_uids))
-        return replace(found, not_measured=tuple(one for one in values if isinstance(one, NotMeasured)))
+    else:
+        values += [one for roi in rois for one in dce.measure(fit, roi, Role.DCE)]
+        maps = dce.maps(fit, Role.DCE)
     for roi in rois:
-        values += dce.measure(fit, roi, Role.DCE)
-        values += morphology.measure(seen.still, roi, Role.DCE)
-        values += _largest_shift(seen, roi)
-    return replace(
-        found,
-        quantities=tuple(one for one in values if isinstance(one, Quantity)),
-        not_measured=tuple(one for one in values if isinstance(one, NotMeasured)),
-        maps=dce.maps(fit, Role.DCE),
+        values += _of_place(seen, roi)
+    return Found(
+        _measured(seen),
+        tuple(one for one in laid if isinstance(one, LaidRoi)),
+        tuple(one for one in values if isinstance(one, Quantity)),
+        tuple(one for one in values if isinstance(one, NotMeasured)),
+        maps,
     )
 
 
@@ -197,17 +198,19 @@ def _no_blood(fit: DceFit) -> Refused | None:
     return next((error for _, error in fit.refused if isinstance(error, NoArterialInput | NoBaseline)), None)
 
 
-def _largest_shift(seen: _Seen, roi: Roi) -> list[Quantity]:
-    if seen.moved is None:
-        return []
-    return [
-        Quantity(
-            roi=roi.tracking_id,
-            role=Role.DCE,
-            code=Concept.LARGEST_SHIFT,
-            value=seen.moved.largest_mm,
-            unit=Unit.MM,
-            method=Method.TRANSLATION,
-            series_uids=seen.volume.series_uids,
+def _of_place(seen: _Seen, roi: Roi) -> list[Quantity | NotMeasured]:
+    """The size of a region, and how far the time points had moved."""
+    found = list(morphology.measure(seen.still, roi, Role.DCE))
+    if seen.moved is not None:
+        found.append(
+            Quantity(
+                roi=roi.tracking_id,
+                role=Role.DCE,
+                code=Concept.LARGEST_SHIFT,
+                value=seen.moved.largest_mm,
+                unit=Unit.MM,
+                method=Method.TRANSLATION,
+                series_uids=seen.volume.series_uids,
+            )
         )
-    ]
+    return found

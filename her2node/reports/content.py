@@ -42,7 +42,7 @@ from her2node.reports.wording import (
     flags_of,
     input_used,
     package_name,
-    series_name,
+    series_names,
 )
 
 Group = (
@@ -132,7 +132,7 @@ def _measured(
         qualitative_evaluations=evaluations,
         tumour=roi == reading.tumour,
     )
-    names = ", ".join(series_name(reading, uid) for uid in series_uids)
+    names = series_names(reading, series_uids)
     laid_by_geometry = "" if segments.series_instance_uid in series_uids else "; the segment was laid on it by geometry"
     said = [Said(Statement.MEASURED_IN, f"{names}{laid_by_geometry}")]
     _say(group, [*said, *(Said(Statement.FLAG, flag) for flag in flags_of(quantities))])

@@ -20,6 +20,7 @@ from her2node.reports.regions import Points, measured_series, outlines, shown
 from her2node.reports.report import Stamp
 from her2node.reports.wording import (
     CATEGORIES,
+    MOST_NAMED,
     NOTHING_RAN,
     NOTICE,
     REFERENCE_TEST,
@@ -241,19 +242,22 @@ def _stands_on_page(quantity: Quantity) -> bool:
 
 
 def _name(quantity: Quantity) -> str:
-    """The quantity as a reader says it; of perfusion with the method, for several give the same quantity."""
+    """The quantity as a reader says it; of perfusion and DCE with the method, for several give the same."""
     said = quantity.code.meaning
     if quantity.modifier:
         said = f"{said.replace(' Coefficient', '')}, {quantity.modifier.meaning.lower()}"
-    if quantity.role is Role.PERFUSION and quantity.method:
+    if quantity.role in (Role.PERFUSION, Role.DCE) and quantity.method:
         said = f"{said} ({quantity.method.value})"
     return said
 
 
 def _column(reading: Reading, here: list[Quantity], uids: tuple[str, ...]) -> str:
     role = next((", ".join(r for r in (q.role, q.phase) if r) for q in here if q.series_uids == uids), None)
-    numbers = [series.number for uid in uids if (series := reading.study.series_of(uid))]
-    where = ", ".join(f"series {number}" for number in numbers if number is not None)
+    found = (reading.study.series_of(uid) for uid in uids)
+    numbers = [series.number for series in found if series is not None and series.number is not None]
+    where = ", ".join(f"series {number}" for number in numbers)
+    if len(numbers) > MOST_NAMED:
+        where = f"{len(numbers)} series, {numbers[0]} to {numbers[-1]}"
     return "\n".join(part for part in (role or "phase unknown", where) if part)
 
 

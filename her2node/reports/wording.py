@@ -44,6 +44,8 @@ _UNITS = {
     Unit.MM2.value: "mm\u00b2",
     Unit.ONE.value: "",
 }
+MOST_NAMED = 8
+"""Series that are named one by one."""
 _SOURCES = {"measured": "measured", "entered": "entered by a reader", "assumed": "assumed, nobody entered it"}
 
 
@@ -154,6 +156,14 @@ def series_name(reading: Reading, uid: str) -> str:
     return f"series{number}{description}"
 
 
+def series_names(reading: Reading, uids: Sequence[str]) -> str:
+    """Several series; of many (a time point each) how many, the first and the last."""
+    if len(uids) <= MOST_NAMED:
+        return ", ".join(series_name(reading, uid) for uid in uids)
+    first, last = (series_name(reading, uid) for uid in (uids[0], uids[-1]))
+    return f"{len(uids)} series from {first} to {last}"
+
+
 def series_said(reading: Reading, assignment: Assignment) -> str:
     """Which role a series plays, and why."""
     role = "not used" if assignment.ignored else (assignment.role.value if assignment.role else "no role")
@@ -238,6 +248,6 @@ def _not_predicted(refused: NotPredicted) -> str:
 
 def _not_measured(reading: Reading, refused: NotMeasured) -> str:
     what = f"{refused.code.meaning}: " if refused.code else ""
-    where = ", ".join(series_name(reading, uid) for uid in refused.series_uids)
+    where = series_names(reading, refused.series_uids)
     place = f" ({where})" if where else ""
     return f"{what}not measured{place}: {refused.refused}"

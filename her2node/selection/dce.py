@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from pydicom.dataset import Dataset
 
@@ -23,6 +24,8 @@ FEWEST_NAMED = 4
 """Time points of a series that is named dynamic, or whose header speaks of a contrast agent."""
 LONGEST_ECHO_MS = 15.0
 """At longer echo times contrast darkens: the image is weighted by T2*."""
+SHORTEST_PAUSE_S, PAUSE = 60.0, 5.0
+"""Before a time series begins: so long, and so many times its interval."""
 _ROUNDING_MM = 0.1
 _NAMED = re.compile(
     r"(?<![a-z])(?:dce|dyn\w*|twist\w*|tricks?|lava|vibe|thrive|ethrive|disco|perf\w*|multi[ _-]?phase)(?![a-z])"
@@ -52,7 +55,8 @@ def series_a_point(candidates: Sequence[Series]) -> tuple[tuple[Series, ...], ..
         places = Counter(_places(one))
         if is_spoiled_echo(one) and places and set(places.values()) == {1}:
             groups[_likeness(one)].append(one)
-    return tuple(tuple(group) for group in groups.values() if _are_time_points(group))
+    found = (_after_pause(group) for group in groups.values())
+    return tuple(tuple(group) for group in found if _are_time_points(group))
 
 
 def examinations(series: Sequence[Series]) -> tuple[tuple[Series, ...], ...]:
@@ -114,6 +118,17 @@ def _are_time_points(group: Sequence[Series]) -> bool:
     """Enough of them, and no two acquired at one time."""
     begins = [min(times, default=None) for one in group for times in [acquired(one.first)]]
     return _is_dynamic(time_points(group), group) and None not in begins and len(set(begins)) == len(begins)
+
+
+def _after_pause(group: Sequence[Series]) -> list[Series]:
+    """Without what was acquired alike a while before: images for T1 at the flip angle of the time points to come."""
+    begins = sorted(min(times) for one in group if (times := acquired(one.first)))
+    gaps = [after - before for before, after in pairwise(begins)]
+    if len(begins) < len(group) or not gaps:
+        return list(group)
+    longest = max(SHORTEST_PAUSE_S, PAUSE * sorted(gaps)[len(gaps) // 2])
+    early = [before for before, gap in zip(begins[: len(gaps) // 2], gaps, strict=False) if gap > longest]
+    return [one for one in group if not early or min(acquired(one.first)) > early[-1]]
 
 
 def _span(series: Sequence[Series], clock: Callable[[Instance], list[float]]) -> float:

@@ -51,7 +51,8 @@ class Contrast:
 
 
 def contrast_of(header: Dataset, begun: datetime | None) -> tuple[Contrast, tuple[str, ...]]:
-    """What the header says of the agent, and what of it could not be believed. ``begun``: the first time point."""
+    """What the header says of the agent, and what of it could not be believed. ``begun``: the first time point, by the
+    clock on the wall."""
     agent = next(iter(items(header, "ContrastBolusAgentSequence")), Dataset())
     profile = next(iter(items(agent, "ContrastAdministrationProfileSequence")), Dataset())
     places = (profile, agent, header)
@@ -83,9 +84,8 @@ def _start(
     dated = Dataset()
     dated.StudyDate = f"{begun:%Y%m%d}"
     dated.ContrastBolusStartTime = text(place, "ContrastBolusStartTime")
-    dated.TimezoneOffsetFromUTC = f"{begun:%z}"
     at = moment(dated, "StudyDate", "ContrastBolusStartTime")
-    seconds = (at - begun).total_seconds() if at else None
+    seconds = (at.replace(tzinfo=None) - begun).total_seconds() if at else None
     if seconds is None or abs(seconds) > LONGEST_AWAY_S:
         return None, ("ContrastBolusStartTime lies more than an hour from the first time point and is not believed",)
     return seconds, ()

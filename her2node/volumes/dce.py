@@ -203,13 +203,12 @@ def _begun(frames: Iterable[Frame]) -> datetime | None:
 
 
 def _acquired(frame: Frame) -> datetime | None:
+    """By the clock on the scanner's wall: of one scanner some objects state its zone and others do not."""
     own = timestamp(frame.group("FrameContentSequence"), "FrameAcquisitionDateTime") if frame.number else None
-    if own is not None:
-        return own
-    if frame.header.get("AcquisitionTime"):
-        day = "AcquisitionDate" if frame.header.get("AcquisitionDate") else "StudyDate"
-        return moment(frame.header, day, "AcquisitionTime")
-    return timestamp(frame.header, "AcquisitionDateTime")
+    day = "AcquisitionDate" if frame.header.get("AcquisitionDate") else "StudyDate"
+    timed = moment(frame.header, day, "AcquisitionTime") if frame.header.get("AcquisitionTime") else None
+    found = own or timed or timestamp(frame.header, "AcquisitionDateTime")
+    return found.replace(tzinfo=None) if found else None
 
 
 def _on_times(found: DynamicStack, shifted: bool) -> tuple[str, ...]:

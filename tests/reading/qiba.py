@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,14 @@ def name(ktrans: float, ve: float) -> str:
     return f"Ktrans {ktrans:g} ve {ve:g}"
 
 
+def patches() -> Iterator[tuple[tuple[float, float], tuple[slice, slice]]]:
+    """(Ktrans, ve) of each patch, and its rows and columns."""
+    for down, ktrans in enumerate(KTRANS):
+        for across, ve in enumerate(VE):
+            row, column = FIRST_ROW + SIDE * down, SIDE * across
+            yield (ktrans, ve), (slice(row, row + SIDE), slice(column, column + SIDE))
+
+
 def _structure_set(image: Dataset) -> FileDataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = RTStructureSetStorage, "1.2.3.77.1"
@@ -42,11 +51,7 @@ def _structure_set(image: Dataset) -> FileDataset:
     ds.SOPClassUID, ds.SOPInstanceUID, ds.SeriesInstanceUID = RTStructureSetStorage, "1.2.3.77.1", "1.2.3.77"
     ds.Modality, ds.StructureSetDate, ds.StructureSetTime = "RTSTRUCT", "20120109", "120000"
     ds.StructureSetROISequence, ds.ROIContourSequence = [], []
-    boxes = {
-        name(ktrans, ve): (FIRST_ROW + SIDE * down, SIDE * across, SIDE, SIDE)
-        for down, ktrans in enumerate(KTRANS)
-        for across, ve in enumerate(VE)
-    }
+    boxes = {name(*truth): (rows.start, columns.start, SIDE, SIDE) for truth, (rows, columns) in patches()}
     boxes["AIF"] = BLOOD_ROW, 0, SIDE, SIDE * len(VE)
     for number, (label, box) in enumerate(boxes.items(), start=1):
         described, drawn, contour = Dataset(), Dataset(), Dataset()

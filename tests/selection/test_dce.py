@@ -133,6 +133,22 @@ def test_series_of_unlike_sequences_are_no_time_points_of_each_other() -> None:
     assert set(roles(*images)) == {None}
 
 
+def test_a_flip_angle_for_t1_like_that_of_the_time_points_is_none_of_them() -> None:
+    early = slab("15", 12.0)
+    for one in early:
+        one.header.AcquisitionTime = "095200"
+    selection = chosen(*early, *slab("16", 3.0), *one_each())
+    found = [one.role for one in selection.assignments]
+    assert found == [Role.FLIP_ANGLES, Role.FLIP_ANGLES] + [Role.DCE] * 10
+
+
+def test_a_late_time_point_after_a_pause_is_one_of_them() -> None:
+    late = slab("90", 12.0)
+    for one in late:
+        one.header.AcquisitionTime = "100600"
+    assert roles(*one_each(), *late) == [Role.DCE] * 11
+
+
 def test_series_acquired_at_one_time_are_no_time_points_of_each_other() -> None:
     assert set(roles(*one_each(step=0.0))) == {None}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from her2node import phantoms
-from her2node.dicom.identity import identify
 from her2node.dicom.uids import derived_uid
 from her2node.errors import (
     IncompleteTimePoints,
@@ -25,39 +22,18 @@ from her2node.errors import (
     RoleMissing,
 )
 from her2node.phantoms.dce import DceOptions, Layout, make
-from her2node.selection.study import Instance, Series, Study, group, open_study
+from her2node.selection.study import Series, Study, open_study
 from her2node.volumes.dce import DceVolume, FlipAngleSeries, build, dynamic_stack_of, flip_angles
+from tests.volumes.dce_made import Studies, lacking, of_angles, of_dynamic, timeless
 
 TIMES = (0.0, 3.0, 6.0, 10.0, 15.0, 21.0, 28.0, 36.0, 45.0)
 EVEN = tuple(4.0 * n for n in range(9))
 SMALL = DceOptions(times_s=TIMES, rows=24, columns=24, slices=3, spacing_mm=10.0, noise=0.0, rois=())
 
-Change = Callable[[Dataset], None]
-
-
-Maker = Callable[..., Study]
-
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Maker:
-    """Studies by their options, written once; a change is made to copies of their headers."""
-    written: dict[DceOptions, Study] = {}
-
-    def maker(options: DceOptions = SMALL, change: Change | None = None) -> Study:
-        if options not in written:
-            written[options] = open_study(phantoms.write(make(options), tmp_path_factory.mktemp("dce")))
-        return changed(written[options], change) if change else written[options]
-
-    return maker
-
-
-def changed(study: Study, change: Change) -> Study:
-    instances = []
-    for instance in study.instances:
-        header = deepcopy(instance.header)
-        change(header)
-        instances.append(Instance(instance.path, identify(header), header))
-    return group(instances)
+def made(tmp_path_factory: pytest.TempPathFactory) -> Studies:
+    return Studies(tmp_path_factory.mktemp("dce"))
 
 
 def dynamic(study: Study) -> tuple[Series, ...]:
@@ -68,17 +44,9 @@ def angles(study: Study) -> tuple[Series, ...]:
     return tuple(series for series in study.series if series.description.startswith("VFA"))
 
 
-def of_dynamic(change: Change) -> Change:
-    return lambda ds: change(ds) if ds.SeriesDescription == "DCE dynamic" else None
-
-
-def of_angles(change: Change) -> Change:
-    return lambda ds: change(ds) if ds.SeriesDescription.startswith("VFA") else None
-
-
 @pytest.fixture(scope="module")
-def plain(made: Maker) -> Study:
-    return made()
+def plain(made: Studies) -> Study:
+    return made(SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +79,7 @@ def test_signal_time_and_sequence_come_from_the_images(volume: DceVolume) -> Non
     ],
 )
 def test_every_layout_gives_the_same_signal_at_the_same_times(
-    layout: Layout, clock: str, volume: DceVolume, made: Maker
+    layout: Layout, clock: str, volume: DceVolume, made: Studies
 ) -> None:
     found = build(dynamic(made(replace(SMALL, layout=layout))))
     assert found.clock == clock
@@ -122,7 +90,7 @@ def test_every_layout_gives_the_same_signal_at_the_same_times(
 
 
 def test_signal_in_steps_of_each_series_own_is_brought_to_one_scale(
-    volume: DceVolume, slab: FlipAngleSeries, made: Maker
+    volume: DceVolume, slab: FlipAngleSeries, made: Studies
 ) -> None:
     study = made(replace(SMALL, philips_scale=True))
     found = build(dynamic(study))
@@ -131,19 +99,12 @@ def test_signal_in_steps_of_each_series_own_is_brought_to_one_scale(
     assert np.abs(several.voxels - slab.voxels).max() <= 1
 
 
-def test_content_time_is_named_for_what_it_may_be(made: Maker) -> None:
+def test_content_time_is_named_for_what_it_may_be(made: Studies) -> None:
     found = build(dynamic(made(replace(SMALL, layout=Layout.CONTENT_TIME))))
     assert "ContentTime may be that of the reconstruction" in found.notes
 
 
-def timeless(ds: Dataset) -> None:
-    """Nothing but InstanceNumber orders the images of one place."""
-    for keyword in ("AcquisitionTime", "ContentTime", "TemporalPositionIdentifier", "AcquisitionNumber"):
-        if keyword in ds:
-            delattr(ds, keyword)
-
-
-def test_images_ordered_by_number_alone_take_a_declared_interval(volume: DceVolume, made: Maker) -> None:
+def test_images_ordered_by_number_alone_take_a_declared_interval(volume: DceVolume, made: Studies) -> None:
     members = dynamic(made(SMALL, of_dynamic(timeless)))
     with pytest.raises(NoTimes):
         build(members)
@@ -153,7 +114,7 @@ def test_images_ordered_by_number_alone_take_a_declared_interval(volume: DceVolu
     assert (found.voxels == volume.voxels).all()
 
 
-def test_a_stated_temporal_resolution_is_such_an_interval(made: Maker) -> None:
+def test_a_stated_temporal_resolution_is_such_an_interval(made: Studies) -> None:
     def change(ds: Dataset) -> None:
         timeless(ds)
         ds.TemporalResolution = "4000"
@@ -162,7 +123,7 @@ def test_a_stated_temporal_resolution_is_such_an_interval(made: Maker) -> None:
     assert (found.clock, found.times_s[1]) == ("InstanceNumber and TemporalResolution", 4.0)
 
 
-def test_time_points_told_apart_by_acquisition_number_are_ordered_by_it(volume: DceVolume, made: Maker) -> None:
+def test_time_points_told_apart_by_acquisition_number_are_ordered_by_it(volume: DceVolume, made: Studies) -> None:
     def change(ds: Dataset) -> None:
         number = ds.AcquisitionNumber
         timeless(ds)
@@ -174,14 +135,14 @@ def test_time_points_told_apart_by_acquisition_number_are_ordered_by_it(volume: 
 
 
 def test_a_declared_interval_is_believed_before_a_content_time_and_not_before_an_acquisition_time(
-    made: Maker,
+    made: Studies,
 ) -> None:
     written = made(replace(SMALL, layout=Layout.CONTENT_TIME))
     assert build(dynamic(written), interval_s=4.0).times_s == pytest.approx(EVEN)
     assert build(dynamic(made(SMALL)), interval_s=4.0).times_s == pytest.approx(TIMES)
 
 
-def test_a_gap_in_the_numbers_that_alone_order_images_is_refused(made: Maker) -> None:
+def test_a_gap_in_the_numbers_that_alone_order_images_is_refused(made: Studies) -> None:
     def change(ds: Dataset) -> None:
         number = ds.AcquisitionNumber
         timeless(ds)
@@ -192,7 +153,7 @@ def test_a_gap_in_the_numbers_that_alone_order_images_is_refused(made: Maker) ->
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_trigger_time_left_out_is_0_in_the_first_image_and_unknown_in_any_other(first: bool, made: Maker) -> None:
+def test_a_trigger_time_left_out_is_0_in_the_first_image_and_unknown_in_any_other(first: bool, made: Studies) -> None:
     def change(ds: Dataset) -> None:
         ds.ContentTime = ds.AcquisitionTime
         if ds.TriggerTime == (0 if first else 12_000):
@@ -208,14 +169,14 @@ def test_a_trigger_time_left_out_is_0_in_the_first_image_and_unknown_in_any_othe
     assert found.clock == "TriggerTime, 0 in the first image, which states none"
 
 
-def test_a_field_strength_in_gauss_is_converted_and_told(made: Maker) -> None:
+def test_a_field_strength_in_gauss_is_converted_and_told(made: Studies) -> None:
     found = build(dynamic(made(replace(SMALL, gauss=True))))
     assert found.field_strength_t == pytest.approx(3.0)
     assert any("30000 is taken for gauss" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("layout", [Layout.ONE_SERIES, Layout.ENHANCED])
-def test_the_agent_its_dose_and_its_timing_are_read_and_told(layout: Layout, made: Maker) -> None:
+def test_the_agent_its_dose_and_its_timing_are_read_and_told(layout: Layout, made: Studies) -> None:
     contrast = build(dynamic(made(replace(SMALL, layout=layout)))).contrast
     assert (contrast.agent, contrast.volume_ml, contrast.flow_ml_s) == ("Gadobutrol", 7.5, 2.0)
     assert contrast.start_s == pytest.approx(5.0)
@@ -225,7 +186,7 @@ def test_the_agent_its_dose_and_its_timing_are_read_and_told(layout: Layout, mad
     assert words.endswith("begun 5.0 s after the first time point")
 
 
-def test_a_start_of_the_bolus_hours_away_is_not_believed(made: Maker) -> None:
+def test_a_start_of_the_bolus_hours_away_is_not_believed(made: Studies) -> None:
     def change(ds: Dataset) -> None:
         ds.ContrastBolusStartTime = "031500"
 
@@ -234,17 +195,16 @@ def test_a_start_of_the_bolus_hours_away_is_not_believed(made: Maker) -> None:
     assert any(note.startswith("ContrastBolusStartTime lies more than an hour") for note in found.notes)
 
 
-def test_a_header_without_agent_says_so(made: Maker) -> None:
+def test_a_header_without_agent_says_so(made: Studies) -> None:
     def change(ds: Dataset) -> None:
-        for keyword in [word for word in ds.dir() if word.startswith("Contrast")]:
-            delattr(ds, keyword)
+        lacking(*ds.dir("Contrast"))(ds)
 
     assert "contrast agent not stated in the header" in build(dynamic(made(SMALL, of_dynamic(change)))).notes
 
 
 @pytest.mark.parametrize("keyword", ["RepetitionTime", "EchoTime", "FlipAngle", "MagneticFieldStrength"])
-def test_what_no_image_states_is_none_and_no_default(keyword: str, made: Maker) -> None:
-    found = build(dynamic(made(SMALL, of_dynamic(lambda ds: delattr(ds, keyword)))))
+def test_what_no_image_states_is_none_and_no_default(keyword: str, made: Studies) -> None:
+    found = build(dynamic(made(SMALL, of_dynamic(lacking(keyword)))))
     values = {
         "RepetitionTime": found.repetition_time_ms,
         "EchoTime": found.echo_time_ms,
@@ -266,14 +226,16 @@ def test_what_no_image_states_is_none_and_no_default(keyword: str, made: Maker) 
         ("MagneticFieldStrength", "900000000"),
     ],
 )
-def test_a_value_that_cannot_be_right_is_refused_by_its_keyword(keyword: str, value: str, made: Maker) -> None:
+def test_a_value_that_cannot_be_right_is_refused_by_its_keyword(keyword: str, value: str, made: Studies) -> None:
     members = dynamic(made(SMALL, of_dynamic(lambda ds: setattr(ds, keyword, value))))
     with pytest.raises(InvalidAttribute, match=keyword):
         build(members)
 
 
 @pytest.mark.parametrize("keyword", ["FlipAngle", "RepetitionTime"])
-def test_a_value_that_changes_between_time_points_is_refused_and_one_that_some_lack(keyword: str, made: Maker) -> None:
+def test_a_value_that_changes_between_time_points_is_refused_and_one_that_some_lack(
+    keyword: str, made: Studies
+) -> None:
     def other(ds: Dataset) -> None:
         if ds.AcquisitionNumber == 5:
             setattr(ds, keyword, "17")
@@ -288,7 +250,7 @@ def test_a_value_that_changes_between_time_points_is_refused_and_one_that_some_l
         build(dynamic(made(SMALL, of_dynamic(lacking))))
 
 
-def test_a_series_of_calculated_images_is_no_signal(made: Maker) -> None:
+def test_a_series_of_calculated_images_is_no_signal(made: Studies) -> None:
     def change(ds: Dataset) -> None:
         ds.ImageType = ["DERIVED", "SECONDARY", "MIP"]
 
@@ -340,7 +302,7 @@ def test_a_slab_on_another_grid_is_brought_over_by_geometry(tmp_path: Path) -> N
     assert found.voxels[0, 1, 3] == pytest.approx(expected)
 
 
-def test_a_slab_in_another_frame_of_reference_is_refused(made: Maker) -> None:
+def test_a_slab_in_another_frame_of_reference_is_refused(made: Studies) -> None:
     def change(ds: Dataset) -> None:
         ds.FrameOfReferenceUID = derived_uid("elsewhere")
         ds.PixelSpacing = [9, 9]
@@ -350,7 +312,7 @@ def test_a_slab_in_another_frame_of_reference_is_refused(made: Maker) -> None:
         flip_angles(angles(study), dynamic(study), dynamic_stack_of(dynamic(study)).geometry)
 
 
-def test_flip_angles_acquired_after_contrast_are_no_witness_of_t1_before_it(made: Maker) -> None:
+def test_flip_angles_acquired_after_contrast_are_no_witness_of_t1_before_it(made: Studies) -> None:
     def change(ds: Dataset) -> None:
         if ds.FlipAngle > 2:
             ds.AcquisitionTime = "235900"
@@ -370,7 +332,7 @@ def test_flip_angles_acquired_after_contrast_are_no_witness_of_t1_before_it(made
     ],
 )
 def test_a_slab_whose_sequence_is_not_told_is_refused_by_keyword(
-    keyword: str, value: str | None, error: type[Exception], made: Maker
+    keyword: str, value: str | None, error: type[Exception], made: Studies
 ) -> None:
     def change(ds: Dataset) -> None:
         delattr(ds, keyword) if value is None else setattr(ds, keyword, value)
