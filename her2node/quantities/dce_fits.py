@@ -88,13 +88,14 @@ class Parameters:
     def fates(self) -> Fates:
         """The fate (n,) of each curve."""
         found = np.full(len(self.ktrans), Fate.FITTED, dtype=np.int8)
-        for wrong, fate in ((self.at_edge, Fate.KEP_AT_EDGE), (self.alone, Fate.ONE_COMPARTMENT)):
-            if wrong is not None:
-                found[wrong] = fate
+        if self.at_edge is not None:
+            found[self.at_edge] = Fate.KEP_AT_EDGE
         for volumes, fate in ((self.vp, Fate.VP_ABOVE_1), (self.ve, Fate.VE_ABOVE_1)):
             if volumes is not None:
                 found[~(volumes <= 1)] = fate
         found[~(self.ktrans > 0)] = Fate.NO_TRANSFER
+        if self.alone is not None:
+            found[self.alone] = Fate.ONE_COMPARTMENT
         return found
 
 
@@ -130,7 +131,7 @@ def _exchange(signal: Signal, given: ArterialInput, curves: Floats) -> Parameter
     with np.errstate(divide="ignore", invalid="ignore"):
         ktrans = flow * exchange / (flow + exchange)
         kep = ktrans / found.interstitium
-    alone = ~(exchange > LEAST_EXCHANGE * flow)
+    alone = (flow > 0) & ~(exchange > LEAST_EXCHANGE * flow)
     return Parameters(ktrans, kep, found.interstitium, found.volume, flow, exchange, alone=alone)
 
 
