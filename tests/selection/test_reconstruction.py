@@ -101,9 +101,9 @@ def test_one_acquisition_is_told_by_its_number_where_no_time_is() -> None:
     def one(uid: str, **said: Any) -> Any:
         return headers.series("portal", uid=uid, FrameOfReferenceUID="1.2.9", **said)
 
-    assert same_acquisition(one("1", AcquisitionNumber=3), one("2", AcquisitionNumber=3))
-    assert not same_acquisition(one("1", AcquisitionNumber=3), one("2", AcquisitionNumber=4))
-    assert not same_acquisition(one("1"), one("2"))
+    assert same_acquisition(one("1.1", AcquisitionNumber=3), one("1.2", AcquisitionNumber=3))
+    assert not same_acquisition(one("1.1", AcquisitionNumber=3), one("1.2", AcquisitionNumber=4))
+    assert not same_acquisition(one("1.1"), one("1.2"))
 
 
 def test_an_enhanced_object_tells_kernel_and_thickness_in_its_groups() -> None:
