@@ -201,8 +201,8 @@ def confirmed(assignment: Assignment, series: Series, images: Judgement) -> Assi
     """The assignment after the images have testified: named by them, borne out by them, or contrast-unspecified.
 
     What was entered, or a rule of the site, stands. The phase that headers name must be borne out by the images;
-    where these cannot tell, two of description, agent and timing must have named it. A phase that images alone name must not
-    contradict the contrast tags. Precedence never makes a guess of a disagreement.
+    where these cannot tell, two of description, agent and timing must have named it. A phase that images alone name
+    must not contradict the contrast tags. Precedence never makes a guess of a disagreement.
     """
     words = (images.testimony.words,) if images.testimony.words else ()
     evidence = (*assignment.evidence, *words)

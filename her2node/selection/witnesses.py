@@ -118,7 +118,7 @@ def contrast_tags(series: Series) -> Testimony:
 
 
 def agent_phase(series: Series) -> Testimony:
-    """What ContrastBolusAgentPhase says in the frames of every enhanced object, or beside the agent of a classic one."""
+    """What ContrastBolusAgentPhase says in the frames of enhanced objects, or beside the agent of classic ones."""
     headers = [instance.header for instance in series.instances]
     usages = [usage for header in headers for usage in _functional_items(header, "ContrastBolusUsageSequence")]
     terms = sorted({text(place, "ContrastBolusAgentPhase") for place in (*headers, *usages)} - {""})
