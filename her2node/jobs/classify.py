@@ -13,8 +13,9 @@ from her2node.intake.completion import EXTENT_TOLERANCE_MM
 from her2node.jobs.door import Door, Failed
 from her2node.jobs.filing import open_stored
 from her2node.ledger import Ledger
-from her2node.ledger.records import JOINT, Extent, UnclassifiedSeries
+from her2node.ledger.records import JOINT, Extent, Sibling, SpoolPlace, UnclassifiedSeries
 from her2node.selection.assignment import Assignment, assign
+from her2node.selection.dynamic import FEWEST_TIME_POINTS, companions
 from her2node.selection.extent import extent_of
 from her2node.selection.packing import split
 from her2node.selection.roles import Role
@@ -31,6 +32,8 @@ BUDGET = timedelta(seconds=2)
 """After so long at a tick no further series is begun: the leader's lease is short."""
 PATIENCE_AN_OBJECT = timedelta(seconds=1) / 300
 """A series waits longer by this for each object: a big one that arrives slowly is not read anew for every image."""
+SAME_PLACE_MM = 0.1
+"""Ends of series that cover the same places differ by rounding alone."""
 IGNORE = "ignore"
 """What a reader enters to keep a series out."""
 
@@ -43,6 +46,8 @@ class Classified:
     evidence: tuple[str, ...]
     extent: Extent | None
     refused: str | None
+    anew: tuple[int, ...] = ()
+    """Other series of which this one tells more than was known when they were classified."""
 
 
 def is_still(series: UnclassifiedSeries, still_for: timedelta, now: datetime) -> bool:
@@ -76,19 +81,23 @@ def classify_changed(
             if found.passing:
                 continue
             found = Classified(None, (), None, f"unexpected-error: {type(found.error).__name__}")
-        ledger.classify(series.series_id, found.role, found.evidence, found.extent, found.refused, series.revision)
+        noted = (found.role, found.evidence, found.extent, found.refused, series.revision)
+        ledger.classify(series.series_id, *noted, anew=found.anew)
         done += 1
     return False
 
 
 def classified(spool: Spool, rules: Sequence[SiteRule], changed: UnclassifiedSeries) -> Classified:
-    """Judge a series by its headers. Raises SpoolAway."""
+    """Judge a series by its headers, and where it is one time point of a scan by those of the other series. Raises
+    SpoolAway."""
     try:
-        paths = [spool.path_of(place.association_id, place.number) for place in changed.places]
-        series = group([open_stored(path, met=True) for path in paths]).series[0]
+        series = _opened(spool, changed.places)
     except Refused as error:  # its files could be read when they were filed
         return Classified(None, (), None, str(error))
     entered = entered_roles(changed.entered_roles)
+    scan = _scan(spool, rules, changed, series, entered)
+    if scan is not None:
+        return scan
     parts = [series] if series.series_instance_uid in entered else split(series)
     assignments = [assign(part, rules, entered) for part in parts]
     roles = dict.fromkeys(one.role for one in assignments if one.role is not None)
@@ -99,6 +108,61 @@ def classified(spool: Spool, rules: Sequence[SiteRule], changed: UnclassifiedSer
         extent_of(series),
         next(filter(None, refusals), _unlike(parts)),
     )
+
+
+def _opened(spool: Spool, places: Sequence[SpoolPlace]) -> Series:
+    paths = [spool.path_of(place.association_id, place.number) for place in places]
+    return group([open_stored(path, met=True) for path in paths]).series[0]
+
+
+def _scan(
+    spool: Spool,
+    rules: Sequence[SiteRule],
+    changed: UnclassifiedSeries,
+    series: Series,
+    entered: Mapping[str, Role | None],
+) -> Classified | None:
+    """A series that is, with others that cover the same places, a scan over time; else None.
+
+    Of the others one object each is read: how many they have, and how far they reach, was noted before.
+    """
+    extent = extent_of(series)
+    alike = [other for other in changed.others if _same_places(other, extent, len(series.instances))]
+    if series.modality != "CT" or len(alike) + 1 < FEWEST_TIME_POINTS or not _is_free(series, rules, entered):
+        return None
+    by_uid = {}
+    for other in alike:
+        try:
+            one = _opened(spool, [other.place])
+        except Refused:  # said when it is classified itself
+            continue
+        if _is_free(one, rules, entered):
+            by_uid[one.series_instance_uid] = (one, other)
+    found = companions(series, [one for one, _ in by_uid.values()])
+    if found is None:
+        return None
+    counted, members = found
+    joined = [by_uid[one.series_instance_uid][1] for one in members]
+    return Classified(
+        Role.PERFUSION,
+        (f"with {len(joined)} other series that came before: {counted.words}",),
+        extent,
+        _refusal(series, Role.CONTRAST_UNSPECIFIED),
+        tuple(other.series_id for other in joined if other.role != Role.PERFUSION),
+    )
+
+
+def _same_places(other: Sibling, extent: Extent | None, instances: int) -> bool:
+    """Whether a series has as many objects and reaches as far."""
+    if extent is None or other.instances != instances:
+        return False
+    return all(abs(one - two) < SAME_PLACE_MM for one, two in zip(extent, other.extent, strict=True))
+
+
+def _is_free(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role | None]) -> bool:
+    """Whether nobody has said what a series is, and it may be a scan."""
+    said = series.series_instance_uid in entered or any(rule.matches(series.first) for rule in rules)
+    return not said and not assign(series, rules, entered).ignored
 
 
 def _words(assignments: Sequence[Assignment]) -> Iterator[str]:

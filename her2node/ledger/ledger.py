@@ -154,10 +154,16 @@ class Ledger:
         extent: Extent | None,
         refused: str | None,
         revision: int,
+        anew: Collection[int] = (),
     ) -> None:
-        """Note the role of a series as it was at ``revision``; if it changed since, it stays unclassified."""
+        """Note the role of a series as it was at ``revision``; if it changed since, it stays unclassified.
+
+        ``anew``: other series of the study that are to be classified again, for this one tells more of them.
+        """
         with writing(self._engine) as connection:
             series.classify(connection, series_id, role, evidence, extent, refused, revision)
+            if anew:
+                series.judge_anew(connection, anew)
 
     # --- leader: completion --------------------------------------------------------------------------------
 

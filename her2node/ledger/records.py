@@ -125,6 +125,17 @@ class FilingEffect:
 
 
 @dataclass(frozen=True)
+class Sibling:
+    """A series beside one that is to be classified: what was noted of it, and where one of its objects lies."""
+
+    series_id: int
+    role: str | None
+    extent: Extent
+    instances: int
+    place: SpoolPlace
+
+
+@dataclass(frozen=True)
 class UnclassifiedSeries:
     """A series that changed since it was classified. Hand ``revision`` back to ``classify``."""
 
@@ -137,6 +148,8 @@ class UnclassifiedSeries:
     entered_roles: Mapping[str, str]
     """SeriesInstanceUID to role, as entered by a reader for this study."""
     changed_at: datetime
+    others: tuple[Sibling, ...] = ()
+    """The series of its modality in the study that were classified before."""
 
 
 # --- completion --------------------------------------------------------------------------------------------

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select, update
 
 from her2node.ledger.database import in_state
 from her2node.ledger.editions import entered_until, roles_of
-from her2node.ledger.records import Extent, SpoolPlace, UnclassifiedSeries
+from her2node.ledger.records import Extent, Sibling, SpoolPlace, UnclassifiedSeries
 from her2node.ledger.schema import edition, instance, series, study
 from her2node.ledger.states import InstanceState
 
@@ -31,7 +31,9 @@ def unclassified(
         stale = stale.where(series.c.changed_at <= unchanged_since)
     rows = connection.execute(stale).all()
     places = _places(connection, [row.id for row in rows])
-    roles = {study_id: _entered_roles(connection, study_id) for study_id in {row.study_id for row in rows}}
+    study_ids = {row.study_id for row in rows}
+    roles = {study_id: _entered_roles(connection, study_id) for study_id in study_ids}
+    beside = _classified(connection, study_ids)
     return tuple(
         UnclassifiedSeries(
             series_id=row.id,
@@ -42,9 +44,34 @@ def unclassified(
             places=tuple(places[row.id]),
             entered_roles=roles[row.study_id],
             changed_at=row.changed_at,
+            others=tuple(other for other in beside[row.study_id, row.modality] if other.series_id != row.id),
         )
         for row in rows
     )
+
+
+def _classified(connection: Connection, study_ids: Collection[int]) -> dict[tuple[int, str], list[Sibling]]:
+    """By study and modality the series whose extent was noted, each with its first object."""
+    first = (
+        select(func.min(instance.c.id).label("id"))
+        .join(series, series.c.id == instance.c.series_id)
+        .where(series.c.study_id.in_(study_ids), in_state(instance, InstanceState.FILED))
+        .group_by(instance.c.series_id)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(series, instance.c.association_id, instance.c.number.label("object"))
+        .join(instance, instance.c.series_id == series.c.id)
+        .join(first, first.c.id == instance.c.id)
+        .where(series.c.extent_from.is_not(None))
+        .order_by(series.c.id)
+    )
+    found: dict[tuple[int, str], list[Sibling]] = defaultdict(list)
+    for row in rows:
+        place = SpoolPlace(row.association_id, row.object)
+        extent = (row.extent_from, row.extent_to)
+        found[row.study_id, row.modality].append(Sibling(row.id, row.role, extent, row.instances, place))
+    return found
 
 
 def _places(connection: Connection, series_ids: Sequence[int]) -> dict[int, list[SpoolPlace]]:
@@ -86,3 +113,8 @@ def classify(
             refused=refused,
         )
     )
+
+
+def judge_anew(connection: Connection, series_ids: Collection[int]) -> None:
+    """Let series be classified again although nothing came: another series tells more of them."""
+    connection.execute(update(series).where(series.c.id.in_(series_ids)).values(classified_revision=0))

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from pydicom.dataset import Dataset
 
-from her2node.dicom.attributes import items, moment, number, text, texts
+from her2node.dicom.attributes import moment, text
 from her2node.errors import OutsideIntendedUse
 from her2node.models.manifest import Limits, Manifest, TrainingSet
 from her2node.models.prediction import Flag
+from her2node.selection.reconstruction import header_number, kernel_of, thickness_mm
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
 
@@ -32,11 +33,11 @@ def judge(manifest: Manifest, series_of: Mapping[Played, Series]) -> tuple[Flag,
         role = requirement.role
         if series.modality != requirement.modality:
             raise OutsideIntendedUse(f"the {role} series is {series.modality}, not {requirement.modality}")
-        thickness = header_number(series.first, "SliceThickness", "PixelMeasuresSequence")
+        thickness = thickness_mm(series.first)
         flags += check("slice-thickness", f"slice thickness ({role})", thickness, "mm", requirement.slice_thickness_mm)
         voltage = header_number(series.first, "KVP", "CTXRayDetailsSequence")
         flags += check("tube-voltage", f"tube voltage ({role})", voltage, "kV", requirement.kvp)
-        flags += _made_by("kernel", f"kernel ({role})", kernel(series.first), requirement.usual_kernel)
+        flags += _made_by("kernel", f"kernel ({role})", kernel_of(series.first), requirement.usual_kernel)
         flags += _made_by("scanner", f"scanner ({role})", scanner(series.first), requirement.usual_scanner)
     if manifest.age_years is not None and series_of:
         header = next(iter(series_of.values())).first
@@ -82,26 +83,9 @@ def unlike_training(seen: TrainingSet, inputs: Mapping[str, float]) -> Iterator[
         )
 
 
-def kernel(header: Dataset) -> str:
-    """ConvolutionKernel, of an enhanced object that of its reconstruction; '' where it is not told."""
-    groups = (*items(header, "SharedFunctionalGroupsSequence"), *items(header, "PerFrameFunctionalGroupsSequence")[:1])
-    places = (header, *(item for group in groups for item in items(group, "CTReconstructionSequence")))
-    return next((found for place in places if (found := " ".join(texts(place, "ConvolutionKernel")))), "")
-
-
 def scanner(header: Dataset) -> str:
     """Manufacturer and ManufacturerModelName; '' where neither is told."""
     return " ".join(filter(None, (text(header, "Manufacturer"), text(header, "ManufacturerModelName"))))
-
-
-def header_number(header: Dataset, keyword: str, macro: str) -> float | None:
-    """An attribute of a single-frame object, or of the functional group ``macro`` of an enhanced one."""
-    groups = (
-        *items(header, "SharedFunctionalGroupsSequence"),
-        *items(header, "PerFrameFunctionalGroupsSequence")[:1],
-    )
-    places = (header, *(item for group in groups for item in items(group, macro)))
-    return next((value for place in places if (value := number(place, keyword)) is not None), None)
 
 
 def age_years(header: Dataset) -> float | None:

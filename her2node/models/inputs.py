@@ -21,10 +21,14 @@ LARGEST_ALTERNATIVES = 64
 
 @dataclass(frozen=True)
 class Where:
-    """Where a package's quantities are measured: the tumour's tracking id, and the series chosen for each role."""
+    """Where a package's quantities are measured: the tumour's tracking id, and the series chosen for each role.
+
+    ``passed_over``: series of its phases that are reconstructed for others; what was measured with them is not meant.
+    """
 
     tumour: str | None
     series_uids: Mapping[Played, str]
+    passed_over: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ def _wanted(
     """The one quantity that is meant: measured in the tumour on the chosen series of the role, by the one method."""
     series_uid = where.series_uids[given.role, given.phase]
     mine = [one for one in quantities if one.roi == where.tumour and series_uid in one.series_uids]
+    mine = [one for one in mine if where.passed_over.isdisjoint(one.series_uids)]
     found = [quantity for quantity in mine if _is(given, quantity)]
     if not found:
         raise _why_not(given, not_measured, where.tumour, series_uid)

@@ -21,6 +21,7 @@ from her2node.dicom.codes import Code
 from her2node.errors import PackageRefused
 from her2node.models.prediction import Level
 from her2node.models.units import known
+from her2node.selection.reconstruction import Reconstruction
 from her2node.selection.roles import Role
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -61,7 +62,7 @@ class Requirement:
 
     ``phase``: the contrast phase of a dual-energy series. ``usual_kernel`` and ``usual_scanner`` are regular
     expressions; where ConvolutionKernel, or Manufacturer and ManufacturerModelName, do not match, the answer carries a
-    flag.
+    flag. Of a phase that was reconstructed in several ways the package gets the one that fits its limits best.
     """
 
     role: Role
@@ -71,6 +72,13 @@ class Requirement:
     kvp: Limits | None = None
     usual_kernel: Regex = ""
     usual_scanner: Regex = ""
+
+    @property
+    def reconstruction(self) -> Reconstruction | None:
+        """How the images of a phase had best be reconstructed; None without such limits."""
+        limits = self.slice_thickness_mm or Limits()
+        spans = tuple(span for span in (limits.hard, limits.usual) if span is not None)
+        return Reconstruction(self.role, spans, self.usual_kernel) if spans or self.usual_kernel else None
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -21,12 +21,13 @@ from her2node.errors import PackageRefused, SettingsRefused, WorkedCaseFailed
 from her2node.models import manifest as manifests
 from her2node.models import onnx_file
 from her2node.models.formula import stated_probability
-from her2node.models.manifest import Manifest, QuantityInput, Scalar
+from her2node.models.manifest import Manifest, QuantityInput, Requirement, Scalar
 from her2node.models.prediction import PackageRef
 from her2node.models.session import Port, Session
 from her2node.models.trust import Trust, read_key
 from her2node.quantities import signature
 from her2node.quantities.signature import Signature
+from her2node.selection.reconstruction import Reconstruction
 
 SHIPPED = Path(__file__).parent.parent / "packages"
 PINNED = SHIPPED / "pinned.json"
@@ -82,6 +83,16 @@ class Package:
             sha256=self.sha256,
             reference_test=said.reference_test,
         )
+
+    def reconstruction(self, requirement: Requirement) -> Reconstruction | None:
+        """How it wants a required series reconstructed: where the requirement sets no limits, by its features file."""
+        of_features = self.features.reconstruction(requirement.role) if self.features else None
+        return requirement.reconstruction or of_features
+
+    @property
+    def reconstructions(self) -> tuple[Reconstruction, ...]:
+        """How it wants the phases that it needs reconstructed."""
+        return tuple(filter(None, map(self.reconstruction, self.manifest.requires)))
 
     def probabilities(self, cases: Sequence[Mapping[str, float]]) -> tuple[float, ...]:
         """The probability for each case (inputs by name, in the package's units) at the package's own prior.

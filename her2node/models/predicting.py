@@ -16,7 +16,7 @@ from her2node.models.prediction import Answer, Category, Flag, InputUsed, Level,
 from her2node.models.uncertainty import interval_of, remarks_of
 from her2node.models.units import shown
 from her2node.quantities.quantity import NotMeasured, Quantity
-from her2node.selection.choice import Selection
+from her2node.selection.choice import PHASES, Selection
 from her2node.selection.study import Series, Study
 
 
@@ -58,10 +58,11 @@ def predict(package: Package, findings: Findings, conditions: Conditions) -> Pre
         raise NeedsTraining(
             f"{manifest.name}@{manifest.version} ({manifest.training.model})", remedy=" ".join(manifest.training.must)
         )
-    series_of = _required_series(manifest, findings)
+    series_of = _required_series(package, findings)
     flags = applicability.judge(manifest, series_of)
     tumour = _tumour(manifest, findings)
-    where = Where(tumour, {played: series.series_instance_uid for played, series in series_of.items()})
+    uids = {played: series.series_instance_uid for played, series in series_of.items()}
+    where = Where(tumour, uids, _passed_over(findings.selection, uids))
     inputs = gather(manifest, findings.quantities, findings.not_measured, where, conditions.entered)
     if isinstance(manifest, MeasuredOnly):
         return _observed(package, manifest, inputs, flags, tumour)
@@ -173,14 +174,21 @@ def _need_modalities(manifest: Manifest, study: Study) -> None:
         raise ModalityAbsent(f"{', '.join(absent)}")
 
 
-def _required_series(manifest: Manifest, findings: Findings) -> dict[Played, Series]:
+def _required_series(package: Package, findings: Findings) -> dict[Played, Series]:
     found: dict[Played, Series] = {}
-    for requirement in manifest.requires:
-        uid = findings.selection.series_uid_of(requirement.role, requirement.phase)
+    for requirement in package.manifest.requires:
+        wanted = package.reconstruction(requirement)
+        uid = findings.selection.series_uid_of(requirement.role, requirement.phase, wanted)
         series = findings.study.series_of(uid)
         if series is not None:
             found[requirement.role, requirement.phase] = series
     return found
+
+
+def _passed_over(selection: Selection, uids: Mapping[Played, str]) -> frozenset[str]:
+    """The reconstructions of phases that are measured for other packages."""
+    mine = {**selection.chosen, **{role: uid for (role, phase), uid in uids.items() if phase is None}}
+    return frozenset(uid for role in PHASES for uid in selection.of_phase(role) if uid != mine.get(role))
 
 
 def _tumour(manifest: Manifest, findings: Findings) -> str | None:

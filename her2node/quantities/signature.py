@@ -1,12 +1,15 @@
 """What is measured only when asked for, by a file: radiomics by a configuration, MaZda-like texture, in which phases.
 
 A features file is a radiomics configuration (``radiomics.configuration``) that may also say ``mazda_like = true`` and
-``phases = ["arterial", "portal"]``; with these two keys alone it asks for no radiomics. A site gives one to `measure
---features`, a model package carries its own. The phases shape no value, so they are not in the method's code.
+``phases = ["arterial", "portal"]``; with these two keys alone it asks for no radiomics. ``slice_thickness_mm = [0, 2]``
+and ``kernel = "^B30"`` (a regular expression) say which reconstruction of each phase it is measured on where there are
+several. A site gives one to `measure --features`, a model package carries its own. Phases and reconstructions are not
+in the method's code, for they change what is measured, not how.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.quantities.radiomics import Configuration
 from her2node.quantities.radiomics.configuration import of_table
 from her2node.rois.roi import Roi
+from her2node.selection.reconstruction import Reconstruction
 from her2node.selection.roles import Role
 from her2node.volumes.volume import Volume
 
@@ -30,11 +34,17 @@ PHASES = (Role.PLAIN, Role.ARTERIAL, Role.PORTAL, Role.EQUILIBRIUM)
 
 @dataclass(frozen=True)
 class Signature:
-    """Features wanted of every region in each of ``phases`` (none named: in every CT series)."""
+    """Features wanted of every region in each of ``phases`` (none named: in every CT series), of a phase on the
+    reconstruction that fits ``reconstructions`` best (none for it: on the one that is chosen for all)."""
 
     radiomics: Configuration | None = None
     mazda_like: bool = False
     phases: tuple[Role, ...] = ()
+    reconstructions: tuple[Reconstruction, ...] = ()
+
+    def reconstruction(self, role: Role) -> Reconstruction | None:
+        """How it wants a phase reconstructed, None where it says nothing."""
+        return next((one for one in self.reconstructions if one.role is role), None)
 
     def wants(self, role: Role | None) -> bool:
         """Whether anything is measured on a series of this role. MaZda-like texture is that of the plain phase."""
@@ -106,6 +116,7 @@ def signature_of(content: Mapping[str, Any], source: str) -> Signature:
         raise SettingsRefused(f"{source}: mazda_like is {mazda_like!r}", remedy="write mazda_like = true")
     if type(phases) is not list or any(phase not in list(PHASES) for phase in phases):
         raise SettingsRefused(f"{source}: phases is {phases!r}", remedy=f"some of {', '.join(PHASES)}")
+    span, kernel = rest.pop("slice_thickness_mm", None), rest.pop("kernel", "")
     if rest and not rest.keys() & {"name", "discretisation"}:
         raise SettingsRefused(
             f"{source}: {', '.join(rest)} is not known here",
@@ -114,7 +125,29 @@ def signature_of(content: Mapping[str, Any], source: str) -> Signature:
     configuration = of_table(rest, source) if rest or not mazda_like else None
     for alike in () if configuration is None else configuration.alike():
         radiomics.catalogue(alike)
-    found = Signature(configuration, mazda_like, tuple(map(Role, phases)))
+    found = Signature(
+        configuration,
+        mazda_like,
+        tuple(map(Role, phases)),
+        _reconstructions(tuple(map(Role, phases)) or PHASES, span, kernel, source),
+    )
     if found.mazda_like and phases and Role.PLAIN not in found.phases:
         raise SettingsRefused(f"{source}: mazda_like without the plain phase", remedy='add "plain" to phases')
     return found
+
+
+def _reconstructions(phases: Sequence[Role], span: Any, kernel: Any, source: str) -> tuple[Reconstruction, ...]:
+    """How each phase had best be reconstructed; none where nothing is said of it. Raises SettingsRefused."""
+    if span is not None and not (
+        type(span) is list and len(span) == 2 and all(type(end) in (int, float) for end in span) and span[0] <= span[1]
+    ):
+        remedy = "write the least and the most, as slice_thickness_mm = [0.0, 2.0]"
+        raise SettingsRefused(f"{source}: slice_thickness_mm is {span!r}", remedy=remedy)
+    try:
+        re.compile(kernel)
+    except (re.error, TypeError) as error:
+        raise SettingsRefused(f"{source}: kernel is {kernel!r}: {error}", remedy='write kernel = "^B30"') from error
+    if span is None and not kernel:
+        return ()
+    spans = () if span is None else ((float(span[0]), float(span[1])),)
+    return tuple(Reconstruction(phase, spans, kernel) for phase in phases)

@@ -15,7 +15,7 @@ from her2node.quantities.dual_energy import Aorta, Provenance
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, Measured, Scene, joined
-from her2node.reading.vessels import aorta_tube
+from her2node.reading.vessels import FEWEST_VOXELS, Reference, aorta_tube, beside
 from her2node.rois import lay
 from her2node.rois.moving import tube_mask
 from her2node.rois.reference import aorta_of, is_aorta
@@ -26,8 +26,6 @@ from her2node.selection.study import Series
 from her2node.volumes import build, build_effective_z, build_iodine, stack_of
 from her2node.volumes.volume import Geometry, Volume
 
-FEWEST_VOXELS = 30
-"""Of the aorta where the node found it."""
 _SHOWN_MG_PER_ML = (0.0, 5.0)
 """The window in which a reader first sees an iodine map."""
 _SAME_GRID_MM = 0.01
@@ -115,7 +113,7 @@ def _measure(scene: Scene, iodine: _Iodine) -> Found:
     """Iodine in every region, and a map of it where the node calculated the voxels."""
     volume = iodine.volume
     aorta = _aorta(scene, volume)
-    parts = []
+    parts: list[Found] = []
     for region in scene.regions:
         try:
             roi = lay(region, volume)
@@ -123,7 +121,7 @@ def _measure(scene: Scene, iodine: _Iodine) -> Found:
             refusal = NotMeasured(region.tracking_id, Role.IODINE, error, series_uids=iodine.series_uids)
             parts.append(Found(not_measured=(refusal,)))
             continue
-        reference = None if is_aorta(region) else aorta
+        reference = None if is_aorta(region) else part_of_aorta(aorta, volume, roi)
         values = dual_energy.measure(volume, roi, Role.IODINE, iodine.provenance, reference)
         parts.append(_found(roi, volume, values))
     maps = (_map(iodine),) if iodine.provenance.method else ()
@@ -137,16 +135,25 @@ def _measure(scene: Scene, iodine: _Iodine) -> Found:
     )
 
 
-def _aorta(scene: Scene, volume: Volume) -> Aorta | Refused:
+def _aorta(scene: Scene, volume: Volume) -> Reference | Refused:
     """The aorta on a volume: a given region, else where this node found it in the same frame of reference."""
     try:
-        return Aorta(lay(aorta_of(scene.given), volume).mask)
+        return Reference(roi=lay(aorta_of(scene.given), volume))
     except NoReference as error:
         tube = aorta_tube(scene, volume)
-        if tube is None:
-            return error
+        return error if tube is None else Reference(tube=tube)
     except Refused as error:
         return error
+
+
+def part_of_aorta(aorta: Reference | Refused, volume: Volume, roi: Roi) -> Aorta | Refused:
+    """The part of the aorta that a region is compared with, the same as in a contrast phase."""
+    if isinstance(aorta, Refused):
+        return aorta
+    if aorta.roi is not None:
+        return Aorta(aorta.roi.mask)
+    tube = beside(aorta, roi).tube
+    assert tube is not None
     mask = tube_mask(tube, volume.geometry) & volume.valid
     if np.count_nonzero(mask) < FEWEST_VOXELS:
         return NoReference("the aorta found lies beside the series", remedy="outline the aorta and label it so")

@@ -1,8 +1,13 @@
-"""CT series, one volume each: every region's attenuation and size in every phase, and the phases compared."""
+"""CT series, one volume each: every region's attenuation and size in every phase, and the phases compared.
+
+Of a phase that was reconstructed in several ways the chosen series is measured, and those that methods want instead.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -10,13 +15,14 @@ from her2node.errors import Refused, RoleMissing
 from her2node.quantities import measure, signature
 from her2node.quantities.displacement import REACH_MM, Displacement
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity
+from her2node.quantities.signature import Signature
 from her2node.reading.comparing import CROP_MM, Anchor, Place, compared, core_of, cropped, followed, place_of, told
 from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, Measured, Scene, joined
 from her2node.reading.vessels import Vessels, spans_mm, vessels_of
 from her2node.rois import GivenRoi, lay
 from her2node.rois.roi import Roi
-from her2node.selection.choice import PHASES
+from her2node.selection.choice import PHASES, Selection
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
 from her2node.volumes import build, stack_of
@@ -57,17 +63,19 @@ def _rank(item: tuple[Series, Role | None], drawn_on: set[str]) -> tuple[bool, i
 
 
 def _series_to_measure(scene: Scene) -> list[tuple[Series, Role | None]]:
-    """CT series that are not kept out; of several that play one phase only the chosen one. In order of role."""
+    """CT series that are not kept out; of several that play one phase the chosen one, then the reconstructions that
+    methods want. In order of role."""
     selection = scene.selection
     found: list[tuple[Series, Role | None]] = []
     for assignment in selection.assignments:
         series = scene.study.series_of(assignment.series_instance_uid)
         if series is None or assignment.ignored or assignment.role not in _ORDER:
             continue
-        if assignment.role in PHASES and selection.chosen.get(assignment.role) != assignment.series_instance_uid:
+        if assignment.role in PHASES and assignment.series_instance_uid not in selection.of_phase(assignment.role):
             continue
         found.append((series, assignment.role))
-    return sorted(found, key=lambda item: _ORDER.index(item[1]))
+    standing = set(selection.chosen.values())
+    return sorted(found, key=lambda item: (_ORDER.index(item[1]), item[0].series_instance_uid not in standing))
 
 
 class _Through:
@@ -123,12 +131,19 @@ class _Through:
     def _region(self, roi: Roi, volume: Volume, role: Role | None, drawn_uid: str) -> Found:
         lies, core, values = self._followed(roi, volume, role, drawn_uid)
         values += measure(volume, lies, role, core=core)
-        values += signature.measured(self._scene.methods.signatures, volume, lies, role)
+        values += signature.measured(self._signatures(role, volume.series_instance_uid), volume, lies, role)
         return Found(
             rois=(with_key_slice(lies, volume),),
             quantities=tuple(value for value in values if isinstance(value, Quantity)),
             not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),
         )
+
+    def _signatures(self, role: Role | None, uid: str) -> tuple[Signature, ...]:
+        """The features that are measured on this series: of several reconstructions of a phase each has its own."""
+        wanted, selection = self._scene.methods.signatures, self._scene.selection
+        if role is None or role not in PHASES:
+            return wanted
+        return tuple(one for one in wanted if selection.standing(role, one.reconstruction(role)) == uid)
 
     def _followed(
         self, roi: Roi, volume: Volume, role: Role | None, drawn_uid: str
@@ -167,16 +182,38 @@ class _Through:
 
     def compared(self) -> Found:
         """What the phases tell together, region by region; the phases in order of time."""
-        values: list[Quantity | NotMeasured | Evaluation] = []
+        found: dict[tuple[object, ...], Quantity | NotMeasured | Evaluation] = {}
         for places in self._places.values():
-            in_time = sorted(places, key=lambda place: PHASES.index(place.role))
-            vessels = self._vessels[in_time[0].roi.geometry.frame_of_reference_uid]
-            values += compared(in_time, vessels, self._scene.methods.reference_vein_hu)
+            for in_time in _one_a_phase(places, self._scene.selection):
+                vessels = self._vessels[in_time[0].roi.geometry.frame_of_reference_uid]
+                for value in compared(in_time, vessels, self._scene.methods.reference_vein_hu):
+                    found.setdefault(_about(value), value)
+        values = tuple(found.values())
         return Found(
             quantities=tuple(value for value in values if isinstance(value, Quantity)),
             not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),
             evaluations=tuple(value for value in values if isinstance(value, Evaluation)),
         )
+
+
+def _one_a_phase(places: list[Place], selection: Selection) -> Iterator[tuple[Place, ...]]:
+    """A region's places with one series a phase, the phases in order of time: first in the series that were chosen for
+    all, then with every other reconstruction that is measured."""
+    order = {uid: n for role in PHASES for n, uid in enumerate(selection.of_phase(role))}
+    by_phase = [
+        sorted((place for place in places if place.role is role), key=lambda place: order[place.series_uid])
+        for role in PHASES
+    ]
+    return product(*filter(None, by_phase))
+
+
+def _about(value: Quantity | NotMeasured | Evaluation) -> tuple[object, ...]:
+    """What a value is of: what the same series tell in two comparisons stands once."""
+    if isinstance(value, Evaluation):
+        return value.roi, value.code, value.series_uids
+    if isinstance(value, NotMeasured):
+        return value.roi, value.role, value.code, value.series_uids, str(value.refused)
+    return value.roi, value.role, value.code, value.modifier, value.method, value.series_uids
 
 
 def _laid(region: GivenRoi, outline: Volume, role: Role | None) -> Roi | NotMeasured:

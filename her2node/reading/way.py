@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from her2node.errors import AmbiguousRoi, NoRoi, Refused
+from her2node.errors import AmbiguousRoi, NoRoi, Refused, RoleAmbiguous
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import NotPredicted, Observation, Prediction
@@ -29,6 +29,7 @@ from her2node.rois.tumour import current, tumour_of
 from her2node.selection.arrangement import arranged
 from her2node.selection.choice import PHASES, Selection, select
 from her2node.selection.content import Judgement
+from her2node.selection.reconstruction import Reconstruction
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
 from her2node.selection.study import Study
@@ -72,11 +73,12 @@ def read(
     roles = entered_roles or {}
     study = arranged(study, keep=tuple(roles))
     landmarks = looked_at(study, rules, roles)
-    selection = select(study, rules, roles, _testimonies(study, landmarks) if methods.images else {})
+    methods = _with_features(methods, (*packages, *shadow))
+    testimonies = _testimonies(study, landmarks) if methods.images else {}
+    selection = select(study, rules, roles, testimonies, _reconstructions(methods, (*packages, *shadow)))
     regions = _regions(study, selection)
     tumour = _tumour([region for region in regions if not is_reference(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    methods = _with_features(methods, (*packages, *shadow))
     scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {})
     found = carrying_told(joined([course(scene) for course in _COURSES]))
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
@@ -117,9 +119,19 @@ def _regions(study: Study, selection: Selection) -> list[GivenRoi]:
 
 
 def _with_features(methods: Methods, packages: Sequence[Package]) -> Methods:
-    """The methods, with the features that packages want measured."""
-    wanted = (package.features for package in packages if package.features is not None)
+    """The methods, with the features that packages want measured, each on the reconstructions that its package gets."""
+    wanted = (
+        replace(package.features, reconstructions=package.reconstructions)
+        for package in packages
+        if package.features is not None
+    )
     return replace(methods, signatures=tuple(dict.fromkeys((*methods.signatures, *wanted))))
+
+
+def _reconstructions(methods: Methods, packages: Sequence[Package]) -> tuple[Reconstruction, ...]:
+    """Everything that packages and features files want of the reconstruction of a phase."""
+    wishes = [wish for package in packages for wish in package.reconstructions]
+    return (*wishes, *(wish for wanted in methods.signatures for wish in wanted.reconstructions))
 
 
 def _testimonies(study: Study, landmarks: Mapping[str, Landmarks]) -> dict[str, Judgement]:
@@ -143,6 +155,11 @@ def _study_refusals(tumour: GivenRoi | Refused, selection: Selection, every_roi:
     if isinstance(tumour, NoRoi) or (isinstance(tumour, AmbiguousRoi) and not every_roi):
         refusals.append(NotMeasured("", None, tumour))
     refusals += [NotMeasured("", role, error) for role, error in selection.ambiguous.items() if role in _REFUSED]
+    refusals += [
+        NotMeasured("", wish.role, found)
+        for wish, found in selection.wanted.items()
+        if isinstance(found, RoleAmbiguous) and wish.role not in selection.ambiguous
+    ]
     return tuple(refusals)
 
 

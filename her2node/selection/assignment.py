@@ -24,7 +24,7 @@ from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
 from her2node.selection.spectral import Spectral, spectral
 from her2node.selection.study import Series
-from her2node.selection.witnesses import Testimony, contrast_tags, description, timing
+from her2node.selection.witnesses import Testimony, agent_phase, contrast_tags, description, timing
 
 CT_CLASSES = frozenset({CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage})
 ROI_CLASSES = frozenset({SegmentationStorage, RTStructureSetStorage, "1.2.840.10008.5.1.4.1.1.66.7"})
@@ -154,13 +154,13 @@ def _not_for_measuring(series: Series) -> str:
 def _weigh(series: Series) -> Assignment:
     """The phase on which all witnesses that name one agree; contrast-unspecified where they do not."""
     uid = series.series_instance_uid
-    said, tagged, timed = witnesses = (description(series), contrast_tags(series), timing(series))
+    said, tagged, agent, timed = witnesses = _witnesses(series)
     evidence = tuple(witness.words for witness in witnesses if witness.words)
-    named = [witness for witness in (said, timed) if witness.phases]
+    named = [witness for witness in witnesses if witness.phases]
     phases = frozenset[Role]().union(*(witness.phases for witness in named))
     if len(phases) == 1:
         role = next(iter(phases))
-        contradiction = _contradiction(role, tagged, timed, said)
+        contradiction = _contradiction(role, tagged, (timed, agent), said)
         if not contradiction:
             return Assignment(uid, role, evidence)
         return Assignment(uid, Role.CONTRAST_UNSPECIFIED, (*evidence, contradiction))
@@ -177,15 +177,19 @@ def _weigh(series: Series) -> Assignment:
     return Assignment(uid, None, ("neither description nor tags tell of contrast",))
 
 
-def _contradiction(role: Role, tagged: Testimony, timed: Testimony, said: Testimony) -> str:
-    """Why the one named phase is not believed, or ''.
+def _witnesses(series: Series) -> tuple[Testimony, Testimony, Testimony, Testimony]:
+    return description(series), contrast_tags(series), agent_phase(series), timing(series)
+
+
+def _contradiction(role: Role, tagged: Testimony, when: tuple[Testimony, ...], said: Testimony) -> str:
+    """Why the one named phase is not believed, or ''. ``when``: what tells the time of the scan from that of the bolus.
 
     A contrast agent in the tags does not contradict a plain scan that was acquired before the bolus: the agent is then
     that of the examination.
     """
     if role is Role.PLAIN:
-        later = tagged.contrast is True and Role.PLAIN not in timed.phases
-        if later or timed.contrast is True or said.contrast is True:
+        later = tagged.contrast is True and not any(Role.PLAIN in witness.phases for witness in when)
+        if later or any(witness.contrast is True for witness in (*when, said)):
             return "the phase is named plain, but the tags speak of contrast"
         return ""
     if tagged.contrast is False or said.contrast is False:
@@ -197,8 +201,8 @@ def confirmed(assignment: Assignment, series: Series, images: Judgement) -> Assi
     """The assignment after the images have testified: named by them, borne out by them, or contrast-unspecified.
 
     What was entered, or a rule of the site, stands. The phase that headers name must be borne out by the images;
-    where these cannot tell, description and timing must both have named it. A phase that images alone name must not
-    contradict the contrast tags. Precedence never makes a guess of a disagreement.
+    where these cannot tell, two of description, agent and timing must have named it. A phase that images alone name
+    must not contradict the contrast tags. Precedence never makes a guess of a disagreement.
     """
     words = (images.testimony.words,) if images.testimony.words else ()
     evidence = (*assignment.evidence, *words)
@@ -212,7 +216,7 @@ def confirmed(assignment: Assignment, series: Series, images: Judgement) -> Assi
         return said
     doubt = _doubt(role, images)
     if doubt is None and _named_twice(series, role):
-        return replace(said, evidence=(*evidence, "the images cannot tell the phase, description and timing agree"))
+        return replace(said, evidence=(*evidence, "the images cannot tell the phase, two witnesses agree"))
     doubt = doubt or "the images cannot tell the phase, and one witness alone is not believed"
     return replace(said, role=Role.CONTRAST_UNSPECIFIED, evidence=(*evidence, doubt))
 
@@ -231,7 +235,8 @@ def _doubt(role: Role, images: Judgement) -> str | None:
 
 
 def _named_twice(series: Series, role: Role) -> bool:
-    return description(series).phases == timing(series).phases == {role}
+    named = [witness.phases for witness in _witnesses(series) if witness.phases]
+    return len(named) > 1 and all(phases == {role} for phases in named)
 
 
 def _named_by_images(said: Assignment, series: Series, images: Judgement) -> Assignment:
@@ -239,11 +244,12 @@ def _named_by_images(said: Assignment, series: Series, images: Judgement) -> Ass
     if len(images.testimony.phases) != 1:
         return said
     role = next(iter(images.testimony.phases))
-    named = description(series).phases | timing(series).phases
+    witnesses = _witnesses(series)
+    named = frozenset[Role]().union(*(witness.phases for witness in witnesses))
     if named:
         why = f"the headers disagree ({', '.join(sorted(named))}), so the images' word alone is not taken"
         return replace(said, role=Role.CONTRAST_UNSPECIFIED, evidence=(*said.evidence, why))
-    heard = {witness.contrast for witness in (description(series), contrast_tags(series), timing(series))} - {None}
+    heard = {witness.contrast for witness in witnesses} - {None}
     if heard and heard != {role is not Role.PLAIN}:
         why = f"the images speak for {role}, the tags against it"
         return replace(said, role=Role.CONTRAST_UNSPECIFIED, evidence=(*said.evidence, why))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from her2node.dicom.attributes import number, text
 from her2node.errors import RoleAmbiguous, RoleMissing
 from her2node.selection import dce, mr
-from her2node.selection.assignment import Assignment, assign, confirmed, image_type
+from her2node.selection.assignment import Assignment, assign, confirmed
 from her2node.selection.content import Judgement
 from her2node.selection.dynamic import scans, series_a_point, time_points
 from her2node.selection.mr import b_values_of, examinations
+from her2node.selection.reconstruction import RULE, Reconstruction, best_for, best_of, rank
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
 from her2node.selection.study import Series, Study
@@ -34,11 +33,6 @@ _NOT_CHOSEN = frozenset(
 )
 """Roles that are chosen by a rule of their own, or that no series alone stands for: several energies make one scan."""
 
-_SHARP_KERNEL = re.compile(
-    r"bone|lung|edge|detail|sharp|ultra|hr\d|bl\d|(?<![a-z])[bu]r?[5-9]\d|(?<![a-z])fc(?:[358]\d|1[3-9])|(?<![a-z])y[a-d](?![a-z])",
-    re.IGNORECASE,
-)
-RULE = "original axial first, then the softer kernel, the thinner slices, the more images"
 MEASURED_RULE = "the most b-values first, then the original, the more images, the thinner slices"
 """Of series that are all measured, whoever is chosen: the choice says which values a package gets."""
 
@@ -57,15 +51,16 @@ class Selection:
     ambiguous: Mapping[Role, RoleAmbiguous]
     in_phase: Mapping[tuple[Role, Role], str | RoleAmbiguous] = field(default_factory=dict)
     """(role, contrast phase) -> series UID, for dual-energy images whose phase is told."""
+    wanted: Mapping[Reconstruction, str | RoleAmbiguous] = field(default_factory=dict)
+    """What a method wants of a phase -> series UID: another reconstruction than the chosen one where it fits better."""
 
-    def series_uid_of(self, role: Role, phase: Role | None = None) -> str:
-        """The UID of the series that stands for ``role``, of those in ``phase`` where one is named.
+    def series_uid_of(self, role: Role, phase: Role | None = None, wanted: Reconstruction | None = None) -> str:
+        """The UID of the series that stands for ``role``, of those in ``phase`` where one is named, for a method that
+        has wishes where ``wanted`` says so.
 
         Raises RoleMissing, RoleAmbiguous.
         """
-        found = self.ambiguous.get(role) or self.chosen.get(role)
-        if phase is not None:
-            found = self.in_phase.get((role, phase))
+        found = self.standing(role, wanted) if phase is None else self.in_phase.get((role, phase))
         if isinstance(found, RoleAmbiguous):
             raise found
         if found is None:
@@ -83,6 +78,18 @@ class Selection:
             remedy=f"enter role:{open_uids[0]}={role}, or add a rule to selection.rules",
         )
 
+    def standing(self, role: Role, wanted: Reconstruction | None = None) -> str | RoleAmbiguous | None:
+        """The UID of the series that stands for ``role``, for a method that has wishes; why none does; None: nobody
+        plays it."""
+        for_method = self.wanted.get(wanted) if wanted else None
+        return for_method or self.ambiguous.get(role) or self.chosen.get(role)
+
+    def of_phase(self, role: Role) -> tuple[str, ...]:
+        """The UIDs of the series that are measured for a phase: the chosen one, then those that methods want."""
+        wished = [uid for wish, uid in self.wanted.items() if wish.role is role and isinstance(uid, str)]
+        chosen = self.chosen.get(role)
+        return tuple(dict.fromkeys([chosen, *wished] if chosen else wished))
+
     def of(self, series_instance_uid: str) -> Assignment:
         return next(a for a in self.assignments if a.series_instance_uid == series_instance_uid)
 
@@ -92,10 +99,13 @@ def select(
     rules: Sequence[SiteRule],
     entered: Mapping[str, Role | None],
     images: Mapping[str, Judgement] | None = None,
+    wanted: Sequence[Reconstruction] = (),
 ) -> Selection:
     """Assign every series, and choose among several of one phase by ``RULE``; what an entered role names goes first.
 
     ``images``: what the voxels of a series say, by its UID; a series that is not in it is assigned by headers alone.
+    ``wanted``: how methods want a phase reconstructed; for each the reconstruction that fits best is found among those
+    of the acquisition that was chosen.
     Series that are time points of one scan play perfusion, or DCE, together; the first of them stands for the scan, and
     MR series of several flip angles beside a dynamic examination are for its T1. Where the rule finds two alike, the
     role is ambiguous: no series is chosen, and ``series_uid_of`` says why. Every other role is chosen by
@@ -117,24 +127,23 @@ def select(
             players[role].append(series)
     chosen: dict[Role, str] = {}
     ambiguous: dict[Role, RoleAmbiguous] = {}
+    for_methods: dict[Reconstruction, str | RoleAmbiguous] = {}
     for role, candidates in players.items():
         named = [series for series in candidates if series.series_instance_uid in entered] or candidates
-        ranked = sorted(named, key=_rank)
-        if len(ranked) > 1 and _rank(ranked[0]) == _rank(ranked[1]):
-            alike = [s.series_instance_uid for s in ranked if _rank(s) == _rank(ranked[0])]
-            ambiguous[role] = RoleAmbiguous(
-                f"{', '.join(alike)} are alike for {role} ({RULE})",
-                remedy=f"enter role:{alike[0]}={role}, or role:SERIES_UID=ignore for the others",
-            )
-            continue
-        best = chosen[role] = ranked[0].series_instance_uid
-        for other in candidates:
-            uid = other.series_instance_uid
-            assignments[uid] = _with_choice(assignments[uid], best, len(candidates))
+        ranked = sorted(named, key=rank)
+        best = best_of(role, ranked)
+        if isinstance(best, RoleAmbiguous):
+            ambiguous[role] = best
+        else:
+            chosen[role] = best
+            for other in candidates:
+                uid = other.series_instance_uid
+                assignments[uid] = _with_choice(assignments[uid], best, len(candidates))
+        for_methods |= _choose_for_methods(best, [one for one in wanted if one.role is role], ranked, assignments)
     for role, grouped in ((Role.PERFUSION, scans), (Role.DCE, dce.examinations)):
         _choose_scan(role, grouped(_players(study, assignments, role)), chosen, ambiguous)
     in_phase = _choose_measured(study, assignments, entered, chosen, ambiguous)
-    return Selection(tuple(assignments.values()), chosen, ambiguous, in_phase)
+    return Selection(tuple(assignments.values()), chosen, ambiguous, in_phase, for_methods)
 
 
 def _join_time_points(
@@ -257,7 +266,7 @@ def _best(role: Role, candidates: Sequence[Series], entered: Mapping[str, Role |
     if len(named) == 1:
         return named[0].series_instance_uid
     ranked = sorted((_rank_measured(group), group[0].series_instance_uid) for group in _together(named))
-    alike = [uid for rank, uid in ranked if rank == ranked[0][0]]
+    alike = [uid for worth, uid in ranked if worth == ranked[0][0]]
     best = alike[0]
     if len(alike) == 1:
         return best
@@ -278,8 +287,25 @@ def _together(candidates: Sequence[Series]) -> list[tuple[Series, ...]]:
 def _rank_measured(group: Sequence[Series]) -> tuple[int, bool, int, float]:
     """Lower is better; the rule of ``MEASURED_RULE``."""
     b_values = {b for series in group for b in b_values_of(series)}
-    derived, _, _, thickness, _ = _rank(group[0])
-    return -len(b_values), derived, sum(_rank(series)[-1] for series in group), thickness
+    derived, _, _, thickness, _ = rank(group[0])
+    return -len(b_values), derived, sum(rank(series)[-1] for series in group), thickness
+
+
+def _choose_for_methods(
+    best: str | RoleAmbiguous,
+    wanted: Sequence[Reconstruction],
+    ranked: Sequence[Series],
+    assignments: dict[str, Assignment],
+) -> dict[Reconstruction, str | RoleAmbiguous]:
+    """The reconstruction for each method that has wishes; where it is not ``best``, its evidence says for whom."""
+    found: dict[Reconstruction, str | RoleAmbiguous] = {}
+    for wish in dict.fromkeys(wanted):
+        uid = found[wish] = best_for(wish, ranked)
+        if isinstance(uid, str) and uid != best:
+            than = best if isinstance(best, str) else "those that are alike"
+            said = f"of one acquisition the reconstruction for methods that want {wish}, rather than {than}"
+            assignments[uid] = replace(assignments[uid], evidence=(*assignments[uid].evidence, said))
+    return found
 
 
 def _with_choice(assignment: Assignment, best: str, candidates: int) -> Assignment:
@@ -288,15 +314,3 @@ def _with_choice(assignment: Assignment, best: str, candidates: int) -> Assignme
     mine = assignment.series_instance_uid == best
     said = f"chosen among {candidates} series of this role" if mine else f"{best} was chosen for this role"
     return replace(assignment, evidence=(*assignment.evidence, f"{said}: {RULE}"))
-
-
-def _rank(series: Series) -> tuple[bool, bool, bool, float, int]:
-    """Lower is better; the rule of ``RULE``. An unknown thickness counts as thick."""
-    kinds = image_type(series)
-    return (
-        "DERIVED" in kinds[:1],
-        "AXIAL" not in kinds,
-        bool(_SHARP_KERNEL.search(text(series.first, "ConvolutionKernel"))),
-        number(series.first, "SliceThickness") or float("inf"),
-        -sum(int(number(instance.header, "NumberOfFrames") or 1) for instance in series.instances),
-    )

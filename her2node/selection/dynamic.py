@@ -66,6 +66,24 @@ def series_a_point(candidates: Sequence[Series]) -> tuple[tuple[Series, ...], ..
     return tuple(tuple(group) for group in groups.values() if _are_time_points(group))
 
 
+def companions(series: Series, others: Sequence[Series]) -> tuple[TimePoints, tuple[Series, ...]] | None:
+    """What a series is together with those of ``others`` that are time points of the same scan, and these; None where
+    that is no perfusion scan.
+
+    ``others`` are known to cover the same places; that, and one object of each, is enough to tell.
+    """
+    places = Counter(_places(series))
+    if len(places) < FEWEST_PLACES or set(places.values()) != {1}:
+        return None
+    alike = [other for other in others if _key(other)[:-1] == _key(series)[:-1]]
+    begins = [min(acquired(one.first), default=None) for one in (series, *alike)]
+    told = [begin for begin in begins if begin is not None]
+    if len(set(told)) < len(begins):
+        return None
+    found = TimePoints(len(places), len(places) * len(begins), max(told) - min(told))
+    return (found, tuple(alike)) if found.is_perfusion else None
+
+
 def scans(series: Sequence[Series]) -> tuple[tuple[Series, ...], ...]:
     """Perfusion series by scan: those at the same places, of one reconstruction and frame of reference."""
     groups: dict[_Key, list[Series]] = defaultdict(list)

@@ -1,7 +1,8 @@
 """What the tags of a CT series testify about its contrast phase.
 
-Three witnesses, each of which may be silent: the series description, the contrast tags, and the time between the
-start of the bolus and the acquisition. None of them is believed against another (``assignment``).
+Four witnesses, each of which may be silent: the series description, the contrast tags, the phase of the agent that an
+enhanced object names, and the time between the start of the bolus and the acquisition. None of them is believed against
+another (``assignment``).
 """
 
 from __future__ import annotations
@@ -64,6 +65,16 @@ _NO_AGENT = re.compile(
     r"^\W*(?:no|none|without|nil|n/?a|keine?s?|ohne|无|無|不用)\W*(?:contrast|km)?\W*$", re.IGNORECASE
 )
 
+AGENT_PHASES = {
+    "PRE_CONTRAST": Role.PLAIN,
+    "ARTERIAL": Role.ARTERIAL,
+    "VENOUS": Role.PORTAL,
+    "PORTAL_VENOUS": Role.PORTAL,
+    "DELAYED": Role.EQUILIBRIUM,
+}
+"""The terms of ContrastBolusAgentPhase (PS3.3 C.7.6.16.2.12) that name a phase; the others (POST_CONTRAST, IMMEDIATE,
+DYNAMIC, STEADY_STATE, CAPILLARY) say no more than that contrast was given."""
+
 BOLUS_WINDOWS: tuple[tuple[Role, float, float], ...] = (
     (Role.ARTERIAL, 25.0, 40.0),
     (Role.PORTAL, 60.0, 80.0),
@@ -104,6 +115,18 @@ def contrast_tags(series: Series) -> Testimony:
     if re.fullmatch(r"\W*(?:oral|rectal|po|per os|口服)\W*", route, re.IGNORECASE):
         return SILENT
     return Testimony(frozenset(), True, f"ContrastBolusAgent '{agent or 'administered'}'")
+
+
+def agent_phase(series: Series) -> Testimony:
+    """What ContrastBolusAgentPhase says in the frames of enhanced objects, or beside the agent of classic ones."""
+    headers = [instance.header for instance in series.instances]
+    usages = [usage for header in headers for usage in _functional_items(header, "ContrastBolusUsageSequence")]
+    terms = sorted({text(place, "ContrastBolusAgentPhase") for place in (*headers, *usages)} - {""})
+    if not terms:
+        return SILENT
+    phases = frozenset(AGENT_PHASES[term] for term in terms if term in AGENT_PHASES)
+    contrast = None if Role.PLAIN in phases else True
+    return Testimony(phases, contrast, f"ContrastBolusAgentPhase {', '.join(terms)}")
 
 
 def timing(series: Series) -> Testimony:

@@ -140,6 +140,54 @@ def test_a_packed_series_of_which_the_end_is_still_to_come_is_not_complete(house
     assert series_of(house).refused == "the stacks that are packed in this series cover different extents"
 
 
+def time_points(house: House, begin: int, end: int, **attributes: object) -> None:
+    """Series of three slices each, one every 3 s."""
+    for point in range(begin, end):
+        said = {"SeriesNumber": point, "AcquisitionTime": f"1000{3 * point:02d}", **attributes}
+        house.receive([ct(n, series=f"{STUDY}.{point}", SeriesDescription="Abdomen", **said) for n in range(1, 4)])
+    file_arrivals(house.ledger, house.spool, Door(), house.now)
+    house.later(2 * SECOND)
+    while house.ledger.unclassified(1):
+        classify_all(house)
+
+
+def test_series_that_are_a_time_point_each_become_a_perfusion_scan_when_enough_are_there(house: House) -> None:
+    time_points(house, 1, 8)
+    assert {series.role for series in house.ledger.study(STUDY).series} == {None}
+    time_points(house, 8, 11)
+    found = house.ledger.study(STUDY).series
+    assert [(series.role, series.refused) for series in found] == [("perfusion", None)] * 10
+    assert found[7].evidence == ("with 7 other series that came before: 8 time points at 3 places within 21 s",)
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"AcquisitionTime": "100000"}, {"SeriesDescription": "MPR"}, {"FrameOfReferenceUID": None}]
+)
+def test_series_of_one_time_or_kept_out_are_no_time_points(house: House, attributes: dict[str, object]) -> None:
+    for point in range(1, 10):
+        said = {"SeriesDescription": "Abdomen", "AcquisitionTime": f"1000{3 * point:02d}", **attributes}
+        said = {**said, "FrameOfReferenceUID": f"{STUDY}.{point}"} if "FrameOfReferenceUID" in attributes else said
+        house.receive([ct(n, series=f"{STUDY}.{point}", **said) for n in range(1, 4)])
+    file_arrivals(house.ledger, house.spool, Door(), house.now)
+    house.later(2 * SECOND)
+    while house.ledger.unclassified(1):
+        classify_all(house)
+    assert "perfusion" not in {series.role for series in house.ledger.study(STUDY).series}
+
+
+def test_a_time_point_that_a_rule_names_belongs_to_no_scan(house: House) -> None:
+    time_points(house, 1, 8)
+    rule = SiteRule.of("portal", {"SeriesNumber": "^3$"})
+    time_points(house, 8, 9)
+    assert {series.role for series in house.ledger.study(STUDY).series} == {"perfusion"}
+    other = [ct(n, series=f"{STUDY}.3", SeriesNumber=3, AcquisitionTime="100009") for n in range(4, 5)]
+    house.receive(other)
+    file_arrivals(house.ledger, house.spool, Door(), house.now)
+    house.later(2 * SECOND)
+    classify_all(house, rule)
+    assert [series.role for series in house.ledger.study(STUDY).series if series.role != "perfusion"] == ["portal"]
+
+
 def test_entered_words_become_roles_and_unknown_ones_are_left_out() -> None:
     words = {"1.1": "portal", "1.2": "ignore", "1.3": "sideways"}
     assert entered_roles(words) == {"1.1": Role.PORTAL, "1.2": None}

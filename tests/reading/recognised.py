@@ -27,6 +27,7 @@ CONTRAST_TAGS = (
     "ContrastBolusStartTime",
     "ContrastBolusTotalDose",
     "ContrastBolusIngredient",
+    "ContrastBolusUsageSequence",
 )
 UNDECIDED = (None, Role.CONTRAST_UNSPECIFIED)
 

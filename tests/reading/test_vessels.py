@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from her2node.quantities.displacement import Displacement
+from her2node.quantities.dual_energy import Aorta
 from her2node.quantities.quantity import Quantity
 from her2node.reading.comparing import SURE_MM, told
+from her2node.reading.dual_energy import part_of_aorta
 from her2node.reading.vessels import Reference, Vessels
 from her2node.rois.landmarks import Tube
 from her2node.rois.roi import Roi
@@ -55,3 +57,16 @@ def test_a_displacement_that_is_not_well_known_is_flagged(error_mm: float, flagg
     assert said.value == 5.0
     assert bool(said.flags) is flagged
     assert not flagged or "within 1.2 mm" in said.flags[0]
+
+
+def test_iodine_is_compared_with_the_part_of_the_aorta_beside_its_region() -> None:
+    volume = made.volume(np.zeros((100, 8, 8)), spacing=(2.0, 1.0, 1.0))
+    found = part_of_aorta(upright(0, 198), volume, region())
+    assert isinstance(found, Aorta)
+    assert found.found
+    slices = np.flatnonzero(found.mask.any(axis=(1, 2)))
+    assert (slices.min(), slices.max()) == (31, 58)
+    given = part_of_aorta(Reference(roi=region()), volume, region())
+    assert isinstance(given, Aorta)
+    assert not given.found
+    assert np.array_equal(given.mask, region().mask)

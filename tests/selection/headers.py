@@ -37,3 +37,15 @@ def study(*instances: Instance) -> Study:
 def series(description: str = "", *, uid: str = "1.2.3.4", images: int = 1, **attributes: Any) -> Series:
     made = [instance(uid, n + 1, SeriesDescription=description, **attributes) for n in range(images)]
     return group(made).series[0]
+
+
+def enhanced_header(**shared: dict[str, Any]) -> Dataset:
+    """The header of an enhanced object: functional groups that all frames share, each with its attributes."""
+    groups, header = Dataset(), Dataset()
+    for sequence, attributes in shared.items():
+        item = Dataset()
+        for keyword, value in attributes.items():
+            setattr(item, keyword, value)
+        setattr(groups, sequence, [item])
+    header.SharedFunctionalGroupsSequence = [groups]
+    return header

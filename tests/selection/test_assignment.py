@@ -212,6 +212,28 @@ def test_what_was_entered_goes_before_everything() -> None:
     assert assign(series("plain", uid="1.2"), (rule,), {"1.2": None}).ignored
 
 
+@pytest.mark.parametrize(
+    ("term", "role"),
+    [
+        ("PRE_CONTRAST", Role.PLAIN),
+        ("ARTERIAL", Role.ARTERIAL),
+        ("PORTAL_VENOUS", Role.PORTAL),
+        ("VENOUS", Role.PORTAL),
+        ("DELAYED", Role.EQUILIBRIUM),
+        ("POST_CONTRAST", Role.CONTRAST_UNSPECIFIED),
+        ("DYNAMIC", Role.CONTRAST_UNSPECIFIED),
+    ],
+)
+def test_the_phase_of_the_agent_names_the_phase(term: str, role: Role) -> None:
+    usage, group = Dataset(), Dataset()
+    usage.ContrastBolusAgentAdministered, usage.ContrastBolusAgentPhase = "YES", term
+    group.ContrastBolusUsageSequence = [usage]
+    said = {"sop_class_uid": EnhancedCTImageStorage, "SharedFunctionalGroupsSequence": [group]}
+    found = assign(series("Abdomen", **said), (), {})
+    assert found.role is role
+    assert f"ContrastBolusAgentPhase {term}" in found.evidence
+
+
 def test_an_enhanced_object_testifies_from_its_functional_groups() -> None:
     usage, frame, group, agent, profile = Dataset(), Dataset(), Dataset(), Dataset(), Dataset()
     usage.ContrastBolusAgentAdministered = "YES"
@@ -228,6 +250,9 @@ def test_an_enhanced_object_testifies_from_its_functional_groups() -> None:
     }
     found = assign(series("Abdomen", **enhanced), (), {})
     assert found.role is Role.PORTAL
+    usage.ContrastBolusAgentPhase = "DELAYED"
+    assert "the tags name several phases: equilibrium, portal" in assign(series("Abdomen", **enhanced), (), {}).evidence
+    del usage.ContrastBolusAgentPhase
     usage.ContrastBolusAgentAdministered = "NO"
     profile.ContrastBolusStartTime = None
     assert assign(series("Abdomen", **enhanced), (), {}).role is Role.PLAIN
