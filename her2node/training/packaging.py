@@ -1,0 +1,176 @@
+"""A fitted model becomes a package of level ``site-trained``: only the inputs that it uses, scaling folded in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit
+
+import her2node
+from her2node.errors import NothingLearned
+from her2node.models.building import logistic_graph, sign_package, write_package
+from her2node.models.manifest import Input, Limits, Logistic, Prior, QuantityInput, ReaderInput, Requirement
+from her2node.models.prediction import Level
+from her2node.training.arrays import Doubles
+from her2node.training.cohort import Cohort
+from her2node.training.form import SCANNER, Form
+from her2node.training.labels import DEFINITION
+from her2node.training.pipelines import Model
+from her2node.training.writing import scanner_graph, toml
+
+RECORD = "training.json"
+"""In the package: how it was trained, and digests of the studies, by which an external cohort is told from them."""
+_TOLERANCE = 1e-9
+
+
+def write(
+    folder: Path, form: Form, cohort: Cohort, model: Model, private_pem: bytes, seed: int, cautions: Sequence[str], card: str
+) -> Path:
+    """Write the signed package into ``folder``/NAME and return its folder.
+
+    Raises NothingLearned for a model without inputs, PackageRefused for one that cannot be used.
+    """
+    if not model.kept:
+        raise NothingLearned(f"{form.method} keeps none of {len(form.names)} inputs")
+    used = tuple(form.inputs[place] for place in model.kept)
+    names = tuple(given.name for given in used)
+    kept = Model(model.intercepts, model.slopes[:, list(model.kept)], model.scanners)
+    values = cohort.cases.values[:, list(model.kept)]
+    package = folder / form.name
+    package.mkdir(parents=True, exist_ok=True)
+    (package / RECORD).write_text(_record(form, cohort, seed), encoding="utf-8")
+    write_package(
+        package,
+        toml(_manifest(form, cohort, kept, used, values, cautions)),
+        graph(kept, names),
+        worked_cases(kept, names, values),
+        card,
+    )
+    sign_package(package, private_pem)
+    return package
+
+
+def graph(model: Model, names: Sequence[str]) -> bytes:
+    """ONNX bytes of a linear model, in double precision."""
+    if model.scanners:
+        return scanner_graph(model, names)
+    return logistic_graph(logistic(model, names), names)
+
+
+def logistic(model: Model, names: Sequence[str]) -> Logistic:
+    """The coefficients of a model without scanners."""
+    return Logistic(float(model.intercepts[0]), dict(zip(names, model.slopes[0].tolist(), strict=True)))
+
+
+def worked_cases(model: Model, names: Sequence[str], values: Doubles) -> list[dict[str, object]]:
+    """Quantiles of each input put together, no patient among them, with what numpy says of them."""
+    shown = np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0], axis=0)
+    scanners = [(place, name) for place, name in enumerate(model.scanners)] or [(None, "")]
+    found: list[dict[str, object]] = []
+    for place, scanner in scanners:
+        answers = expit(model.log_odds(shown, [scanner] * len(shown)))
+        for row, answer in zip(shown.tolist(), answers.tolist(), strict=True):
+            inputs = dict(zip(names, row, strict=True)) | ({} if place is None else {SCANNER: float(place)})
+            said = "quantiles of the cohort, evaluated with numpy"
+            found.append({"inputs": inputs, "probability": answer, "tolerance": _TOLERANCE, "source": said})
+    return found
+
+
+def _manifest(
+    form: Form, cohort: Cohort, model: Model, used: Sequence[Input], values: Doubles, cautions: Sequence[str]
+) -> dict[str, object]:
+    cases = cohort.cases
+    inputs = [_with_range(given, column) for given, column in zip(used, values.T, strict=True)]
+    if model.scanners:
+        inputs.append(_scanner_input(model.scanners))
+    measured = {given.role for given in used if isinstance(given, QuantityInput)}
+    requires = [_as_made(cohort, wanted) for wanted in form.requires if wanted.role in measured]
+    counted = f"{len(cases)} studies of {len(set(cases.patients))} patients"
+    after = f" Form after {form.after}, not its coefficients." if form.after else ""
+    manifest: dict[str, object] = {
+        "format": 1,
+        "kind": "scalar",
+        "name": form.name,
+        "version": form.version,
+        "level": Level.SITE_TRAINED,
+        "title": form.title,
+        "citation": f"None: trained by {form.method} on {counted} of the site with her2node {her2node.__version__}.{after}",
+        "intended_use": form.intended_use,
+        "reference_test": form.reference_test,
+        "roi": "needed" if measured else "none",
+        "conflicts": form.conflicts,
+        "cautions": (*form.cautions, *cautions),
+        "age_years": form.age_years or _ages(cohort),
+        "requires": requires,
+        "inputs": inputs,
+        "output": form.output,
+        "prior": Prior(cases.positives, cases.negatives, f"the training cohort; {DEFINITION}"),
+    }
+    if not model.scanners:
+        manifest["logistic"] = logistic(model, [given.name for given in used])
+    return manifest
+
+
+def _with_range(given: Input, column: Doubles) -> Input:
+    """The input with the cohort's range as its usual one, unless the form says another."""
+    if given.limits.usual is not None or (isinstance(given, ReaderInput) and given.values):
+        return given
+    return replace(given, limits=replace(given.limits, usual=(float(column.min()), float(column.max()))))
+
+
+def _scanner_input(scanners: Sequence[str]) -> ReaderInput:
+    listed = ", ".join(f"{place}: {name}" for place, name in enumerate(scanners))
+    return ReaderInput(
+        source="reader",
+        name=SCANNER,
+        meaning=f"Scanner that the study was made on ({listed})",
+        values=tuple(float(place) for place in range(len(scanners))),
+    )
+
+
+def _as_made(cohort: Cohort, wanted: Requirement) -> Requirement:
+    """The requirement with the cohort's thicknesses and voltages as the usual ones, unless the form says others."""
+    made = [member.findings.made[wanted.role] for member in cohort.members if wanted.role in member.findings.made]
+    return replace(
+        wanted,
+        slice_thickness_mm=_usual(wanted.slice_thickness_mm, [one.slice_thickness_mm for one in made]),
+        kvp=_usual(wanted.kvp, [one.kvp for one in made]),
+    )
+
+
+def _usual(said: Limits | None, seen: Sequence[float | None]) -> Limits | None:
+    known = [value for value in seen if value is not None]
+    if not known or (said is not None and said.usual is not None):
+        return said
+    return replace(said or Limits(), usual=(min(known), max(known)))
+
+
+def _ages(cohort: Cohort) -> Limits | None:
+    return _usual(None, [member.findings.age_years for member in cohort.members])
+
+
+def _record(form: Form, cohort: Cohort, seed: int) -> str:
+    record = {
+        "definition": DEFINITION,
+        "method": form.method.value,
+        "harmonised": form.harmonise,
+        "candidates": list(form.names),
+        "seed": seed,
+        "cases": len(cohort.cases),
+        "positives": cohort.cases.positives,
+        "excluded": cohort.reasons,
+        "studies_sha256": sorted(study_digest(member.findings.study_instance_uid) for member in cohort.members),
+    }
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+
+def study_digest(study_instance_uid: str) -> str:
+    """SHA-256 of a Study Instance UID."""
+    return hashlib.sha256(study_instance_uid.encode()).hexdigest()
+
+
