@@ -55,7 +55,8 @@ def calibration(log_odds: Doubles, labels: Bools) -> Calibration:
         for odds in log_odds
     ]
     prevalence = float(labels.mean())
-    return Calibration(*np.mean(rows, axis=0).tolist(), brier_prevalence=prevalence * (1 - prevalence))
+    of_slope, of_level, brier = np.mean(rows, axis=0).tolist()
+    return Calibration(of_slope, of_level, brier, prevalence * (1 - prevalence))
 
 
 def slope(log_odds: Doubles, labels: Bools) -> float:

@@ -101,7 +101,9 @@ def read_table(file: Path, entered: Sequence[str]) -> tuple[Row, ...]:
     rows = tuple(_row(line, entered, number) for number, line in enumerate(lines, start=2))
     twice = [study for study, count in Counter(row.study for row in rows).items() if count > 1]
     if twice:
-        raise CohortRefused(f"the study {twice[0]} stands in the table {Counter(r.study for r in rows)[twice[0]]} times")
+        raise CohortRefused(
+            f"the study {twice[0]} stands in the table {Counter(r.study for r in rows)[twice[0]]} times"
+        )
     return rows
 
 
@@ -162,9 +164,7 @@ def _all_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
 
 
-def join(
-    manifest: Manifest, rows: Sequence[Row], found: Mapping[str, Findings | Refused], *, scanners: bool
-) -> Cohort:
+def join(manifest: Manifest, rows: Sequence[Row], found: Mapping[str, Findings | Refused], *, scanners: bool) -> Cohort:
     """The cases: rows with a label whose study was found and has every input. ``found`` is by name of the study's
     folder. What has no label or lacks an input is excluded with the reason, never filled in.
 
@@ -210,7 +210,9 @@ def _values(manifest: Manifest, member: Member) -> list[float]:
     if found.tumour is None and manifest.roi == "needed":
         reasons = [refusal.refused for refusal in found.refusals if refusal.role is None]
         raise reasons[0] if reasons else CohortRefused("no tumour is outlined")
-    lacking = [given.name for given in manifest.inputs if given.source == "reader" and given.name not in member.row.entered]
+    lacking = [
+        given.name for given in manifest.inputs if given.source == "reader" and given.name not in member.row.entered
+    ]
     if lacking:
         raise CohortRefused(f"{lacking[0]} is not in the table")
     inputs = gather(manifest, found.quantities, found.refusals, found.tumour, member.row.entered)

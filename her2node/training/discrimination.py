@@ -70,7 +70,7 @@ def variance(placed: Doubles, labels: Bools, patients: Sequence[str]) -> float:
     """DeLong's variance of ``area``; where a patient has several cases, that of Obuchowski for clustered cases.
 
     Formula: with m positives of I patients, n negatives of J patients and c running over patients,
-    I/(I-1) sum_c (sum V10 - A)^2 / m^2 + J/(J-1) sum_c (sum V01 - A)^2 / n^2 + 2 sum_c of the product of both sums / mn.
+    I/(I-1) sum_c (sum V10 - A)^2 / m^2 + J/(J-1) sum_c (sum V01 - A)^2 / n^2 + 2/(mn) sum_c of both sums' product.
     Source: DeLong 1988, Biometrics 44:837; Obuchowski 1997, Biometrics 53:567.
     """
     _, whose = np.unique(np.asarray(patients), return_inverse=True)

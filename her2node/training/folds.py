@@ -11,9 +11,7 @@ from her2node.errors import PatientInTwoFolds, TooFewEvents
 from her2node.training.arrays import Bools, Integers
 
 
-def folds_of(
-    labels: Bools, patients: Sequence[str], count: int, seed: int, scanners: Sequence[str] = ()
-) -> Integers:
+def folds_of(labels: Bools, patients: Sequence[str], count: int, seed: int, scanners: Sequence[str] = ()) -> Integers:
     """Fold of each case, shape (n,), 0 to ``count`` - 1. Patients are dealt out one by one in an order that ``seed``
     shuffles, those with many cases first, each to the fold with the fewest cases of their kind: whether any of a
     patient's cases is positive, and on which scanner the first was made.

@@ -28,9 +28,7 @@ from her2node.models.manifest import (
 from her2node.models.prediction import Level
 from her2node.training.pipelines import Method, Plan
 
-REFERENCE_TEST = (
-    "HER2 immunohistochemistry of tissue (0 and 1+ negative, 2+ needs in situ hybridisation, 3+ positive)"
-)
+REFERENCE_TEST = "HER2 immunohistochemistry of tissue (0 and 1+ negative, 2+ needs in situ hybridisation, 3+ positive)"
 SCANNER = "scanner"
 """The input that a harmonised package asks a reader for."""
 
@@ -39,7 +37,7 @@ SCANNER = "scanner"
 class Form:
     """One training form.
 
-    - ``method``: lasso, logistic, lda or nomogram; ``clinical`` names the inputs that a nomogram takes beside its score.
+    - ``method``: lasso, logistic, lda or nomogram; ``clinical``: the inputs that a nomogram takes beside its score.
     - ``harmonise``: bring measured inputs of all scanners to one level (ComBat); the package then asks for the scanner.
     - ``known_within_days``: how long after the study a value that a reader enters may have become known.
     """

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from her2node.errors import LabelRefused
 
 DEFINITION = (
-    "positive: IHC 3+, or IHC 2+ with ISH positive (HER2/CEP17 ratio of at least 2.0); negative: IHC 0 or 1+, or IHC 2+ "
-    "with ISH negative; excluded: IHC 2+ without ISH"
+    "positive: IHC 3+, or IHC 2+ with ISH positive (HER2/CEP17 ratio of at least 2.0); "
+    "negative: IHC 0 or 1+, or IHC 2+ with ISH negative; excluded: IHC 2+ without ISH"
 )
 POSITIVE_RATIO = 2.0
 """HER2/CEP17."""
@@ -44,7 +44,7 @@ class Tissue:
 
 
 def tissue(ihc: str, ish: str = "", ratio: str = "") -> Tissue:
-    """Read the results as a table has them: ``ihc`` 0, 1+, 2+ or 3+; ``ish`` positive or negative; ``ratio`` HER2/CEP17.
+    """Read the results as a table has them: ``ihc`` 0, 1+, 2+, 3+; ``ish`` positive or negative; ``ratio`` HER2/CEP17.
 
     Raises LabelRefused for what cannot be read, and for an answer of ISH that its ratio contradicts.
     """

@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 
-import numpy as np
-
 from her2node.errors import FeatureFromTheFuture, TargetAmongFeatures
 from her2node.training.arrays import Bools, Cases, Doubles
 from her2node.training.cohort import TARGET, Cohort, Member
@@ -76,7 +74,9 @@ def warnings(form: Form, cohort: Cohort) -> tuple[str, ...]:
             found.append(f"TOO GOOD: {name} alone reaches an AUC of {alone:.3f}; look for a leak")
     undated = sum(not _dated(member) for member in cohort.members)
     if undated:
-        found.append(f"{undated} of {len(cohort.members)} cases lack dates: whether a feature is from the future is unknown")
+        found.append(
+            f"{undated} of {len(cohort.members)} cases lack dates: whether a feature is from the future is unknown"
+        )
     discordant = sum(member.row.tissue.discordant for member in cohort.members)
     if discordant:
         found.append(f"{discordant} cases have an ISH that contradicts IHC 0, 1+ or 3+; the label goes by IHC")
@@ -85,7 +85,9 @@ def warnings(form: Form, cohort: Cohort) -> tuple[str, ...]:
 
 def _dated(member: Member) -> bool:
     row = member.row
-    return bool(member.findings.studied and (row.treated or row.specimen_date) and row.entered.keys() <= row.dates.keys())
+    return bool(
+        member.findings.studied and (row.treated or row.specimen_date) and row.entered.keys() <= row.dates.keys()
+    )
 
 
 def _determined(values: Doubles, results: Sequence[tuple[int, bool | None]]) -> bool:

@@ -29,7 +29,14 @@ _TOLERANCE = 1e-9
 
 
 def write(
-    folder: Path, form: Form, cohort: Cohort, model: Model, private_pem: bytes, seed: int, cautions: Sequence[str], card: str
+    folder: Path,
+    form: Form,
+    cohort: Cohort,
+    model: Model,
+    private_pem: bytes,
+    seed: int,
+    cautions: Sequence[str],
+    card: str,
 ) -> Path:
     """Write the signed package into ``folder``/NAME and return its folder.
 
@@ -70,12 +77,11 @@ def logistic(model: Model, names: Sequence[str]) -> Logistic:
 def worked_cases(model: Model, names: Sequence[str], values: Doubles) -> list[dict[str, object]]:
     """Quantiles of each input put together, no patient among them, with what numpy says of them."""
     shown = np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0], axis=0)
-    scanners = [(place, name) for place, name in enumerate(model.scanners)] or [(None, "")]
     found: list[dict[str, object]] = []
-    for place, scanner in scanners:
+    for place, scanner in enumerate(model.scanners or ("",)):
         answers = expit(model.log_odds(shown, [scanner] * len(shown)))
         for row, answer in zip(shown.tolist(), answers.tolist(), strict=True):
-            inputs = dict(zip(names, row, strict=True)) | ({} if place is None else {SCANNER: float(place)})
+            inputs = dict(zip(names, row, strict=True)) | ({SCANNER: float(place)} if model.scanners else {})
             said = "quantiles of the cohort, evaluated with numpy"
             found.append({"inputs": inputs, "probability": answer, "tolerance": _TOLERANCE, "source": said})
     return found
@@ -99,7 +105,7 @@ def _manifest(
         "version": form.version,
         "level": Level.SITE_TRAINED,
         "title": form.title,
-        "citation": f"None: trained by {form.method} on {counted} of the site with her2node {her2node.__version__}.{after}",
+        "citation": f"None: {form.method} trained on {counted} of the site by her2node {her2node.__version__}.{after}",
         "intended_use": form.intended_use,
         "reference_test": form.reference_test,
         "roi": "needed" if measured else "none",
@@ -172,5 +178,3 @@ def _record(form: Form, cohort: Cohort, seed: int) -> str:
 def study_digest(study_instance_uid: str) -> str:
     """SHA-256 of a Study Instance UID."""
     return hashlib.sha256(study_instance_uid.encode()).hexdigest()
-
-

@@ -36,8 +36,7 @@ def path(standardised: Doubles, labels: Bools, lambdas: Doubles, tolerance: floa
 
 
 def chosen(values: Doubles, labels: Bools, folds: Integers, lambdas: Doubles) -> int:
-    """The index of the penalty with the lowest deviance over ``folds`` (n,), in each of which inputs are standardised by
-    the other cases."""
+    """The index of the penalty with the lowest deviance over ``folds`` (n,), inputs standardised without the fold."""
     deviances = np.zeros(len(lambdas))
     for fold in range(int(folds.max()) + 1):
         ours = folds != fold
@@ -49,7 +48,7 @@ def chosen(values: Doubles, labels: Bools, folds: Integers, lambdas: Doubles) ->
 
 
 def standards(values: Doubles) -> tuple[Doubles, Doubles]:
-    """Mean and standard deviation (divisor n) of each input, shapes (p,); the latter 1 for an input that never changes."""
+    """Mean and standard deviation (divisor n; 1 for an input that never changes) of each input, shapes (p,)."""
     scale = values.std(axis=0)
     return values.mean(axis=0), np.where(scale > 0, scale, 1.0)
 

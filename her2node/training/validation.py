@@ -77,30 +77,38 @@ def validate(
     value = area(mean, cases.labels)
     error = math.sqrt(variance(mean, cases.labels, cases.patients))
     agreement = _agreement(plan, cases, [seed + repeat for repeat in range(len(drawn))])
-    apparent = placements(fit(plan, cases, seed).log_odds(cases.values, cases.scanners), cases.labels)
+    placed_apparent = placements(fit(plan, cases, seed).log_odds(cases.values, cases.scanners), cases.labels)
+    apparent = area(placed_apparent, cases.labels)
     return Validation(
         log_odds=np.array(log_odds),
         labels=cases.labels,
         auc=around(value, error),
         fitted_auc=around(value, error * math.sqrt(inflation(agreement))),
-        apparent=area(apparent, cases.labels),
+        apparent=apparent,
         agreement=agreement,
         folds=len(np.unique(drawn[0])),
     )
 
 
 def inflation(agreement: float) -> float:
-    """By how much DeLong's variance is to be multiplied for the pipeline's own area. Formula: 2 / (1 + r). Unit: 1.
+    """By how much DeLong's variance of a cross-validated area is too small for the area that the pipeline, fitted on all
+    cases, will reach.
 
-    DeLong takes the models as given. But in cross-validation each case that tests one model also trained the others:
-    with d_k the difference of class means in fold k and models that follow the sum of the other folds' differences, the
-    area is a sum of d_k · d_l over pairs of folds, and every pair comes twice. What the score has in common with the
-    true direction is not concerned, what is noise counts double: the variance is V (1 + sin² t), t the angle between
-    fitted and true direction. Models of two halves of the cases agree by r = cos² t' with tan² t' = 2 tan² t, hence
-    1 + sin² t = 2 / (1 + r): 1 when the halves agree, 2 when there is nothing to be found.
+    Formula: 1 - s + 2 s (1 + (1 - s)/2)^2 with s = (1 - r)/(1 + r), r in [0, 1] the agreement of models fitted on two
+    halves of the cases. Unit: 1. It is 1 when the halves agree and 2 when there is nothing to be found.
+
+    DeLong takes the models as given. But in cross-validation each case that tests one model also trained the others.
+    With d_k the difference of class means in fold k, and models that follow the sum of the other folds' differences,
+    the area is a sum of d_k · d_l over pairs of folds, and every pair comes twice. The share 1 - s of the score's
+    variance that lies along the true direction is not concerned; what is noise, s = sin^2 t with t the angle between
+    fitted and true direction, counts double. The same noise turns the final model away from the true direction: where
+    it lifts the cross-validated area by q it lowers the final one by q cos^2(t) / 2, so that both differ by
+    q (1 + (1 - s)/2). Models of two halves agree by r = cos^2 t' with tan^2 t' = 2 tan^2 t, which gives s.
     Known deviation: derived for linear scores of normal features; the tests measure the coverage that follows.
     """
-    return 2 / (1 + min(max(agreement, 0.0), 1.0))
+    r = min(max(agreement, 0.0), 1.0)
+    noise = (1 - r) / (1 + r)
+    return 1 - noise + 2 * noise * (1 + (1 - noise) / 2) ** 2
 
 
 def _unseen(plan: Plan, cases: Cases, masks: Sequence[Bools], seed: int) -> Doubles:
