@@ -17,6 +17,7 @@ from rich.table import Table
 
 from her2node import __version__, settings
 from her2node.errors import Her2nodeError, Refused, SettingsRefused, Transient
+from her2node.service import training_commands
 
 app = typer.Typer(
     name="her2node",
@@ -332,6 +333,9 @@ def packages_sign(
     from her2node.service import shelf
 
     _out().print(f"signed: {shelf.sign(folder, key)}")
+
+
+training_commands.register(app, packages_app)
 
 
 # --- settings, conformance, doctor -------------------------------------------------------------------------

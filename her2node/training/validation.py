@@ -91,8 +91,8 @@ def validate(
 
 
 def inflation(agreement: float) -> float:
-    """By how much DeLong's variance of a cross-validated area is too small for the area that the pipeline, fitted on all
-    cases, will reach.
+    """By how much DeLong's variance of a cross-validated area is too small for the area that the pipeline, fitted on
+    all cases, will reach.
 
     Formula: 1 - s + 2 s (1 + (1 - s)/2)^2 with s = (1 - r)/(1 + r), r in [0, 1] the agreement of models fitted on two
     halves of the cases. Unit: 1. It is 1 when the halves agree and 2 when there is nothing to be found.
