@@ -150,18 +150,21 @@ def studies_in(place: Path) -> dict[str, list[Path]]:
     """
     if place.is_file():
         listed = [line.strip() for line in place.read_text(encoding="utf-8").splitlines()]
-        folders = [(place.parent / line) for line in listed if line and not line.startswith("#")]
+        folders = [place.parent / line for line in listed if line and not line.startswith("#")]
     else:
         folders = sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
-    found = {folder.name: sorted(p for p in folder.rglob("*.dcm") if p.is_file()) for folder in folders}
-    found = {name: files or _all_files(place / name) for name, files in found.items()}
-    if not any(found.values()):
+    found = {folder.name: files for folder in folders if (files := _files(folder))}
+    if not found:
         raise CohortRefused(f"{place} holds no folder with a study")
+    if len({folder.name for folder in folders}) < len(folders):
+        raise CohortRefused(f"{place} lists folders of the same name")
     return found
 
 
-def _all_files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+def _files(folder: Path) -> list[Path]:
+    """The DICOM files below a folder: those that are named so, or all where none is."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return [path for path in files if path.suffix == ".dcm"] or files
 
 
 def join(manifest: Manifest, rows: Sequence[Row], found: Mapping[str, Findings | Refused], *, scanners: bool) -> Cohort:

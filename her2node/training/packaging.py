@@ -13,7 +13,7 @@ from scipy.special import expit
 
 import her2node
 from her2node.errors import NothingLearned
-from her2node.models.building import logistic_graph, sign_package, write_package
+from her2node.models.building import logistic_graph, write_package
 from her2node.models.manifest import Input, Limits, Logistic, Prior, QuantityInput, ReaderInput, Requirement
 from her2node.models.prediction import Level
 from her2node.training.arrays import Doubles
@@ -21,7 +21,7 @@ from her2node.training.cohort import Cohort
 from her2node.training.form import SCANNER, Form
 from her2node.training.labels import DEFINITION
 from her2node.training.pipelines import Model
-from her2node.training.writing import scanner_graph, toml
+from her2node.training.writing import scanner_graph, sign_and_load, toml
 
 RECORD = "training.json"
 """In the package: how it was trained, and digests of the studies, by which an external cohort is told from them."""
@@ -58,7 +58,7 @@ def write(
         worked_cases(kept, names, values),
         card,
     )
-    sign_package(package, private_pem)
+    sign_and_load(package, private_pem)
     return package
 
 
@@ -75,14 +75,15 @@ def logistic(model: Model, names: Sequence[str]) -> Logistic:
 
 
 def worked_cases(model: Model, names: Sequence[str], values: Doubles) -> list[dict[str, object]]:
-    """Quantiles of each input put together, no patient among them, with what numpy says of them."""
-    shown = np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0], axis=0)
+    """Steps across the range of each input, no patient among them, with what numpy says of them."""
+    low, high = values.min(axis=0), values.max(axis=0)
+    shown = low + np.array([0.05, 0.275, 0.5, 0.725, 0.95])[:, None] * (high - low)
     found: list[dict[str, object]] = []
     for place, scanner in enumerate(model.scanners or ("",)):
         answers = expit(model.log_odds(shown, [scanner] * len(shown)))
         for row, answer in zip(shown.tolist(), answers.tolist(), strict=True):
             inputs = dict(zip(names, row, strict=True)) | ({SCANNER: float(place)} if model.scanners else {})
-            said = "quantiles of the cohort, evaluated with numpy"
+            said = "steps across the range of the cohort, evaluated with numpy"
             found.append({"inputs": inputs, "probability": answer, "tolerance": _TOLERANCE, "source": said})
     return found
 

@@ -17,11 +17,11 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from scipy.special import expit
 
-from her2node.errors import PackageRefused, TranscriptsDiffer
-from her2node.models.building import logistic_graph, sign_package, write_package
+from her2node.errors import PackageRefused, TranscriptsDiffer, WorkedCaseFailed
+from her2node.models.building import logistic_graph, write_package
 from her2node.models.manifest import InputName, Logistic, Said
 from her2node.models.prediction import Level
-from her2node.training.writing import toml
+from her2node.training.writing import sign_and_load, toml
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -80,7 +80,10 @@ def from_paper(first: Path, second: Path, out: Path, private_pem: bytes) -> Path
         _cases(ours, content["inputs"]),
         _card(content, ours, theirs),
     )
-    sign_package(package, private_pem)
+    try:
+        sign_and_load(package, private_pem)
+    except WorkedCaseFailed as error:
+        raise PackageRefused(f"the coefficients do not give what the paper prints: {error}") from error
     return package
 
 

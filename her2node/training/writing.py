@@ -1,16 +1,23 @@
-"""package.toml as text, and the graph of a model that knows several scanners."""
+"""package.toml as text, the graph of a model that knows several scanners, and a signature that is tried at once."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from enum import Enum
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from her2node.models.package import OUTPUT
+from her2node.errors import PackageRefused, WorkedCaseFailed
+from her2node.models.building import sign_package
+from her2node.models.package import OUTPUT, Package, load
+from her2node.models.trust import Trust
 from her2node.training.form import SCANNER
 from her2node.training.pipelines import Model
 
@@ -60,6 +67,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value.value if isinstance(value, Enum) else value
+
+
+def sign_and_load(folder: Path, private_pem: bytes) -> Package:
+    """Sign a package and load it as a node that trusts this key would; one that does not load is removed.
+
+    Raises PackageRefused and WorkedCaseFailed as ``load`` does.
+    """
+    try:
+        sign_package(folder, private_pem)
+        key = cast(Ed25519PrivateKey, serialization.load_pem_private_key(private_pem, password=None))
+        return load(folder, Trust({}, (key.public_key(),)))
+    except (PackageRefused, WorkedCaseFailed):
+        shutil.rmtree(folder)
+        raise
 
 
 def scanner_graph(model: Model, names: Sequence[str]) -> bytes:
