@@ -80,6 +80,7 @@ def groups(log_odds: Doubles, labels: Bools) -> tuple[Group, ...]:
     return tuple(
         Group(float(said[part].mean()), wilson(float(seen[part].mean()), round(len(part) / len(log_odds))))
         for part in parts
+        if len(part)
     )
 
 

@@ -101,7 +101,7 @@ def wilson(share: float, count: int) -> Interval:
     shrink = 1 + Z**2 / count
     middle = (share + Z**2 / (2 * count)) / shrink
     half = Z * math.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2)) / shrink
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+    return Interval(share, min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half)))
 
 
 def curve(scores: Doubles, labels: Bools) -> tuple[Doubles, Doubles]:
