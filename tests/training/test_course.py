@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2node.errors import NothingLearned
@@ -159,6 +159,7 @@ def test_a_harmonised_package_asks_for_the_scanner_and_answers_for_each_until_it
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20)
 
 
+@settings(deadline=None)
 @given(TEXT, st.floats(allow_nan=False, allow_infinity=False), st.lists(TEXT.filter(bool), min_size=1, max_size=3))
 def test_what_is_written_as_toml_is_read_as_what_it_was(said: str, number: float, several: list[str]) -> None:
     import tomllib

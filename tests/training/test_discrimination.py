@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -28,12 +28,14 @@ def split(drawn: list[tuple[int, bool]]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([float(score) for score, _ in drawn] + [0.0, 1.0, 0.0, 1.0]), labels
 
 
+@settings(deadline=None)
 @given(SCORES)
 def test_the_area_is_that_of_scikit_learn_ties_included(drawn: list[tuple[int, bool]]) -> None:
     scores, labels = split(drawn)
     assert area(placements(scores, labels), labels) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(SCORES)
 def test_the_variance_is_delongs_by_its_definition(drawn: list[tuple[int, bool]]) -> None:
     """DeLong 1988, equations 4 to 6, pair by pair."""
@@ -75,6 +77,7 @@ def test_cases_of_different_folds_are_not_compared() -> None:
     assert area(placements_within(scores, labels, folds), labels) == 1.0
 
 
+@settings(deadline=None)
 @given(SCORES)
 def test_the_curve_is_scikit_learns(drawn: list[tuple[int, bool]]) -> None:
     scores, labels = split(drawn)

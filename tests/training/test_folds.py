@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2node.errors import PatientInTwoFolds, TooFewEvents
 from her2node.training.folds import check, folds_of
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 6))
 def test_no_patient_is_ever_torn_and_every_fold_has_both_classes(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from her2node.training.nomogram import nomogram
 from her2node.training.pipelines import Model
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_points_added_by_hand_give_the_log_odds_of_the_model(seed: int) -> None:
     rng = np.random.default_rng(seed)
