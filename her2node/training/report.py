@@ -139,7 +139,7 @@ def _model(form: Form, cohort: Cohort, model: Model) -> Section:
     sentences = ["Log odds: the intercept plus each input times its coefficient."]
     if left_out:
         sentences.append(f"Not kept: {', '.join(left_out)}.")
-    labels = [f"{given.name} ({given.unit})" for given in form.inputs]
+    labels = [given.name if given.unit == "1" else f"{given.name} ({given.unit})" for given in form.inputs]
     plots = [
         Plot(
             f"Nomogram{f', scanner {scanner}' if scanner else ''}: add the points, read the probability below",

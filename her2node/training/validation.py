@@ -68,12 +68,12 @@ def validate(
     for repeat, folds in enumerate(drawn):
         splits.check(folds, cases.patients)
         masks = [folds == fold for fold in np.unique(folds)]
+        if any(len(set(cases.labels[mask])) < 2 for mask in masks):
+            raise CohortRefused("a fold holds cases of one class only", remedy="join folds")
         said = _unseen(plan, cases, masks, seed + repeat)
         log_odds.append(said)
         placed.append(placements_within(said, cases.labels, masks))
     mean = np.mean(placed, axis=0)
-    if np.isnan(mean).any():
-        raise CohortRefused("a fold holds cases of one class only", remedy="join folds")
     value = area(mean, cases.labels)
     error = math.sqrt(variance(mean, cases.labels, cases.patients))
     agreement = _agreement(plan, cases, [seed + repeat for repeat in range(len(drawn))])

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import DoubleTensorType
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -71,6 +73,25 @@ def test_the_graph_of_a_lasso_says_what_scikit_learn_says_at_the_same_penalty(se
     theirs.fit(standardised, cases.labels)
     ours = through_onnx(fit(Plan(Method.LASSO), cases, 1), cases.names, cases.values)
     assert ours == pytest.approx(theirs.predict_proba(standardised)[:, 1], abs=1e-6)
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("method", [Method.LOGISTIC, Method.LDA])
+def test_the_graph_says_what_skl2onnx_makes_of_scikit_learns_estimator(method: Method) -> None:
+    """A third opinion: another converter's graph, which takes the inputs as one matrix of doubles."""
+    cases = of_scales(5, [9, -6, 0, 3])
+    estimator = (
+        LinearDiscriminantAnalysis()
+        if method is Method.LDA
+        else LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=1000)
+    )
+    theirs = make_pipeline(StandardScaler(), estimator).fit(cases.values, cases.labels)
+    matrix = [("x", DoubleTensorType([None, 4]))]
+    proto = to_onnx(theirs, initial_types=matrix, options={"zipmap": False}, target_opset=17)
+    session = Session(proto.SerializeToString())
+    wanted = np.asarray(session.run({"x": cases.values})[session.outputs[1].name], dtype=np.float64)[:, 1]
+    ours = through_onnx(fit(Plan(method), cases, 1), cases.names, cases.values)
+    assert ours == pytest.approx(wanted, abs=1e-6)
 
 
 def test_the_graph_of_several_scanners_chooses_the_row() -> None:
