@@ -76,21 +76,17 @@ def test_the_graph_of_a_lasso_says_what_scikit_learn_says_at_the_same_penalty(se
 
 
 @pytest.mark.truth
-@pytest.mark.parametrize("method", [Method.LOGISTIC, Method.LDA])
-def test_the_graph_says_what_skl2onnx_makes_of_scikit_learns_estimator(method: Method) -> None:
-    """A third opinion: another converter's graph, which takes the inputs as one matrix of doubles."""
+def test_the_graph_says_what_skl2onnx_makes_of_scikit_learns_estimator() -> None:
+    """A third opinion: another converter's graph, which takes the inputs as one matrix of doubles. Not of LDA: for two
+    classes skl2onnx 1.20 doubles its log odds, which scikit-learn's own predict_proba contradicts."""
     cases = of_scales(5, [9, -6, 0, 3])
-    estimator = (
-        LinearDiscriminantAnalysis()
-        if method is Method.LDA
-        else LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=1000)
-    )
+    estimator = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=1000)
     theirs = make_pipeline(StandardScaler(), estimator).fit(cases.values, cases.labels)
     matrix = [("x", DoubleTensorType([None, 4]))]
     proto = to_onnx(theirs, initial_types=matrix, options={"zipmap": False}, target_opset=17)
     session = Session(proto.SerializeToString())
     wanted = np.asarray(session.run({"x": cases.values})[session.outputs[1].name], dtype=np.float64)[:, 1]
-    ours = through_onnx(fit(Plan(method), cases, 1), cases.names, cases.values)
+    ours = through_onnx(fit(Plan(Method.LOGISTIC), cases, 1), cases.names, cases.values)
     assert ours == pytest.approx(wanted, abs=1e-6)
 
 
