@@ -7,6 +7,7 @@ every object that was answered with Success is filed, and the PACS holds exactly
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -187,6 +188,7 @@ def cell(request: pytest.FixtureRequest, tmp_path: Path, pacs: Orthanc, redis: R
     yield make
     for one in made:
         one.stop()
+    gc.collect()  # the forgotten sockets, here where they are expected and in no later test
     if request.param == "redis":
         redis.command("flushall")
 
