@@ -27,19 +27,22 @@ def register(app: typer.Typer, packages_app: typer.Typer) -> None:
 
 
 def train(
-    form: Annotated[Path, typer.Argument(exists=True, help="What shall be trained (TOML).")],
+    form: Annotated[str, typer.Argument(help="A package of the kind form: its name or its folder.")],
     studies: Studies,
     table: Table,
     out: Out,
     key: Key,
     seed: Annotated[int, typer.Option(min=0, help="Of the splits; the same seed gives the same package.")] = 1,
+    result: Annotated[
+        str, typer.Option("--as", metavar="NAME[@VERSION]", help="The package that comes out.", show_default=False)
+    ] = "",
     config: Config = None,
 ) -> None:
     """Train a package on the site's own studies and tissue results, validate it, write report and signed package."""
     from her2node.service import training
 
     out_, err = _console(), _console(stderr=True)
-    told = training.train(settings.read(config), form, studies, table, out, key, seed, err.print)
+    told = training.train(settings.read(config), form, result, studies, table, out, key, seed, err.print)
     area = told.validation.fitted_auc
     out_.print(f"AUC on new cases: {area.value:.3f} (95 % interval {area.low:.3f} to {area.high:.3f})")
     out_.print(f"report: {told.report[0]}, {told.report[1]}")

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from her2node.errors import CohortRefused, LabelRefused, Refused
-from her2node.models.inputs import gather
-from her2node.models.manifest import Manifest
+from her2node.errors import CohortRefused, LabelRefused, Refused, RoleMissing
+from her2node.models.inputs import Where, gather
+from her2node.models.manifest import Form, QuantityInput
 from her2node.training.arrays import Cases, Integers
 from her2node.training.findings import Findings
 from her2node.training.labels import Tissue, tissue
@@ -167,7 +167,7 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in files if path.suffix == ".dcm"] or files
 
 
-def join(manifest: Manifest, rows: Sequence[Row], found: Mapping[str, Findings | Refused], *, scanners: bool) -> Cohort:
+def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused], *, scanners: bool) -> Cohort:
     """The cases: rows with a label whose study was found and has every input. ``found`` is by name of the study's
     folder. What has no label or lacks an input is excluded with the reason, never filled in.
 
@@ -181,14 +181,14 @@ def join(manifest: Manifest, rows: Sequence[Row], found: Mapping[str, Findings |
     for row in rows:
         try:
             member = Member(row, _found(row, by_name))
-            values.append(_values(manifest, member))
+            values.append(_values(form, member))
             members.append(member)
         except Refused as error:
             excluded.append((row.study, _said(error)))
     if not members:
         raise CohortRefused("no study has a label and every input", remedy=_first_reasons(excluded))
     cases = Cases(
-        tuple(given.name for given in manifest.inputs),
+        tuple(given.name for given in form.inputs),
         np.array(values, dtype=np.float64),
         np.array([member.row.tissue.label for member in members], dtype=np.bool_),
         tuple(member.patient for member in members),
@@ -208,18 +208,27 @@ def _found(row: Row, found: Mapping[str, Findings | Refused]) -> Findings:
     return findings
 
 
-def _values(manifest: Manifest, member: Member) -> list[float]:
+def _values(form: Form, member: Member) -> list[float]:
     found = member.findings
-    if found.tumour is None and manifest.roi == "needed":
+    if found.tumour is None and form.roi == "needed":
         reasons = [refusal.refused for refusal in found.refusals if refusal.role is None]
         raise reasons[0] if reasons else CohortRefused("no tumour is outlined")
-    lacking = [
-        given.name for given in manifest.inputs if given.source == "reader" and given.name not in member.row.entered
-    ]
+    lacking = [given.name for given in form.inputs if given.source == "reader" and given.name not in member.row.entered]
     if lacking:
         raise CohortRefused(f"{lacking[0]} is not in the table")
-    inputs = gather(manifest, found.quantities, found.refusals, found.tumour, member.row.entered)
+    for given in form.inputs:
+        if isinstance(given, QuantityInput) and (given.role, given.phase) not in found.stands:
+            raise _unplayed(given, found)
+    where = Where(found.tumour, found.stands)
+    inputs = gather(form, found.quantities, found.refusals, where, member.row.entered)
     return [used.value for used in inputs.cases[0]]
+
+
+def _unplayed(given: QuantityInput, found: Findings) -> Refused:
+    """Why no series stands for the role of an input."""
+    told = [one.refused for one in found.refusals if one.role is given.role and one.code is None]
+    phase = f" in the {given.phase} phase" if given.phase else ""
+    return told[0] if told else RoleMissing(f"no one series plays the role {given.role}{phase}")
 
 
 def _said(error: Refused) -> str:

@@ -31,14 +31,17 @@ class Trained:
     package: Path
 
 
-def gather(form: Form, studies: Path, table: Path, read: Read, shaping: str, cache: Path, say: Say) -> Cohort:
-    """The cohort of a form: every study that the table names is read once, what was read before comes from ``cache``.
+def gather(
+    form: Form, studies: Path, table: Path, read: Read, shaping: str, cache: Path, say: Say
+) -> tuple[Form, Cohort]:
+    """The form with its candidates, and its cohort: each study is read once, what was read before comes from ``cache``.
 
     Raises CohortRefused and LabelRefused. A study that cannot be read is excluded with its reason.
     """
     rows = read_table(table, [given.name for given in form.inputs if isinstance(given, ReaderInput)])
     found = read_all(studies, read, shaping, cache, say)
-    return join(forms.draft(form), rows, found, scanners=form.harmonise)
+    told = forms.with_candidates(form, [one for one in found.values() if isinstance(one, Findings)])
+    return told, join(told.said, rows, found, scanners=told.harmonise)
 
 
 def read_all(studies: Path, read: Read, shaping: str, cache: Path, say: Say) -> Mapping[str, Findings | Refused]:

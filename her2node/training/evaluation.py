@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from her2node.errors import CohortRefused, PatientInTwoFolds, Refused
+from her2node.errors import CohortRefused, PackageRefused, PatientInTwoFolds, Refused
+from her2node.models.manifest import Scalar
 from her2node.models.package import Package
-from her2node.models.prediction import Category, NotPredicted, Prediction
+from her2node.models.prediction import Category, Flag, NotPredicted, Prediction
 from her2node.selection.study import Study, open_instance, open_study
 from her2node.training.arrays import Bools, Doubles
 from her2node.training.cohort import Row
@@ -39,7 +40,7 @@ class Answered:
     label: bool
     probability: float
     category: Category
-    flags: tuple[str, ...]
+    flags: tuple[Flag, ...]
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,10 @@ def evaluate(
     """Ask the package about every row with a label. What it does not answer, or answers only for each possible value of
     what nobody entered, is excluded with the reason. ``studies``: files by name of folder or Study Instance UID.
 
-    Raises PatientInTwoFolds when a study trained the package, CohortRefused when one class is missing.
+    Raises PackageRefused for a package that gives no probability, PatientInTwoFolds when a study trained the package,
+    CohortRefused when one class is missing.
     """
+    check_kind(package)
     answered: list[Answered] = []
     excluded: list[tuple[str, str]] = []
     known = _trained_on(folder)
@@ -90,6 +93,13 @@ def evaluate(
         reasons = "; ".join(f"{study}: {why}" for study, why in excluded[:3])
         raise CohortRefused(f"{len(answered)} answers, of which both classes are needed", remedy=reasons)
     return found
+
+
+def check_kind(package: Package) -> Scalar:
+    """Its manifest. Raises PackageRefused for a package that gives no probability."""
+    if not isinstance(package.manifest, Scalar):
+        raise PackageRefused(f"{package.manifest.name} is of the kind {package.manifest.kind}: it gives no probability")
+    return package.manifest
 
 
 def by_name_and_uid(folders: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
@@ -126,9 +136,9 @@ def _trained_on(folder: Path) -> frozenset[str]:
 
 def report(package: Package, found: Evaluation) -> Document:
     """The report of `her2node evaluate`."""
-    said = package.manifest
+    said = check_kind(package)
     labels = found.labels
-    flags = Counter(flag for case in found.answered for flag in case.flags if flag not in said.cautions)
+    flags = Counter(kind for case in found.answered for kind in {flag.kind for flag in case.flags})
     reasons: Mapping[str, int] = Counter(why for _, why in found.excluded)
     categories = [("category", "positive", "negative")]
     for word in Category:

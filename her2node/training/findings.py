@@ -15,7 +15,7 @@ from her2node import errors
 from her2node.dicom.attributes import moment, text
 from her2node.dicom.codes import Code
 from her2node.errors import Refused
-from her2node.models.applicability import age_years, header_number
+from her2node.models.applicability import Played, age_years, header_number, scanner
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading import Reading
 from her2node.selection.roles import Role
@@ -38,6 +38,7 @@ class Findings:
     """One study as training sees it: of the patient a digest, of the images what was measured in the tumour.
 
     ``refusals``: why the tumour, or a quantity in it, could not be measured. ``scanner``: manufacturer and model.
+    ``stands``: the UID of the series that stands for a role, and for a role in a contrast phase.
     """
 
     study_instance_uid: str
@@ -49,6 +50,7 @@ class Findings:
     quantities: tuple[Quantity, ...]
     refusals: tuple[NotMeasured, ...]
     made: Mapping[Role, Made]
+    stands: Mapping[Played, str]
 
 
 def find(files: Sequence[Path], read: Read, shaping: str, cache: Path) -> Findings:
@@ -86,17 +88,17 @@ def _found(study: Study, reading: Reading) -> Findings:
     header = study.series[0].first
     studied = moment(header, "StudyDate", "StudyTime")
     images = [series for series in study.series if series.modality in ("CT", "MR", "PT")] or list(study.series)
-    maker = [text(images[0].first, "Manufacturer"), text(images[0].first, "ManufacturerModelName")]
     return Findings(
         study_instance_uid=study.study_instance_uid,
         patient=patient_of(study),
         studied=studied.date() if studied else None,
         age_years=age_years(header),
-        scanner=" ".join(part for part in maker if part),
+        scanner=scanner(images[0].first),
         tumour=reading.tumour,
         quantities=tuple(q for q in reading.quantities if q.roi == reading.tumour),
         refusals=tuple(r for r in reading.not_measured if r.roi in ("", reading.tumour)),
         made=_made(study, reading),
+        stands=reading.stands,
     )
 
 
@@ -123,6 +125,7 @@ def _stored(found: Findings) -> dict[str, Any]:
         "quantities": [_quantity(quantity) for quantity in found.quantities],
         "refusals": [_refusal(refusal) for refusal in found.refusals],
         "made": {role.value: [made.slice_thickness_mm, made.kvp] for role, made in found.made.items()},
+        "stands": [[role, phase, uid] for (role, phase), uid in found.stands.items()],
     }
 
 
@@ -137,6 +140,7 @@ def _restored(stored: dict[str, Any]) -> Findings:
         quantities=tuple(map(_quantity_of, stored["quantities"])),
         refusals=tuple(map(_refusal_of, stored["refusals"])),
         made={Role(role): Made(*made) for role, made in stored["made"].items()},
+        stands={(Role(role), _role_of(phase)): uid for role, phase, uid in stored["stands"]},
     )
 
 
@@ -146,6 +150,10 @@ def _code(code: Code | None) -> dict[str, str] | None:
 
 def _code_of(stored: dict[str, str] | None) -> Code | None:
     return None if stored is None else Code(**stored)
+
+
+def _role_of(stored: str | None) -> Role | None:
+    return Role(stored) if stored else None
 
 
 def _quantity(quantity: Quantity) -> dict[str, Any]:
@@ -160,13 +168,14 @@ def _quantity(quantity: Quantity) -> dict[str, Any]:
         "series_uids": quantity.series_uids,
         "flags": quantity.flags,
         "parameters": quantity.parameters,
+        "phase": quantity.phase,
     }
 
 
 def _quantity_of(stored: dict[str, Any]) -> Quantity:
     return Quantity(
         roi=stored["roi"],
-        role=Role(stored["role"]) if stored["role"] else None,
+        role=_role_of(stored["role"]),
         code=Code(**stored["code"]),
         value=stored["value"],
         unit=Code(**stored["unit"]),
@@ -175,6 +184,7 @@ def _quantity_of(stored: dict[str, Any]) -> Quantity:
         series_uids=tuple(stored["series_uids"]),
         flags=tuple(stored["flags"]),
         parameters=tuple(stored["parameters"]),
+        phase=_role_of(stored["phase"]),
     )
 
 
@@ -185,10 +195,18 @@ def _refusal(refusal: NotMeasured) -> dict[str, Any]:
         "error": type(refusal.refused).__name__,
         "detail": refusal.refused.detail,
         "code": _code(refusal.code),
+        "series_uids": refusal.series_uids,
+        "phase": refusal.phase,
     }
 
 
 def _refusal_of(stored: dict[str, Any]) -> NotMeasured:
     kind = getattr(errors, stored["error"], Refused)
-    role = Role(stored["role"]) if stored["role"] else None
-    return NotMeasured(stored["roi"], role, kind(stored["detail"]), _code_of(stored["code"]))
+    return NotMeasured(
+        stored["roi"],
+        _role_of(stored["role"]),
+        kind(stored["detail"]),
+        _code_of(stored["code"]),
+        tuple(stored["series_uids"]),
+        phase=_role_of(stored["phase"]),
+    )

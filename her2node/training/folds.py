@@ -22,18 +22,18 @@ def folds_of(labels: Bools, patients: Sequence[str], count: int, seed: int, scan
     for place, patient in enumerate(patients):
         cases[patient].append(place)
     names = sorted(cases)
+    positive = {patients[place] for place in np.flatnonzero(labels).tolist()}
+    for kind, word in ((positive, "positive"), (cases.keys() - positive, "negative")):
+        if len(kind) < count:
+            raise TooFewEvents(f"{len(kind)} patients are {word}, {count} folds need as many")
     order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
-    positive = {patient: bool(labels[cases[patient]].any()) for patient in order}
-    for kind, word in ((True, "positive"), (False, "negative")):
-        patients_of_kind = sum(is_positive is kind for is_positive in positive.values())
-        if patients_of_kind < count:
-            raise TooFewEvents(f"{patients_of_kind} patients are {word}, {count} folds need as many")
     found = np.empty(len(labels), dtype=np.int64)
     filled: dict[object, list[int]] = defaultdict(lambda: [0] * count)
-    for patient in sorted(order, key=lambda p: (not positive[p], -len(cases[p]))):
-        scanner = scanners[cases[patient][0]] if scanners else ""
-        tallies = [filled[kind] for kind in ((positive[patient], scanner), positive[patient], scanner)]
-        fold = list(zip(*tallies, strict=True)).index(min(zip(*tallies, strict=True)))
+    for patient in sorted(order, key=lambda p: (p not in positive, -len(cases[p]))):
+        is_positive, scanner = patient in positive, scanners[cases[patient][0]] if scanners else ""
+        tallies = [filled[kind] for kind in ((is_positive, scanner), is_positive, scanner)]
+        fullness = list(zip(*tallies, strict=True))
+        fold = fullness.index(min(fullness))
         found[cases[patient]] = fold
         for tally in tallies:
             tally[fold] += len(cases[patient])

@@ -38,7 +38,7 @@ def check_dates(form: Form, member: Member) -> None:
     if row.specimen == "resection" and row.specimen_date is not None and studied > row.specimen_date:
         raise FeatureFromTheFuture(f"the study {row.study} was made after the resection of {row.specimen_date}")
     for name, known in row.dates.items():
-        if known > studied + timedelta(days=form.known_within_days):
+        if known > studied + timedelta(days=form.said.training.known_within_days):
             raise FeatureFromTheFuture(
                 f"{name} of the study {row.study} became known on {known}, the study is of {studied}",
                 remedy="leave the input out, or set known_within_days in the form if it is known when a study is read",
@@ -68,6 +68,8 @@ def warnings(form: Form, cohort: Cohort) -> tuple[str, ...]:
             f"TOO FEW EVENTS: {events} cases of the rarer class for {candidates} candidate inputs, "
             f"{events / candidates:.1f} each; fewer than {EVENTS_PER_COEFFICIENT} make a model that will disappoint"
         )
+    if len(cases) < form.said.training.patients:
+        found.append(f"TOO FEW PATIENTS: {len(cases)} cases, the form wants {form.said.training.patients} patients")
     for name, values in zip(cases.names, cases.values.T, strict=True):
         alone = _area(values, cases.labels)
         if alone >= _TOO_GOOD:

@@ -14,17 +14,29 @@ from scipy.special import expit
 import her2node
 from her2node.errors import NothingLearned
 from her2node.models.building import logistic_graph, write_package
-from her2node.models.manifest import Input, Limits, Logistic, Prior, QuantityInput, ReaderInput, Requirement
+from her2node.models.manifest import (
+    SCANNER,
+    Input,
+    Limits,
+    Logistic,
+    Prior,
+    QuantityInput,
+    ReaderInput,
+    Requirement,
+)
 from her2node.models.prediction import Level
 from her2node.training.arrays import Doubles
+from her2node.training.certainty import training_set, with_covariance
 from her2node.training.cohort import Cohort
-from her2node.training.form import SCANNER, Form
+from her2node.training.form import Form, kept_features
 from her2node.training.labels import DEFINITION
-from her2node.training.pipelines import Model
+from her2node.training.pipelines import Method, Model, apart
 from her2node.training.writing import scanner_graph, sign_and_load, toml
 
 RECORD = "training.json"
 """In the package: how it was trained, and digests of the studies, by which an external cohort is told from them."""
+FEATURES = "features.toml"
+"""In the package: what the node measures for it beside what it always does."""
 _TOLERANCE = 1e-9
 
 
@@ -45,15 +57,18 @@ def write(
     if not model.kept:
         raise NothingLearned(f"{form.method} keeps none of {len(form.names)} inputs")
     used = tuple(form.inputs[place] for place in model.kept)
-    names = tuple(given.name for given in used)
+    names = _names(used)
     kept = Model(model.intercepts, model.slopes[:, list(model.kept)], model.scanners)
     values = cohort.cases.values[:, list(model.kept)]
     package = folder / form.name
     package.mkdir(parents=True, exist_ok=True)
     (package / RECORD).write_text(_record(form, cohort, seed), encoding="utf-8")
+    features = kept_features(form, used)
+    if features:
+        (package / FEATURES).write_text(features, encoding="utf-8")
     write_package(
         package,
-        toml(_manifest(form, cohort, kept, used, values, cautions)),
+        toml(_manifest(form, cohort, kept, used, values, cautions) | ({"features": FEATURES} if features else {})),
         graph(kept, names),
         worked_cases(kept, names, values),
         card,
@@ -91,14 +106,14 @@ def worked_cases(model: Model, names: Sequence[str], values: Doubles) -> list[di
 def _manifest(
     form: Form, cohort: Cohort, model: Model, used: Sequence[Input], values: Doubles, cautions: Sequence[str]
 ) -> dict[str, object]:
-    cases = cohort.cases
+    cases, said = cohort.cases, form.said
     inputs = [_with_range(given, column) for given, column in zip(used, values.T, strict=True)]
     if model.scanners:
         inputs.append(_scanner_input(model.scanners))
-    measured = {given.role for given in used if isinstance(given, QuantityInput)}
-    requires = [_as_made(cohort, wanted) for wanted in form.requires if wanted.role in measured]
+    measured = {(given.role, given.phase) for given in used if isinstance(given, QuantityInput)}
+    requires = [_as_made(cohort, wanted) for wanted in said.requires if (wanted.role, wanted.phase) in measured]
     counted = f"{len(cases)} studies of {len(set(cases.patients))} patients"
-    after = f" Form after {form.after}, not its coefficients." if form.after else ""
+    after = f"Form after: {said.citation}{f' doi:{said.doi}' if said.doi else ''} Not its coefficients."
     manifest: dict[str, object] = {
         "format": 1,
         "kind": "scalar",
@@ -106,26 +121,35 @@ def _manifest(
         "version": form.version,
         "level": Level.SITE_TRAINED,
         "title": form.title,
-        "citation": f"None: {form.method} trained on {counted} of the site by her2node {her2node.__version__}.{after}",
+        "citation": f"None: {form.method} trained on {counted} of the site by her2node {her2node.__version__}. {after}",
         "intended_use": form.intended_use,
-        "reference_test": form.reference_test,
+        "reference_test": said.reference_test,
         "roi": "needed" if measured else "none",
-        "conflicts": form.conflicts,
-        "cautions": (*form.cautions, *cautions),
-        "age_years": form.age_years or _ages(cohort),
+        "roi_protocol": said.roi_protocol if measured else "",
+        "evidence": said.evidence,
+        "conflicts": said.conflicts,
+        "cautions": (*said.cautions, *cautions),
+        "age_years": _usual(said.age_years, [member.findings.age_years for member in cohort.members]),
         "requires": requires,
         "inputs": inputs,
         "output": form.output,
         "prior": Prior(cases.positives, cases.negatives, f"the training cohort; {DEFINITION}"),
     }
     if not model.scanners:
-        manifest["logistic"] = logistic(model, [given.name for given in used])
-    return manifest
+        coefficients = logistic(model, _names(used))
+        if form.method is Method.LOGISTIC and not apart(model, replace(cases, names=_names(used), values=values)):
+            coefficients = with_covariance(coefficients, values, cases.labels, cases.patients)
+        manifest["logistic"] = coefficients
+    return manifest | {"training_set": training_set(used, values)}
+
+
+def _names(inputs: Sequence[Input]) -> tuple[str, ...]:
+    return tuple(given.name for given in inputs)
 
 
 def _with_range(given: Input, column: Doubles) -> Input:
-    """The input with the cohort's range as its usual one, unless the form says another."""
-    if given.limits.usual is not None or (isinstance(given, ReaderInput) and given.values):
+    """The input with the cohort's range as its usual one."""
+    if isinstance(given, ReaderInput) and given.values:
         return given
     return replace(given, limits=replace(given.limits, usual=(float(column.min()), float(column.max()))))
 
@@ -141,7 +165,7 @@ def _scanner_input(scanners: Sequence[str]) -> ReaderInput:
 
 
 def _as_made(cohort: Cohort, wanted: Requirement) -> Requirement:
-    """The requirement with the cohort's thicknesses and voltages as the usual ones, unless the form says others."""
+    """The requirement with the cohort's thicknesses and voltages as the usual ones."""
     made = [member.findings.made[wanted.role] for member in cohort.members if wanted.role in member.findings.made]
     return replace(
         wanted,
@@ -151,19 +175,17 @@ def _as_made(cohort: Cohort, wanted: Requirement) -> Requirement:
 
 
 def _usual(said: Limits | None, seen: Sequence[float | None]) -> Limits | None:
+    """The limits with the range of what was seen as the usual one, where anything was."""
     known = [value for value in seen if value is not None]
-    if not known or (said is not None and said.usual is not None):
+    if not known:
         return said
     return replace(said or Limits(), usual=(min(known), max(known)))
-
-
-def _ages(cohort: Cohort) -> Limits | None:
-    return _usual(None, [member.findings.age_years for member in cohort.members])
 
 
 def _record(form: Form, cohort: Cohort, seed: int) -> str:
     record = {
         "definition": DEFINITION,
+        "form": f"{form.said.name}@{form.said.version}",
         "method": form.method.value,
         "harmonised": form.harmonise,
         "candidates": list(form.names),

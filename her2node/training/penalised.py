@@ -15,8 +15,8 @@ from her2node.training.arrays import Bools, Doubles, Integers
 STEPS = 20
 SMALLEST = 0.02
 """The path: as many penalties, from the smallest that leaves no input to this share of it, evenly in the logarithm."""
-_ROUGH = 1e-4
-"""Tolerance while penalties are compared."""
+_ROUGH, _FINE = 1e-4, 1e-9
+"""Tolerance while penalties are compared, and of a solution that is kept."""
 
 
 def penalties(standardised: Doubles, labels: Bools) -> Doubles:
@@ -25,14 +25,21 @@ def penalties(standardised: Doubles, labels: Bools) -> Doubles:
     return np.asarray(max(largest, 1e-12) * np.geomspace(1, SMALLEST, STEPS))
 
 
-def path(standardised: Doubles, labels: Bools, lambdas: Doubles, tolerance: float = 1e-9) -> Doubles:
+def path(standardised: Doubles, labels: Bools, lambdas: Doubles, tolerance: float = _FINE) -> Doubles:
     """Intercept and slopes for each penalty, shape (lambdas, 1 + p), for inputs (n, p) of mean 0 and variance 1.
 
     Formula: the b that minimise (1/n) sum log(1 + exp(-(2y - 1)(b0 + x'b))) + lambda sum |b_j|; the intercept bears no
     penalty. scikit-learn's C is 1 / (n lambda).
     """
     columns = np.ascontiguousarray(standardised.T, dtype=np.float64)
-    return np.asarray(_path(columns, labels.astype(np.float64), lambdas, tolerance))
+    return np.asarray(_path(columns, labels.astype(np.float64), lambdas, np.full(len(lambdas), tolerance)))
+
+
+def end(standardised: Doubles, labels: Bools, lambdas: Doubles) -> Doubles:
+    """As ``path``, for the last penalty alone, shape (1 + p,): those before only lead to it, and roughly."""
+    columns = np.ascontiguousarray(standardised.T, dtype=np.float64)
+    tolerances = np.append(np.full(len(lambdas) - 1, _ROUGH), _FINE)
+    return np.asarray(_path(columns, labels.astype(np.float64), lambdas, tolerances)[-1])
 
 
 def chosen(values: Doubles, labels: Bools, folds: Integers, lambdas: Doubles) -> int:
@@ -54,7 +61,7 @@ def standards(values: Doubles) -> tuple[Doubles, Doubles]:
 
 
 @compiled
-def _path(columns: Doubles, y: Doubles, lambdas: Doubles, tolerance: float) -> Doubles:
+def _path(columns: Doubles, y: Doubles, lambdas: Doubles, tolerances: Doubles) -> Doubles:
     inputs, cases = columns.shape
     found = np.zeros((lambdas.size, inputs + 1))
     slopes = np.zeros(inputs)
@@ -85,9 +92,9 @@ def _path(columns: Doubles, y: Doubles, lambdas: Doubles, tolerance: float) -> D
                             rest[i] -= change * weighted[j, i]
                             odds[i] += change * columns[j, i]
                 furthest = max(furthest, moved)
-                if moved < tolerance:
+                if moved < tolerances[k]:
                     break
-            if furthest < tolerance:
+            if furthest < tolerances[k]:
                 break
         found[k, 0] = intercept
         found[k, 1:] = slopes

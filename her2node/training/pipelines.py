@@ -26,9 +26,9 @@ INNER_FOLDS = 5
 
 
 class Method(StrEnum):
-    """How the coefficients come about."""
+    """How the coefficients come about; the words are those of a form's ``training.model``."""
 
-    LASSO = "lasso"
+    LASSO = "lasso-logistic"
     """Logistic regression with an L1 penalty, chosen by cross-validation for the lowest deviance."""
     LOGISTIC = "logistic"
     """Logistic regression by maximum likelihood, no selection."""
@@ -126,7 +126,7 @@ def _lasso(cases: Cases, seed: int) -> _Linear:
     lambdas = penalised.penalties(standardised, cases.labels)
     folds = folds_of(cases.labels, cases.patients, INNER_FOLDS, seed)
     place = penalised.chosen(cases.values, cases.labels, folds, lambdas)
-    fitted = penalised.path(standardised, cases.labels, lambdas[: place + 1])[-1]
+    fitted = penalised.end(standardised, cases.labels, lambdas[: place + 1])
     return _unscaled(float(fitted[0]), fitted[1:], centre, scale)
 
 

@@ -18,6 +18,8 @@ from her2node.training.nomogram import nomogram
 from her2node.training.pipelines import Model
 from her2node.training.validation import Validation
 
+_NAMED = 30
+"""So many inputs are named one by one."""
 NOTICE = (
     "Research software, not a medical device. What is estimated is the probability of HER-2 positivity by imaging; the "
     "reference test is tissue (IHC, and ISH where IHC is 2+)."
@@ -115,12 +117,20 @@ def _method(form: Form, cohort: Cohort, validation: Validation, seed: int) -> Se
     return Section(
         "Method",
         sentences=(
-            f"{form.method}, candidates: {', '.join(form.names)}.{harmonised}",
+            f"{form.method}, candidates: {_candidates(form)}.{harmonised}",
             f"Nested cross-validation: {splits}; scaling, selection and the choice of the penalty inside each fold.",
             "Cases of one fold are ordered against each other only. The interval of the fitted pipeline allows for "
             "each case having trained the models that the others test; DeLong's does not.",
         ),
     )
+
+
+def _candidates(form: Form) -> str:
+    """All that may be selected from: by name, of many only how many there are and of what."""
+    wanted, names = form.said.training.candidates, form.names
+    if wanted is None or len(names) <= _NAMED:
+        return ", ".join(names)
+    return f"{len(names)} inputs, features of {wanted.configuration} in {', '.join(wanted.roles)} among them"
 
 
 def _model(form: Form, cohort: Cohort, model: Model) -> Section:
@@ -138,7 +148,8 @@ def _model(form: Form, cohort: Cohort, model: Model) -> Section:
     left_out = [name for place, name in enumerate(names) if place not in model.kept]
     sentences = ["Log odds: the intercept plus each input times its coefficient."]
     if left_out:
-        sentences.append(f"Not kept: {', '.join(left_out)}.")
+        told = ", ".join(left_out) if len(left_out) <= _NAMED else f"{len(left_out)} inputs"
+        sentences.append(f"Not kept: {told}.")
     labels = [given.name if given.unit == "1" else f"{given.name} ({given.unit})" for given in form.inputs]
     plots = [
         Plot(
@@ -157,15 +168,16 @@ def card(form: Form, cohort: Cohort, validation: Validation, warnings: Sequence[
     found = calibration(validation.log_odds, validation.labels)
     area, ours = validation.auc, validation.fitted_auc
     excluded = "\n".join(f"- {count} left out: {why}" for why, count in cohort.reasons.items())
-    caveats = "\n".join(f"- {said}" for said in (*warnings, *form.cautions, *form.conflicts)) or "- None noted."
+    literature = (*(told.words for told in form.said.evidence), *form.said.conflicts)
+    caveats = "\n".join(f"- {said}" for said in (*warnings, *form.said.cautions, *literature)) or "- None noted."
     ages = [member.findings.age_years for member in cohort.members]
     known = [age for age in ages if age is not None]
     age = f"Age {min(known):.0f} to {max(known):.0f} years. " if known else ""
     return f"""# {form.name} {form.version}
 
 ## Model details
-{form.title}. Method: {form.method}; candidates: {", ".join(form.names)}. Level `site-trained`. Made by `her2node train`
-with seed {seed}.
+{form.title}. Form after: {form.said.citation} Method: {form.method}; candidates: {_candidates(form)}.
+Level `site-trained`. Made by `her2node train` with seed {seed}.
 
 ## Intended use
 {form.intended_use} {NOTICE}

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from her2node.errors import PackageRefused, WorkedCaseFailed
 from her2node.models.building import sign_package
+from her2node.models.manifest import SCANNER
 from her2node.models.package import OUTPUT, Package, load
 from her2node.models.trust import Trust
-from her2node.training.form import SCANNER
 from her2node.training.pipelines import Model
 
 _OPSET, _IR_VERSION = 17, 8

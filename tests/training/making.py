@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -34,16 +34,15 @@ def drawn(count: int, slopes: Doubles, rng: np.random.Generator, intercept: floa
 
 FORM = """\
 format = 1
+kind = "form"
 name = "ours"
 version = "1.0.0"
-title = "Portal attenuation and the reader's word"
+level = "site-trained"
+title = "Portal attenuation and the reader's word: a form without weights"
+citation = "Nobody 2024."
 intended_use = "Tests."
-method = "logistic"
-
-[output]
-likely = 0.5
-unlikely = 0.2
-explanation = "Chosen for tests."
+reference_test = "Tissue."
+roi = "needed"
 
 [[requires]]
 role = "portal"
@@ -63,22 +62,35 @@ code = { value = "112031", scheme = "DCM", meaning = "Attenuation Coefficient" }
 modifier = { value = "373098007", scheme = "SCT", meaning = "Mean" }
 unit = "[hnsf'U]"
 limits = { hard = [-200.0, 400.0] }
+
+[training]
+model = "logistic"
+patients = 30
+must = ["Train it."]
+output = { likely = 0.5, unlikely = 0.2, explanation = "Chosen for tests." }
 """
 
 
+def written(folder: Path, text: str) -> Path:
+    """A folder that holds a form."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.toml").write_text(text, encoding="utf-8")
+    (folder / "CARD.md").write_text("# A form\n", encoding="utf-8")
+    return folder
+
+
 def form(folder: Path, *changes: tuple[str, str]) -> Form:
-    """The form, its text changed."""
+    """The form of a package ``ours-trained``, its text changed."""
     text = FORM
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)
-    (folder / "form.toml").write_text(text, encoding="utf-8")
-    return read(folder / "form.toml")
+    return read(written(folder / "form", text))
 
 
 def findings(number: int, portal: float, **changes: Any) -> Findings:
     """What a reading would have found in the study ``1.2.NUMBER``."""
-    quantity = Quantity("t", Role.PORTAL, Concept.ATTENUATION, portal, Unit.HU, Derivation.MEAN)
+    quantity = Quantity("t", Role.PORTAL, Concept.ATTENUATION, portal, Unit.HU, Derivation.MEAN, series_uids=("1.3",))
     said: dict[str, Any] = {
         "study_instance_uid": f"1.2.{number}",
         "patient": f"p{number}",
@@ -89,20 +101,21 @@ def findings(number: int, portal: float, **changes: Any) -> Findings:
         "quantities": (quantity,),
         "refusals": (),
         "made": {Role.PORTAL: Made(3.0, 120.0)},
+        "stands": {(Role.PORTAL, None): "1.3"},
     }
     return Findings(**(said | changes))
 
 
-def cohort(count: int = 60, *, rows: Sequence[dict[str, Any]] = (), seed: int = 3) -> Cohort:
+def cohort(count: int = 60, *, rows: Sequence[Mapping[str, Any]] = (), seed: int = 3) -> Cohort:
     """A cohort for ``form``: portal attenuation and metastasis speak for a positive label. ``rows`` change the rows."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 3 == 0
     portal = rng.normal(80 + 12 * labels, 12)
     metastasis = (rng.uniform(size=count) < np.where(labels, 0.5, 0.25)).astype(float)
-    members = []
+    members: list[Member] = []
     for number in range(count):
-        changes = rows[number] if number < len(rows) else {}
-        row = {
+        changes: Mapping[str, Any] = rows[number] if number < len(rows) else {}
+        row: dict[str, Any] = {
             "study": f"1.2.{number}",
             "tissue": Tissue(3 if labels[number] else 1, None),
             "specimen": "biopsy",
@@ -110,7 +123,7 @@ def cohort(count: int = 60, *, rows: Sequence[dict[str, Any]] = (), seed: int = 
             "entered": {"metastasis": str(metastasis[number])},
             "dates": {"metastasis": date(2024, 3, 1)},
         }
-        members.append(Member(Row(**(row | changes)), findings(number, float(portal[number]))))
+        members.append(Member(Row(**{**row, **changes}), findings(number, float(portal[number]))))
     cases = Cases(
         ("metastasis", "portal_mean"),
         np.column_stack([metastasis, portal]),

@@ -6,7 +6,6 @@ import pytest
 
 from her2node.errors import CohortRefused, LabelRefused, NoRoi
 from her2node.quantities.quantity import NotMeasured
-from her2node.training import form as forms
 from her2node.training.cohort import join, read_table, studies_in
 from her2node.training.findings import Findings
 from tests.training.making import findings, form
@@ -26,7 +25,7 @@ def found() -> dict[str, Findings]:
 
 def test_rows_and_studies_are_joined_and_what_has_no_label_is_left_out_with_the_reason(tmp_path: Path) -> None:
     rows = read_table(table(tmp_path), ["metastasis"])
-    cohort = join(forms.draft(form(tmp_path)), rows, found(), scanners=False)
+    cohort = join(form(tmp_path).said, rows, found(), scanners=False)
     assert cohort.cases.values.tolist() == [[1.0, 80.0], [0.0, 81.0], [0.0, 82.0]]
     assert cohort.cases.labels.tolist() == [True, False, False]
     assert cohort.cases.patients == ("p0", "anna", "p2")
@@ -35,7 +34,7 @@ def test_rows_and_studies_are_joined_and_what_has_no_label_is_left_out_with_the_
 
 def test_a_study_may_be_named_by_its_folder(tmp_path: Path) -> None:
     rows = read_table(table(tmp_path, HEADER + LINES.replace("1.2.", "case-")), ["metastasis"])
-    assert len(join(forms.draft(form(tmp_path)), rows, found(), scanners=False).cases) == 3
+    assert len(join(form(tmp_path).said, rows, found(), scanners=False).cases) == 3
 
 
 def test_nothing_that_is_missing_is_filled_in(tmp_path: Path) -> None:
@@ -47,7 +46,7 @@ def test_nothing_that_is_missing_is_filled_in(tmp_path: Path) -> None:
         "b": findings(5, 70.0, tumour=None, quantities=(), refusals=(outlined,)),
         "c": findings(7, 900.0),
     }
-    cohort = join(forms.draft(form(tmp_path)), rows, {**found(), **more}, scanners=False)
+    cohort = join(form(tmp_path).said, rows, {**found(), **more}, scanners=False)
     reasons = dict(cohort.excluded)
     assert reasons["1.2.1"] == "metastasis is not in the table"
     assert "portal_mean" in reasons["1.2.4"]
@@ -59,7 +58,7 @@ def test_a_value_beyond_a_hard_limit_is_left_out(tmp_path: Path) -> None:
     studies = found() | {"case-0": findings(0, 900.0)}
     rows = read_table(table(tmp_path, HEADER + LINES + "1.2.3x,3+,,1,,,,\n"), ["metastasis"])
     with pytest.raises(CohortRefused, match="0 of 2 cases are positive"):
-        join(forms.draft(form(tmp_path)), rows, studies, scanners=False)
+        join(form(tmp_path).said, rows, studies, scanners=False)
 
 
 @pytest.mark.parametrize(
@@ -94,18 +93,3 @@ def test_studies_are_folders_or_a_list_of_them(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(CohortRefused, match="no folder with a study"):
         studies_in(tmp_path / "none")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ('method = "logistic"', 'method = "forest"', "method"),
-        ('method = "logistic"', 'method = "nomogram"', "clinical inputs beside its score"),
-        ('method = "logistic"', 'method = "lasso"\nclinical = ["metastasis"]', "clinical inputs beside its score"),
-        ('method = "logistic"', 'method = "nomogram"\nclinical = ["age"]', "age is none of its inputs"),
-        ("format = 1", "format = 1\nweights = 3", "weights"),
-    ],
-)
-def test_a_form_that_cannot_be_used_is_refused_by_key(tmp_path: Path, old: str, new: str, said: str) -> None:
-    with pytest.raises(CohortRefused, match=said):
-        form(tmp_path, (old, new))

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from her2node.errors import NothingLearned
 from her2node.models import manifest as manifests
-from her2node.models.inputs import gather
+from her2node.models.inputs import Where, gather
+from her2node.models.manifest import Scalar
 from her2node.models.package import Package, load
 from her2node.models.prediction import Level
 from her2node.training.arrays import Cases
@@ -25,7 +26,8 @@ from tests.training.making import cohort, form
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Keys, list[str]]:
     folder = tmp_path_factory.mktemp("trained")
-    keys, said = make_keys(folder), []
+    keys = make_keys(folder)
+    said: list[str] = []
     told = train(form(folder), cohort(), folder / "out", keys.pair.private_pem, 1, said.append)
     return told, keys, said
 
@@ -40,7 +42,8 @@ def test_the_package_loads_for_who_trusts_the_key_and_says_what_it_was_trained_o
 ) -> None:
     package = loaded(trained)
     said = package.manifest
-    assert said.level is Level.SITE_TRAINED
+    assert isinstance(said, Scalar)
+    assert (said.name, said.level) == ("ours-trained", Level.SITE_TRAINED)
     assert "logistic trained on 60 studies of 60 patients" in said.citation
     assert (said.prior.positives, said.prior.negatives) == (20, 40)
     assert "2+ without ISH" in said.prior.source
@@ -127,11 +130,11 @@ def test_where_nothing_is_learned_there_is_a_report_and_no_package(tmp_path: Pat
     base = cohort()
     noise = np.random.default_rng(1).normal(80, 10, size=base.cases.values.shape)
     nothing = replace(base, cases=Cases(base.cases.names, noise, base.cases.labels, base.cases.patients))
-    lasso = form(tmp_path, ('method = "logistic"', 'method = "lasso"'))
+    lasso = form(tmp_path, ('model = "logistic"', 'model = "lasso-logistic"'))
     with pytest.raises(NothingLearned, match="keeps none of 2 inputs"):
         train(lasso, nothing, tmp_path / "out", make_keys(tmp_path).pair.private_pem, 1, lambda said: None)
     assert (tmp_path / "out" / "report.html").exists()
-    assert not (tmp_path / "out" / "packages" / "ours").exists()
+    assert not (tmp_path / "out" / "packages" / "ours-trained").exists()
 
 
 def test_a_harmonised_package_asks_for_the_scanner_and_answers_for_each_until_it_is_known(tmp_path: Path) -> None:
@@ -143,11 +146,12 @@ def test_a_harmonised_package_asks_for_the_scanner_and_answers_for_each_until_it
     scanners = tuple(member.scanner for member in base.members)
     both = replace(base, cases=Cases(base.cases.names, values, base.cases.labels, base.cases.patients, scanners))
     keys = make_keys(tmp_path)
-    wanted = form(tmp_path, ("format = 1", "format = 1\nharmonise = true"))
+    wanted = form(tmp_path, ("[training]", "[training]\nharmonise = true"))
     told = train(wanted, both, tmp_path / "out", keys.pair.private_pem, 1, lambda said: None)
     package = load(told.package, keys.trust)
     assert package.manifest.inputs[-1].meaning == "Scanner that the study was made on (0: A, 1: B)"
-    inputs = gather(package.manifest, base.members[0].findings.quantities, (), "t", {"metastasis": "1"})
+    where = Where("t", base.members[0].findings.stands)
+    inputs = gather(package.manifest, base.members[0].findings.quantities, (), where, {"metastasis": "1"})
     assert inputs.open_inputs == ("scanner",)
     answers = package.probabilities([{used.name: used.value for used in case} for case in inputs.cases])
     portal = base.members[0].findings.quantities[0].value
@@ -171,4 +175,4 @@ def test_what_is_written_as_toml_is_read_as_what_it_was(said: str, number: float
 
 def test_the_form_of_a_package_is_a_manifest(trained: tuple[Trained, Keys, list[str]]) -> None:
     content = (trained[0].package / "package.toml").read_bytes()
-    assert manifests.parse(content).logistic is not None
+    assert isinstance(manifests.parse(content), Scalar)

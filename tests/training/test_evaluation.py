@@ -8,7 +8,7 @@ import pytest
 
 from her2node.errors import CohortRefused, NoRoi, PatientInTwoFolds
 from her2node.models.package import Package
-from her2node.models.prediction import Answer, Category, NotPredicted, Prediction
+from her2node.models.prediction import Answer, Category, Flag, NotPredicted, Prediction
 from her2node.phantoms import PhantomOptions, ct, write
 from her2node.phantoms.anatomy import Phase
 from her2node.selection.study import Study
@@ -41,7 +41,7 @@ def answering(package: Package, probability: Mapping[int, float], refused: tuple
             return NotPredicted(package.ref, NoRoi("nobody drew one"))
         said = probability.get(number, 0.5)
         category = Category.LIKELY if said >= 0.5 else Category.UNLIKELY
-        flags = (flag,) if flag and number % 2 else ()
+        flags = (Flag("input-range", flag),) if flag and number % 2 else ()
         return Prediction(package.ref, (Answer((), said, category),), (), 0.2, "cohort", flags=flags)
 
     return predict
@@ -66,7 +66,7 @@ def test_the_report_counts_categories_and_flags(tmp_path: Path, studies: dict[st
     page = as_html(report(package, evaluate(package, tmp_path, rows(), studies, predict)))
     assert "<td>likely</td><td>2</td><td>1</td>" in page
     assert "<td>unlikely</td><td>2</td><td>7</td>" in page
-    assert "<td>portal_mean 190 lies outside 0 to 150</td><td>6</td>" in page
+    assert "<td>input-range</td><td>6</td>" in page
     assert "Somebody 2023 found the opposite." in page
 
 

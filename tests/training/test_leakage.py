@@ -31,12 +31,15 @@ def test_a_feature_from_the_future_is_refused_by_name(tmp_path: Path, row: dict[
 
 
 def test_the_usual_order_of_biopsy_study_and_treatment_is_no_leak(tmp_path: Path) -> None:
-    rows = [{"treated": date(2024, 3, 1)}, {"specimen": "resection", "specimen_date": date(2024, 3, 20)}]
+    rows: list[dict[str, Any]] = [
+        {"treated": date(2024, 3, 1)},
+        {"specimen": "resection", "specimen_date": date(2024, 3, 20)},
+    ]
     leakage.check(form(tmp_path), cohort(rows=rows))
 
 
 def test_a_form_may_allow_what_is_known_a_few_days_later(tmp_path: Path) -> None:
-    late = form(tmp_path, ("format = 1", "format = 1\nknown_within_days = 14"))
+    late = form(tmp_path, ("[training]", "[training]\nknown_within_days = 14"))
     leakage.check(late, cohort(rows=[{"dates": {"metastasis": date(2024, 3, 15)}}]))
     with pytest.raises(FeatureFromTheFuture):
         leakage.check(late, cohort(rows=[{"dates": {"metastasis": date(2024, 3, 16)}}]))
@@ -95,7 +98,7 @@ def test_fewer_than_ten_events_a_coefficient_are_warned_of_loudly(tmp_path: Path
 
 
 def test_missing_dates_and_discordant_results_are_warned_of(tmp_path: Path) -> None:
-    rows = [{"dates": {}}, {"tissue": Tissue(1, True)}]
+    rows: list[dict[str, Any]] = [{"dates": {}}, {"tissue": Tissue(1, True)}]
     said = " ".join(leakage.warnings(form(tmp_path), cohort(rows=rows)))
     assert "1 of 60 cases lack dates" in said
     assert "1 cases have an ISH that contradicts" in said

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from her2node.errors import PackageRefused, TranscriptsDiffer
+from her2node.models.manifest import Scalar
 from her2node.models.package import load
 from her2node.models.prediction import Level
 from her2node.models.trust import Trust, read_key
@@ -80,6 +81,7 @@ def test_what_two_people_read_alike_becomes_a_signed_package_that_says_who_and_w
     folder = typed(tmp_path)
     package = load(folder, Trust({}, (read_key(tmp_path / "public.pem"),)))
     said = package.manifest
+    assert isinstance(said, Scalar)
     assert said.level is Level.PUBLISHED_COMPLETE
     assert package.ref.citation == "Somebody 2024. doi:10.1000/j.paper.1"
     assert "Table 3, typed by A. Reader and, independently, by B. Checker" in said.cautions[-1]
