@@ -392,9 +392,11 @@ def _rounds_to(count: int, of: int, share: float) -> bool:
 
 
 def is_covariance(matrix: tuple[tuple[float, ...], ...], size: int) -> bool:
-    """Whether a matrix is square, of this size, symmetric and positive definite, whatever the units of its rows."""
+    """Whether a matrix is square, of this size, symmetric and positive definite, whatever the units of its rows.
+
+    Inputs that determine each other up to rounding do not pass."""
     array = np.array(matrix) if {len(row) for row in matrix} == {size} and len(matrix) == size else np.zeros((0, 0))
     if not array.size or not np.allclose(array, array.T) or array.diagonal().min() <= 0:
         return False
     spread = np.sqrt(array.diagonal())
-    return bool(np.linalg.eigvalsh(array / spread / spread[:, None]).min() > 0)
+    return bool(np.linalg.eigvalsh(array / spread / spread[:, None]).min() > size * np.finfo(float).eps)

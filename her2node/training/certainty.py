@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import expit
 
+from her2node.models.applicability import squared_distance
 from her2node.models.manifest import Input, Logistic, QuantityInput, TrainingSet, is_covariance
 from her2node.training.arrays import Bools, Doubles
 from her2node.training.penalised import standards
@@ -63,5 +64,5 @@ def training_set(inputs: Sequence[Input], values: Doubles) -> TrainingSet | None
     rows = tuple(tuple(row) for row in spread.tolist())
     if not is_covariance(rows, len(places)):
         return None
-    distances = [float((row - mean) @ np.linalg.solve(spread, row - mean)) for row in measured]
+    distances = [squared_distance(row, mean, spread) for row in measured]
     return TrainingSet(tuple(inputs[place].name for place in places), tuple(mean.tolist()), rows, max(distances))
