@@ -85,7 +85,7 @@ def unlike_training(seen: TrainingSet, inputs: Mapping[str, float]) -> Iterator[
 
 
 def squared_distance(case: Doubles, mean: Doubles, covariance: Doubles) -> float:
-    """(x - mean)' covariance^-1 (x - mean); rows are brought to one scale first, for their units may differ by 10^15."""
+    """(x - mean)' covariance^-1 (x - mean); rows are brought to one scale, for their units may differ by 10^15."""
     spread = np.sqrt(covariance.diagonal())
     apart = (case - mean) / spread
     return float(apart @ np.linalg.solve(covariance / spread / spread[:, None], apart))
