@@ -17,6 +17,7 @@ from rich.table import Table
 
 from her2node import __version__, settings
 from her2node.errors import Her2nodeError, Refused, SettingsRefused, Transient
+from her2node.service import training_commands
 
 app = typer.Typer(
     name="her2node",
@@ -421,6 +422,9 @@ def packages_literature() -> None:
     from her2node.service import shelf
 
     _out().print(shelf.literature())
+
+
+training_commands.register(app, packages_app)
 
 
 # --- settings, conformance, doctor -------------------------------------------------------------------------

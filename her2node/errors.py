@@ -290,6 +290,47 @@ class NothingToDo(Refused):
     """No enabled package accepts this study."""
 
 
+# training
+class CohortRefused(Refused):
+    """The cohort cannot be used."""
+
+
+class LabelRefused(Refused):
+    """The tissue results of a case do not give a label."""
+
+
+class PatientInTwoFolds(Refused):
+    """The same patient stands on both sides of a split."""
+
+
+class FeatureFromTheFuture(Refused):
+    """A feature was known only after the answer was, or after what changed it."""
+
+
+class TargetAmongFeatures(Refused):
+    """A feature is the answer itself in another guise."""
+
+
+class ScannerUnknown(Refused):
+    """The harmonisation has not seen this scanner."""
+
+
+class TooFewEvents(Refused):
+    """There are too few cases of one class."""
+
+
+class NothingLearned(Refused):
+    """The fit keeps no input, so there is nothing to make a package of."""
+
+
+class TranscriptsDiffer(Refused):
+    """Two people typed different numbers from the same paper."""
+
+
+class ExtraMissing(Refused):
+    """A part of the installation that is optional is not there."""
+
+
 # the wire
 class PeerUnknown(Refused):
     """No peer is configured under this name or AE title."""

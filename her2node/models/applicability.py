@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from her2node.dicom.attributes import moment, text
@@ -16,6 +17,7 @@ from her2node.selection.reconstruction import header_number, kernel_of, thicknes
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
 
+Doubles = npt.NDArray[np.float64]
 Played = tuple[Role, Role | None]
 """A role, and the contrast phase of it where a package names one."""
 _DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
@@ -73,14 +75,21 @@ def unlike_training(seen: TrainingSet, inputs: Mapping[str, float]) -> Iterator[
 
     Squared Mahalanobis distance (x - mean)' covariance^-1 (x - mean) against ``usual``.
     """
-    apart = np.array([inputs[name] for name in seen.inputs]) - np.array(seen.mean)
-    distance = float(apart @ np.linalg.solve(np.array(seen.covariance), apart))
+    case = np.array([inputs[name] for name in seen.inputs])
+    distance = squared_distance(case, np.array(seen.mean), np.array(seen.covariance))
     if distance > seen.usual:
         yield Flag(
             "unlike-training",
             f"the inputs together lie far from the training set (squared distance {distance:.3g}, {seen.usual:.3g} "
             "is usual)",
         )
+
+
+def squared_distance(case: Doubles, mean: Doubles, covariance: Doubles) -> float:
+    """(x - mean)' covariance^-1 (x - mean); rows are brought to one scale, for their units may differ by 10^15."""
+    spread = np.sqrt(covariance.diagonal())
+    apart = (case - mean) / spread
+    return float(apart @ np.linalg.solve(covariance / spread / spread[:, None], apart))
 
 
 def scanner(header: Dataset) -> str:

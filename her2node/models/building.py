@@ -101,12 +101,17 @@ def seal(folder: Path) -> bytes:
     """
     (folder / SIGNATURE).unlink(missing_ok=True)
     files = read_folder(folder)
-    said = re.split(r"(?m)^\[files\]$", files.pop(MANIFEST).decode())[0].rstrip()
-    lines = (f'"{name}" = "{hashlib.sha256(content).hexdigest()}"' for name, content in sorted(files.items()))
-    sealed = "\n".join((said, "", "[files]", *lines, "")).encode()
-    check_files(manifests.parse(sealed), files)
-    (folder / MANIFEST).write_bytes(sealed)
-    return sealed
+    content = sealed(files.pop(MANIFEST), files)
+    check_files(manifests.parse(content), files)
+    (folder / MANIFEST).write_bytes(content)
+    return content
+
+
+def sealed(content: bytes, files: Mapping[str, bytes]) -> bytes:
+    """package.toml with the SHA-256 of each of ``files`` as its last table, [files], in place of what stood there."""
+    said = re.split(r"(?m)^\[files\]$", content.decode())[0].rstrip()
+    lines = (f'"{name}" = "{hashlib.sha256(file).hexdigest()}"' for name, file in sorted(files.items()))
+    return "\n".join((said, "", "[files]", *lines, "")).encode()
 
 
 def sign_package(folder: Path, private_pem: bytes) -> Path:

@@ -41,9 +41,12 @@ def _expression(value: str) -> str:
 
 
 Regex = Annotated[str, AfterValidator(_expression)]
-Shape = Literal["logistic", "lasso-logistic", "lda-1nn", "nda-ann"]
-"""Of a model that is to be trained: linear discriminant and nearest neighbour, or non-linear discriminant and network,
-as study 20 has them; a nomogram is a logistic model drawn."""
+Shape = Literal["logistic", "lasso-logistic", "lda", "nomogram", "lda-1nn", "nda-ann"]
+"""Of a model that is to be trained. A nomogram is a LASSO score of what is measured, then a logistic model of the score
+and the clinical inputs. ``lda-1nn`` and ``nda-ann`` are those of study 20: linear discriminant and nearest neighbour,
+non-linear discriminant and network."""
+SCANNER = "scanner"
+"""The input that a harmonised package asks a reader for."""
 Label = Literal["her2-positive", "her2-negative"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -203,13 +206,23 @@ class Candidates:
 @dataclass(frozen=True, config=_STRICT)
 class Training:
     """What a site must do before a form answers. ``label``: which patients are the cases (study 21 predicts the
-    negative ones). ``patients`` is the fewest that make sense at 15 % prevalence."""
+    negative ones). ``patients`` is the fewest that make sense at 15 % prevalence.
+
+    - ``clinical``: the inputs that a nomogram takes beside its score.
+    - ``harmonise``: bring what is measured on all scanners to one level (ComBat); the package asks for the scanner.
+    - ``known_within_days``: how long after the study a value that a reader enters may have become known.
+    - ``output``: the categories of the package that comes out, where the form wants its own.
+    """
 
     model: Shape
     patients: Annotated[int, Field(ge=1)]
     must: Annotated[tuple[Said, ...], Field(min_length=1)]
     label: Label = "her2-positive"
     candidates: Candidates | None = None
+    clinical: tuple[InputName, ...] = ()
+    harmonise: bool = False
+    known_within_days: Annotated[int, Field(ge=0)] = 0
+    output: Output | None = None
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -331,8 +344,8 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
             yield from _of_scalar(manifest, names)
         case MeasuredOnly() if {cut.input for cut in manifest.cut_offs} != set(names):
             yield "has inputs without a cut-off, or cut-offs without an input"
-        case Form() if not names and manifest.training.candidates is None:
-            yield "is a form without inputs"
+        case Form():
+            yield from _of_form(manifest, names)
         case _:
             return
 
@@ -344,7 +357,8 @@ def _of_scalar(manifest: Scalar, names: list[str]) -> Iterator[str]:
         yield "sets output.unlikely above output.likely"
     if manifest.logistic and set(manifest.logistic.coefficients) != set(names):
         yield "gives other logistic.coefficients than inputs: they differ"
-    if manifest.logistic and manifest.logistic.covariance and not _covers(manifest.logistic.covariance, len(names) + 1):
+    spread = manifest.logistic.covariance if manifest.logistic else ()
+    if spread and not is_covariance(spread, len(names) + 1):
         yield "has a logistic.covariance that is no covariance of intercept and coefficients"
     rule = manifest.threshold
     if rule is None and manifest.level is Level.PUBLISHED_THRESHOLD:
@@ -356,8 +370,28 @@ def _of_scalar(manifest: Scalar, names: list[str]) -> Iterator[str]:
         yield "has counts in threshold that are not its sensitivity and specificity"
     seen = manifest.training_set
     if seen and (not set(seen.inputs) <= set(names) or len(seen.mean) != len(seen.inputs)
-                 or not _covers(seen.covariance, len(seen.inputs))):  # fmt: skip
+                 or not is_covariance(seen.covariance, len(seen.inputs))):  # fmt: skip
         yield "has a training_set whose inputs, mean and covariance do not fit"
+
+
+def _of_form(manifest: Form, names: list[str]) -> Iterator[str]:
+    wanted = manifest.training
+    if not names and wanted.candidates is None:
+        yield "is a form without inputs"
+    yield from (f"names {name} in training.clinical, which is no input" for name in set(wanted.clinical) - set(names))
+    if (wanted.model == "nomogram") is not bool(wanted.clinical):
+        yield "must name training.clinical for a nomogram, and for nothing else"
+    scored = wanted.candidates is not None or set(wanted.clinical) != set(names)
+    if wanted.clinical and not scored:
+        yield "leaves the nomogram's score without inputs, beside the clinical ones"
+    measured = wanted.candidates is not None or any(isinstance(given, QuantityInput) for given in manifest.inputs)
+    if wanted.harmonise and not measured:
+        yield "has no measured input to harmonise"
+    if wanted.harmonise and SCANNER in names:
+        yield f"names the input {SCANNER}, for which a harmonised package asks by itself"
+    played = {requirement.role for requirement in manifest.requires}
+    if wanted.candidates is not None and not set(wanted.candidates.roles) <= played:
+        yield "takes candidates from a role that it does not require"
 
 
 def _rounds_to(count: int, of: int, share: float) -> bool:
@@ -365,9 +399,12 @@ def _rounds_to(count: int, of: int, share: float) -> bool:
     return count < of and abs(count / of - share) <= 0.001
 
 
-def _covers(matrix: tuple[tuple[float, ...], ...], size: int) -> bool:
-    """Whether a matrix is square, of this size, symmetric and positive definite."""
+def is_covariance(matrix: tuple[tuple[float, ...], ...], size: int) -> bool:
+    """Whether a matrix is square, of this size, symmetric and positive definite, whatever the units of its rows.
+
+    Inputs that determine each other up to rounding do not pass."""
     array = np.array(matrix) if {len(row) for row in matrix} == {size} and len(matrix) == size else np.zeros((0, 0))
-    if not array.size or not np.allclose(array, array.T):
+    if not array.size or not np.allclose(array, array.T) or array.diagonal().min() <= 0:
         return False
-    return bool(np.linalg.eigvalsh(array).min() > 0)
+    spread = np.sqrt(array.diagonal())
+    return bool(np.linalg.eigvalsh(array / spread / spread[:, None]).min() > size * np.finfo(float).eps)

@@ -99,6 +99,12 @@ def shipped(name: str) -> Signature:
     return Signature(mazda_like=True) if name == MAZDA_LIKE else Signature(radiomics.shipped(name))
 
 
+def text_of(name: str, phases: Sequence[Role]) -> str:
+    """The features file that asks for one that comes with the node, in these phases. Raises SettingsRefused."""
+    wanted = "phases = [" + ", ".join(f'"{phase.value}"' for phase in phases) + "]\n"
+    return f"mazda_like = true\n{wanted}" if name == MAZDA_LIKE else f"{wanted}{radiomics.shipped_text(name)}"
+
+
 def parse(text: str, source: str) -> Signature:
     """A signature from the text of a TOML file; ``source`` is named in refusals. Raises SettingsRefused."""
     try:

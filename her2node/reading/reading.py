@@ -136,6 +136,7 @@ class Reading:
       series either (no ROI, several that could be the tumour).
     - ``predictions``, ``observations`` (of measured-only packages) and ``not_predicted``: together one a package, in
       the order of the packages.
+    - ``stands``: the UID of the series that stands for a role, and for a role in a contrast phase.
     - ``shadows``: what packages in shadow say: kept in the ledger, in no report.
     - ``maps``: quantities voxel by voxel.
     - ``evaluations``: what was found in coded words, as the enhancement pattern.
@@ -154,3 +155,4 @@ class Reading:
     evaluations: tuple[Evaluation, ...] = ()
     observations: tuple[Observation, ...] = ()
     shadows: tuple[Prediction | Observation | NotPredicted, ...] = ()
+    stands: Mapping[tuple[Role, Role | None], str] = field(default_factory=dict)

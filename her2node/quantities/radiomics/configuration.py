@@ -137,11 +137,16 @@ def read(file: Path) -> Configuration:
 
 def shipped(name: str) -> Configuration:
     """One that comes with the node: ``ibsi-a`` to ``ibsi-e``, ``ibsi-digital``. Raises SettingsRefused."""
+    return parse(shipped_text(name), name)
+
+
+def shipped_text(name: str) -> str:
+    """The file of one that comes with the node. Raises SettingsRefused."""
     folder = resources.files(__package__) / "configurations"
     known = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
     if name not in known:
         raise SettingsRefused(f"there is no configuration {name!r}", remedy=f"one of {', '.join(known)}")
-    return parse((folder / f"{name}.toml").read_text(encoding="utf-8"), name)
+    return (folder / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def parse(text: str, source: str) -> Configuration:

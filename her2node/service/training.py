@@ -1,0 +1,126 @@
+"""`train`, `evaluate` and `packages from-paper`: the room of training with the settings filled in."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from her2node import reading
+from her2node.errors import ExtraMissing, Refused
+from her2node.models.manifest import ReaderInput
+from her2node.models.package import MANIFEST, Package, load, package_folders, shipped_trust
+from her2node.models.prediction import NotPredicted, Prediction
+from her2node.selection.study import Study
+from her2node.service import register
+from her2node.service.leading import rules_of
+from her2node.service.register import folders_of, keys_of
+from her2node.service.shelf import Shelf
+from her2node.service.workshop import methods_of, read_study
+from her2node.settings import Settings
+
+if TYPE_CHECKING:
+    from her2node.training.course import Trained
+    from her2node.training.evaluation import Evaluation
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a package was worth on an external cohort, and where it is written."""
+
+    evaluation: Evaluation
+    report: tuple[Path, Path]
+
+
+def check_extra() -> None:
+    """Raises ExtraMissing where the libraries of training are not installed: the node itself does without them."""
+    lacking = [name for name in ("sklearn", "onnx") if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise ExtraMissing(f"{', '.join(lacking)}, needed for training", remedy="pip install 'her2node[train]'")
+
+
+def train(
+    settings: Settings, wanted: str, result: str, studies: Path, table: Path, out: Path, key: Path, seed: int, say: Say
+) -> Trained:
+    """Train the package ``result`` of a form, by name or folder, on a site's studies and tissue results.
+
+    Raises Refused."""
+    check_extra()
+    from her2node.training import course, form
+
+    private_pem = _key(key)
+    asked = form.read(form_folder(settings, wanted), result)
+    methods = methods_of(settings)
+    if asked.signature is not None:
+        methods = replace(methods, signatures=(*methods.signatures, asked.signature))
+    read = partial(reading.read, packages=(), rules=rules_of(settings), methods=methods)
+    cache = settings.state_dir / "findings"
+    told, cohort = course.gather(asked, studies, table, read, _shaping(settings, methods), cache, say)
+    return course.train(told, cohort, out, private_pem, seed, say)
+
+
+def form_folder(settings: Settings, wanted: str) -> Path:
+    """The folder of a form: ``wanted`` itself where it is one, else that of the trusted package NAME or NAME@VERSION.
+
+    Raises PackageRefused.
+    """
+    if (Path(wanted) / MANIFEST).is_file():
+        return Path(wanted)
+    said = register.resolved(settings, wanted).manifest
+    judge, names = shipped_trust(keys_of(settings)), {said.name, f"{said.name}@{said.version}"}
+    folders = (folder for folder in package_folders(folders_of(settings)) if folder.name in names)
+    return next(folder for folder in folders if load(folder, judge).manifest == said)
+
+
+def evaluate(settings: Settings, folder: Path, studies: Path, table: Path, out: Path) -> Evaluated:
+    """Run a package on a cohort that had no part in making it. Raises Refused."""
+    check_extra()
+    from her2node.training import cohort, document, evaluation
+
+    package = load(folder, shipped_trust(keys_of(settings)))
+    entered = [given.name for given in package.manifest.inputs if isinstance(given, ReaderInput)]
+    rows = cohort.read_table(table, entered)
+    files = evaluation.by_name_and_uid(cohort.studies_in(studies))
+    found = evaluation.evaluate(package, folder, rows, files, partial(_answer, settings, package))
+    written = document.write(evaluation.report(package, found), out, f"evaluation-{package.manifest.name}")
+    return Evaluated(found, written)
+
+
+def from_paper(first: Path, second: Path, out: Path, key: Path) -> Path:
+    """A package from coefficients that two people typed; its folder. Raises Refused."""
+    check_extra()
+    from her2node.training import paper
+
+    return paper.from_paper(first, second, out, _key(key))
+
+
+def _answer(
+    settings: Settings, package: Package, study: Study, entered: Mapping[str, str]
+) -> Prediction | NotPredicted:
+    """As the node would answer, but for the cohort that the package is about: a site's prior is left out."""
+    own = settings.model_copy(update={"packages": settings.packages.model_copy(update={"prior": None})})
+    found = read_study(own, Shelf((package,), ()), study, {}, entered)
+    return found.predictions[0] if found.predictions else found.not_predicted[0]
+
+
+def _shaping(settings: Settings, methods: reading.Methods) -> str:
+    """A digest of everything beside the study that shapes what is measured."""
+    rules = [rule.model_dump(mode="json") for rule in settings.selection.rules]
+    shapes: dict[str, Any] = {"rules": rules, "methods": asdict(methods)}
+    return hashlib.sha256(json.dumps(shapes, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _key(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Refused(
+            f"the private key {file} cannot be read: {error.strerror}", remedy="`her2node packages keygen` makes one"
+        ) from error

@@ -1,0 +1,85 @@
+"""The commands of training: `train`, `evaluate`, `packages from-paper`. What they need is imported when they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from her2node import settings
+
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file (TOML).")]
+Studies = Annotated[
+    Path, typer.Option("--studies", exists=True, help="Folder with a folder for each study, or a list of folders.")
+]
+Table = Annotated[Path, typer.Option("--table", exists=True, help="CSV with the tissue results and entered values.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the results go.")]
+Key = Annotated[Path, typer.Option("--key", exists=True, help="Private key (PEM) to sign the package with.")]
+
+
+def register(app: typer.Typer, packages_app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(train)
+    app.command()(evaluate)
+    packages_app.command("from-paper")(from_paper)
+
+
+def train(
+    form: Annotated[str, typer.Argument(help="A package of the kind form: its name or its folder.")],
+    studies: Studies,
+    table: Table,
+    out: Out,
+    key: Key,
+    seed: Annotated[int, typer.Option(min=0, help="Of the splits; the same seed gives the same package.")] = 1,
+    result: Annotated[
+        str, typer.Option("--as", metavar="NAME[@VERSION]", help="The package that comes out.", show_default=False)
+    ] = "",
+    config: Config = None,
+) -> None:
+    """Train a package on the site's own studies and tissue results, validate it, write report and signed package."""
+    from her2node.service import training
+
+    out_, err = _console(), _console(stderr=True)
+    told = training.train(settings.read(config), form, result, studies, table, out, key, seed, err.print)
+    area = told.validation.fitted_auc
+    out_.print(f"AUC on new cases: {area.value:.3f} (95 % interval {area.low:.3f} to {area.high:.3f})")
+    out_.print(f"report: {told.report[0]}, {told.report[1]}")
+    out_.print(f"package: {told.package}")
+    out_.print("to run it, name these in the settings:")
+    out_.print(f'[packages]\nenabled = ["{told.package.name}"]\nfolders = ["{told.package.parent.absolute()}"]')
+    out_.print('trusted_keys = ["FILE OF THE PUBLIC KEY"]')
+
+
+def evaluate(
+    package: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of the package.")],
+    studies: Studies,
+    table: Table,
+    out: Out,
+    config: Config = None,
+) -> None:
+    """Run a package on an external cohort: discrimination, calibration, decision curve, flags."""
+    from her2node.service import training
+
+    told = training.evaluate(settings.read(config), package, studies, table, out)
+    area = told.evaluation.auc
+    said = f"{len(told.evaluation.answered)} cases answered, {len(told.evaluation.excluded)} left out"
+    _console().print(f"{said}; AUC {area.value:.3f} (95 % interval {area.low:.3f} to {area.high:.3f})")
+    _console().print(f"report: {told.report[0]}, {told.report[1]}")
+
+
+def from_paper(
+    first: Annotated[Path, typer.Argument(exists=True, help="The whole package, with [paper] (TOML).")],
+    second: Annotated[Path, typer.Argument(exists=True, help="[paper] as a second person typed it (TOML).")],
+    out: Out,
+    key: Key,
+) -> None:
+    """A package from coefficients that two people typed from a paper, independently of each other."""
+    from her2node.service import training
+
+    _console().print(f"package: {training.from_paper(first, second, out, key)}")
+
+
+def _console(*, stderr: bool = False) -> Console:
+    return Console(highlight=False, markup=False, soft_wrap=True, stderr=stderr)

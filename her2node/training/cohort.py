@@ -1,0 +1,239 @@
+"""A cohort: studies in folders, a table of tissue results, and the cases that both give together.
+
+The table is CSV with a header. Columns: ``study`` (Study Instance UID, or the name of its folder), ``ihc``, ``ish`` or
+``ratio`` (HER2/CEP17); optional ``patient`` (else PatientID), ``scanner`` (else manufacturer and model), ``fold``,
+``specimen`` (biopsy or resection), ``specimen_date``, ``treated`` (date of the first treatment), one column for each
+input that a reader enters, and ``INPUT_date`` for when it became known. Dates are YYYY-MM-DD.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from her2node.errors import CohortRefused, LabelRefused, Refused, RoleMissing
+from her2node.models.inputs import Where, gather
+from her2node.models.manifest import Form, QuantityInput
+from her2node.training.arrays import Cases, Integers
+from her2node.training.findings import Findings
+from her2node.training.labels import Tissue, tissue
+
+_NEEDED = ("study", "ihc")
+_KNOWN = frozenset({*_NEEDED, "ish", "ratio", "patient", "scanner", "fold", "specimen", "specimen_date", "treated"})
+TARGET = ("ihc", "ish", "ratio")
+"""The columns that make the label."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. ``dates``: when each entered value became known, by input."""
+
+    study: str
+    tissue: Tissue
+    patient: str = ""
+    scanner: str = ""
+    fold: str = ""
+    specimen: str = ""
+    specimen_date: date | None = None
+    treated: date | None = None
+    entered: Mapping[str, str] = field(default_factory=dict)
+    dates: Mapping[str, date] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A study with its row: what was found and what pathology said."""
+
+    row: Row
+    findings: Findings
+
+    @property
+    def patient(self) -> str:
+        return self.row.patient or self.findings.patient
+
+    @property
+    def scanner(self) -> str:
+        return self.row.scanner or self.findings.scanner or "unknown"
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """``members`` and ``cases`` are in one order. ``excluded``: (study, why)."""
+
+    members: tuple[Member, ...]
+    cases: Cases
+    excluded: tuple[tuple[str, str], ...]
+
+    @property
+    def given_folds(self) -> Integers | None:
+        """The folds that the table names, as numbers, or None. Raises CohortRefused when only some rows name one."""
+        named = [member.row.fold for member in self.members]
+        if not any(named):
+            return None
+        if not all(named) or len(set(named)) < 2:
+            raise CohortRefused("the column fold must be filled everywhere, with two names or more")
+        return np.unique(named, return_inverse=True)[1].astype(np.int64)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many studies were left out for each reason."""
+        return dict(Counter(why for _, why in self.excluded).most_common())
+
+
+def read_table(file: Path, entered: Sequence[str]) -> tuple[Row, ...]:
+    """Read the table; ``entered`` names the inputs that a reader enters. Raises CohortRefused and LabelRefused, naming
+    the line."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            columns = [(name or "").strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = columns
+            lines = [{key: (value or "").strip() for key, value in line.items() if key} for line in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CohortRefused(f"the table {file} cannot be read: {error}") from error
+    _check_columns(columns, entered)
+    rows = tuple(_row(line, entered, number) for number, line in enumerate(lines, start=2))
+    twice = [study for study, count in Counter(row.study for row in rows).items() if count > 1]
+    if twice:
+        raise CohortRefused(
+            f"the study {twice[0]} stands in the table {Counter(r.study for r in rows)[twice[0]]} times"
+        )
+    return rows
+
+
+def _check_columns(columns: Sequence[str], entered: Sequence[str]) -> None:
+    lacking = [name for name in (*_NEEDED, *entered) if name not in columns]
+    if lacking:
+        raise CohortRefused(f"the table lacks the column {lacking[0]}")
+    known = {*_KNOWN, *entered, *(f"{name}_date" for name in entered)}
+    unknown = [name for name in columns if name not in known]
+    if unknown:
+        raise CohortRefused(f"nobody asks for the column {unknown[0]}", remedy="leave it out, or name it as an input")
+
+
+def _row(line: Mapping[str, str], entered: Sequence[str], number: int) -> Row:
+    try:
+        return Row(
+            study=line["study"],
+            tissue=tissue(line["ihc"], line.get("ish", ""), line.get("ratio", "")),
+            patient=line.get("patient", ""),
+            scanner=line.get("scanner", ""),
+            fold=line.get("fold", ""),
+            specimen=line.get("specimen", "").lower(),
+            specimen_date=_day(line, "specimen_date"),
+            treated=_day(line, "treated"),
+            entered={name: line[name] for name in entered if line[name]},
+            dates={name: day for name in entered if (day := _day(line, f"{name}_date"))},
+        )
+    except LabelRefused as error:
+        raise LabelRefused(f"line {number}: {error.detail}", remedy=error.remedy) from error
+
+
+def _day(line: Mapping[str, str], column: str) -> date | None:
+    said = line.get(column, "")
+    try:
+        return date.fromisoformat(said) if said else None
+    except ValueError as error:
+        raise CohortRefused(f"{column} '{said}' is no date", remedy="write YYYY-MM-DD") from error
+
+
+def studies_in(place: Path) -> dict[str, list[Path]]:
+    """The files of each study: of each folder in ``place``, or of each folder that ``place``, a text file, lists.
+
+    Raises CohortRefused when there is none.
+    """
+    if place.is_file():
+        listed = [line.strip() for line in place.read_text(encoding="utf-8").splitlines()]
+        folders = [place.parent / line for line in listed if line and not line.startswith("#")]
+    else:
+        folders = sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+    found = {folder.name: files for folder in folders if (files := _files(folder))}
+    if not found:
+        raise CohortRefused(f"{place} holds no folder with a study")
+    if len({folder.name for folder in folders}) < len(folders):
+        raise CohortRefused(f"{place} lists folders of the same name")
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    """The DICOM files below a folder: those that are named so, or all where none is."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return [path for path in files if path.suffix == ".dcm"] or files
+
+
+def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused], *, scanners: bool) -> Cohort:
+    """The cases: rows with a label whose study was found and has every input. ``found`` is by name of the study's
+    folder. What has no label or lacks an input is excluded with the reason, never filled in.
+
+    Raises CohortRefused when nothing is left or only one class.
+    """
+    by_name: dict[str, Findings | Refused] = dict(found)
+    by_name |= {f.study_instance_uid: f for f in found.values() if isinstance(f, Findings)}
+    members: list[Member] = []
+    values: list[list[float]] = []
+    excluded: list[tuple[str, str]] = []
+    for row in rows:
+        try:
+            member = Member(row, _found(row, by_name))
+            values.append(_values(form, member))
+            members.append(member)
+        except Refused as error:
+            excluded.append((row.study, _said(error)))
+    if not members:
+        raise CohortRefused("no study has a label and every input", remedy=_first_reasons(excluded))
+    cases = Cases(
+        tuple(given.name for given in form.inputs),
+        np.array(values, dtype=np.float64),
+        np.array([member.row.tissue.label for member in members], dtype=np.bool_),
+        tuple(member.patient for member in members),
+        tuple(member.scanner for member in members) if scanners else (),
+    )
+    return Cohort(tuple(members), cases, tuple(excluded))
+
+
+def _found(row: Row, found: Mapping[str, Findings | Refused]) -> Findings:
+    if row.tissue.label is None:
+        raise LabelRefused("IHC 2+ without ISH")
+    findings = found.get(row.study)
+    if findings is None:
+        raise CohortRefused("its study is not there")
+    if isinstance(findings, Refused):
+        raise findings
+    return findings
+
+
+def _values(form: Form, member: Member) -> list[float]:
+    found = member.findings
+    if found.tumour is None and form.roi == "needed":
+        reasons = [refusal.refused for refusal in found.refusals if refusal.role is None]
+        raise reasons[0] if reasons else CohortRefused("no tumour is outlined")
+    lacking = [given.name for given in form.inputs if given.source == "reader" and given.name not in member.row.entered]
+    if lacking:
+        raise CohortRefused(f"{lacking[0]} is not in the table")
+    for given in form.inputs:
+        if isinstance(given, QuantityInput) and (given.role, given.phase) not in found.stands:
+            raise _unplayed(given, found)
+    where = Where(found.tumour, found.stands)
+    inputs = gather(form, found.quantities, found.refusals, where, member.row.entered)
+    return [used.value for used in inputs.cases[0]]
+
+
+def _unplayed(given: QuantityInput, found: Findings) -> Refused:
+    """Why no series stands for the role of an input."""
+    told = [one.refused for one in found.refusals if one.role is given.role and one.code is None]
+    phase = f" in the {given.phase} phase" if given.phase else ""
+    return told[0] if told else RoleMissing(f"no one series plays the role {given.role}{phase}")
+
+
+def _said(error: Refused) -> str:
+    return f"{error.reason}: {error.detail or error}" if not isinstance(error, CohortRefused) else error.detail
+
+
+def _first_reasons(excluded: Sequence[tuple[str, str]]) -> str:
+    return "; ".join(f"{study}: {why}" for study, why in excluded[:3])

@@ -1,0 +1,169 @@
+"""Any package on an external cohort: what it says of cases that had no part in making it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from her2node.errors import CohortRefused, PackageRefused, PatientInTwoFolds, Refused
+from her2node.models.manifest import Scalar
+from her2node.models.package import Package
+from her2node.models.prediction import Category, Flag, NotPredicted, Prediction
+from her2node.selection.study import Study, open_instance, open_study
+from her2node.training.arrays import Bools, Doubles
+from her2node.training.cohort import Row
+from her2node.training.discrimination import Interval, delong
+from her2node.training.document import Document, Section
+from her2node.training.findings import patient_of
+from her2node.training.labels import DEFINITION
+from her2node.training.packaging import RECORD, study_digest
+from her2node.training.report import NOTICE, performance
+
+Predict = Callable[[Study, Mapping[str, str]], Prediction | NotPredicted]
+"""The package's answer on a study, with what readers entered, as the node would give it."""
+_LEAST = 1e-12
+"""Probabilities of 0 and 1 have no log odds; they are taken for this far from them."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One case: its label, the probability, its category and the flags of applicability."""
+
+    study_instance_uid: str
+    patient: str
+    label: bool
+    probability: float
+    category: Category
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """``excluded``: (study, why)."""
+
+    answered: tuple[Answered, ...]
+    excluded: tuple[tuple[str, str], ...]
+
+    @property
+    def labels(self) -> Bools:
+        return np.array([case.label for case in self.answered], dtype=np.bool_)
+
+    @property
+    def log_odds(self) -> Doubles:
+        """Shape (1, n)."""
+        said = np.clip([case.probability for case in self.answered], _LEAST, 1 - _LEAST)
+        return np.asarray(np.log(said / (1 - said)))[None, :]
+
+    @property
+    def auc(self) -> Interval:
+        """DeLong's interval, patients with several studies counted as clusters."""
+        return delong(self.log_odds[0], self.labels, [case.patient for case in self.answered])
+
+
+def evaluate(
+    package: Package, folder: Path, rows: Sequence[Row], studies: Mapping[str, Sequence[Path]], predict: Predict
+) -> Evaluation:
+    """Ask the package about every row with a label. What it does not answer, or answers only for each possible value of
+    what nobody entered, is excluded with the reason. ``studies``: files by name of folder or Study Instance UID.
+
+    Raises PackageRefused for a package that gives no probability, PatientInTwoFolds when a study trained the package,
+    CohortRefused when one class is missing.
+    """
+    check_kind(package)
+    answered: list[Answered] = []
+    excluded: list[tuple[str, str]] = []
+    known = _trained_on(folder)
+    for row in rows:
+        try:
+            case = _answered(row, studies, predict)
+        except Refused as error:
+            excluded.append((row.study, error.detail if isinstance(error, CohortRefused) else str(error)))
+            continue
+        if study_digest(case.study_instance_uid) in known:
+            raise PatientInTwoFolds(f"the study {row.study} is one that {package.manifest.name} was trained on")
+        answered.append(case)
+    found = Evaluation(tuple(answered), tuple(excluded))
+    if not answered or found.labels.all() or not found.labels.any():
+        reasons = "; ".join(f"{study}: {why}" for study, why in excluded[:3])
+        raise CohortRefused(f"{len(answered)} answers, of which both classes are needed", remedy=reasons)
+    return found
+
+
+def check_kind(package: Package) -> Scalar:
+    """Its manifest. Raises PackageRefused for a package that gives no probability."""
+    if not isinstance(package.manifest, Scalar):
+        raise PackageRefused(f"{package.manifest.name} is of the kind {package.manifest.kind}: it gives no probability")
+    return package.manifest
+
+
+def by_name_and_uid(folders: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
+    """The files of every study by the name of its folder, and by its Study Instance UID where one can be read."""
+    found = dict(folders)
+    for files in folders.values():
+        with suppress(Refused):
+            found[open_instance(files[0]).identity.study_instance_uid] = files
+    return found
+
+
+def _answered(row: Row, studies: Mapping[str, Sequence[Path]], predict: Predict) -> Answered:
+    label = row.tissue.label
+    if label is None:
+        raise CohortRefused("IHC 2+ without ISH")
+    if row.study not in studies:
+        raise CohortRefused("its study is not there")
+    study = open_study(studies[row.study], tolerant=True)
+    answer = predict(study, row.entered)
+    if isinstance(answer, NotPredicted):
+        raise answer.refused
+    if answer.open_inputs:
+        raise CohortRefused(f"{', '.join(answer.open_inputs)} not in the table")
+    only = answer.answers[0]
+    patient = row.patient or patient_of(study)
+    return Answered(study.study_instance_uid, patient, label, only.probability, only.category, answer.flags)
+
+
+def _trained_on(folder: Path) -> frozenset[str]:
+    """Digests of the studies that a site-trained package was made of; other packages say nothing of theirs."""
+    record = folder / RECORD
+    return frozenset(json.loads(record.read_bytes())["studies_sha256"]) if record.is_file() else frozenset()
+
+
+def report(package: Package, found: Evaluation) -> Document:
+    """The report of `her2node evaluate`."""
+    said = check_kind(package)
+    labels = found.labels
+    flags = Counter(kind for case in found.answered for kind in {flag.kind for flag in case.flags})
+    reasons: Mapping[str, int] = Counter(why for _, why in found.excluded)
+    categories = [("category", "positive", "negative")]
+    for word in Category:
+        of_word = [case.label for case in found.answered if case.category is word]
+        categories.append((word.value, str(sum(of_word)), str(len(of_word) - sum(of_word))))
+    return Document(
+        f"{said.name} {said.version} on an external cohort",
+        (
+            Section(
+                "What this is",
+                sentences=(
+                    NOTICE,
+                    f"{said.title} ({said.level}). {said.citation}",
+                    f"{len(labels)} cases, {int(labels.sum())} positive. Definition of the label: {DEFINITION}.",
+                    *said.conflicts,
+                ),
+                rows=_counted("left out because", reasons),
+            ),
+            performance(found.log_odds, labels, said.output.likely, [("AUC (DeLong)", found.auc)]),
+            Section("Categories by tissue result", rows=tuple(categories)),
+            Section("Flags of applicability", rows=_counted("flag", flags) or (("flag", "studies"), ("none", "0"))),
+        ),
+    )
+
+
+def _counted(head: str, counts: Mapping[str, int]) -> tuple[tuple[str, ...], ...]:
+    rows = sorted(counts.items(), key=lambda item: -item[1])
+    return ((head, "studies"), *((said, str(count)) for said, count in rows)) if rows else ()

@@ -1,0 +1,203 @@
+"""A fitted model becomes a package of level ``site-trained``: only the inputs that it uses, scaling folded in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit
+
+import her2node
+from her2node.errors import NothingLearned
+from her2node.models.building import logistic_graph, write_package
+from her2node.models.manifest import (
+    SCANNER,
+    Input,
+    Limits,
+    Logistic,
+    Prior,
+    QuantityInput,
+    ReaderInput,
+    Requirement,
+)
+from her2node.models.prediction import Level
+from her2node.training.arrays import Doubles
+from her2node.training.certainty import training_set, with_covariance
+from her2node.training.cohort import Cohort
+from her2node.training.form import Form, kept_features
+from her2node.training.labels import DEFINITION
+from her2node.training.pipelines import Method, Model, apart
+from her2node.training.writing import scanner_graph, sign_and_load, toml
+
+RECORD = "training.json"
+"""In the package: how it was trained, and digests of the studies, by which an external cohort is told from them."""
+FEATURES = "features.toml"
+"""In the package: what the node measures for it beside what it always does."""
+_TOLERANCE = 1e-9
+
+
+def write(
+    folder: Path,
+    form: Form,
+    cohort: Cohort,
+    model: Model,
+    private_pem: bytes,
+    seed: int,
+    cautions: Sequence[str],
+    card: str,
+) -> Path:
+    """Write the signed package into ``folder``/NAME and return its folder.
+
+    Raises NothingLearned for a model without inputs, PackageRefused for one that cannot be used.
+    """
+    if not model.kept:
+        raise NothingLearned(f"{form.method} keeps none of {len(form.names)} inputs")
+    used = tuple(form.inputs[place] for place in model.kept)
+    names = _names(used)
+    kept = Model(model.intercepts, model.slopes[:, list(model.kept)], model.scanners)
+    values = cohort.cases.values[:, list(model.kept)]
+    package = folder / form.name
+    package.mkdir(parents=True, exist_ok=True)
+    (package / RECORD).write_text(_record(form, cohort, seed), encoding="utf-8")
+    features = kept_features(form, used)
+    if features:
+        (package / FEATURES).write_text(features, encoding="utf-8")
+    write_package(
+        package,
+        toml(_manifest(form, cohort, kept, used, values, cautions) | ({"features": FEATURES} if features else {})),
+        graph(kept, names),
+        worked_cases(kept, names, values),
+        card,
+    )
+    sign_and_load(package, private_pem)
+    return package
+
+
+def graph(model: Model, names: Sequence[str]) -> bytes:
+    """ONNX bytes of a linear model, in double precision."""
+    if model.scanners:
+        return scanner_graph(model, names)
+    return logistic_graph(logistic(model, names), names)
+
+
+def logistic(model: Model, names: Sequence[str]) -> Logistic:
+    """The coefficients of a model without scanners."""
+    return Logistic(float(model.intercepts[0]), dict(zip(names, model.slopes[0].tolist(), strict=True)))
+
+
+def worked_cases(model: Model, names: Sequence[str], values: Doubles) -> list[dict[str, object]]:
+    """Steps across the range of each input, no patient among them, with what numpy says of them."""
+    low, high = values.min(axis=0), values.max(axis=0)
+    shown = low + np.array([0.05, 0.275, 0.5, 0.725, 0.95])[:, None] * (high - low)
+    found: list[dict[str, object]] = []
+    for place, scanner in enumerate(model.scanners or ("",)):
+        answers = expit(model.log_odds(shown, [scanner] * len(shown)))
+        for row, answer in zip(shown.tolist(), answers.tolist(), strict=True):
+            inputs = dict(zip(names, row, strict=True)) | ({SCANNER: float(place)} if model.scanners else {})
+            said = "steps across the range of the cohort, evaluated with numpy"
+            found.append({"inputs": inputs, "probability": answer, "tolerance": _TOLERANCE, "source": said})
+    return found
+
+
+def _manifest(
+    form: Form, cohort: Cohort, model: Model, used: Sequence[Input], values: Doubles, cautions: Sequence[str]
+) -> dict[str, object]:
+    cases, said = cohort.cases, form.said
+    inputs = [_with_range(given, column) for given, column in zip(used, values.T, strict=True)]
+    if model.scanners:
+        inputs.append(_scanner_input(model.scanners))
+    measured = {(given.role, given.phase) for given in used if isinstance(given, QuantityInput)}
+    requires = [_as_made(cohort, wanted) for wanted in said.requires if (wanted.role, wanted.phase) in measured]
+    counted = f"{len(cases)} studies of {len(set(cases.patients))} patients"
+    after = f"Form after: {said.citation}{f' doi:{said.doi}' if said.doi else ''} Not its coefficients."
+    manifest: dict[str, object] = {
+        "format": 1,
+        "kind": "scalar",
+        "name": form.name,
+        "version": form.version,
+        "level": Level.SITE_TRAINED,
+        "title": form.title,
+        "citation": f"None: {form.method} trained on {counted} of the site by her2node {her2node.__version__}. {after}",
+        "intended_use": form.intended_use,
+        "reference_test": said.reference_test,
+        "roi": "needed" if measured else "none",
+        "roi_protocol": said.roi_protocol if measured else "",
+        "evidence": said.evidence,
+        "conflicts": said.conflicts,
+        "cautions": (*said.cautions, *cautions),
+        "age_years": _usual(said.age_years, [member.findings.age_years for member in cohort.members]),
+        "requires": requires,
+        "inputs": inputs,
+        "output": form.output,
+        "prior": Prior(cases.positives, cases.negatives, f"the training cohort; {DEFINITION}"),
+    }
+    if not model.scanners:
+        coefficients = logistic(model, _names(used))
+        if form.method is Method.LOGISTIC and not apart(model, replace(cases, names=_names(used), values=values)):
+            coefficients = with_covariance(coefficients, values, cases.labels, cases.patients)
+        manifest["logistic"] = coefficients
+    return manifest | {"training_set": training_set(used, values)}
+
+
+def _names(inputs: Sequence[Input]) -> tuple[str, ...]:
+    return tuple(given.name for given in inputs)
+
+
+def _with_range(given: Input, column: Doubles) -> Input:
+    """The input with the cohort's range as its usual one."""
+    if isinstance(given, ReaderInput) and given.values:
+        return given
+    return replace(given, limits=replace(given.limits, usual=(float(column.min()), float(column.max()))))
+
+
+def _scanner_input(scanners: Sequence[str]) -> ReaderInput:
+    listed = ", ".join(f"{place}: {name}" for place, name in enumerate(scanners))
+    return ReaderInput(
+        source="reader",
+        name=SCANNER,
+        meaning=f"Scanner that the study was made on ({listed})",
+        values=tuple(float(place) for place in range(len(scanners))),
+    )
+
+
+def _as_made(cohort: Cohort, wanted: Requirement) -> Requirement:
+    """The requirement with the cohort's thicknesses and voltages as the usual ones."""
+    made = [member.findings.made[wanted.role] for member in cohort.members if wanted.role in member.findings.made]
+    return replace(
+        wanted,
+        slice_thickness_mm=_usual(wanted.slice_thickness_mm, [one.slice_thickness_mm for one in made]),
+        kvp=_usual(wanted.kvp, [one.kvp for one in made]),
+    )
+
+
+def _usual(said: Limits | None, seen: Sequence[float | None]) -> Limits | None:
+    """The limits with the range of what was seen as the usual one, where anything was."""
+    known = [value for value in seen if value is not None]
+    if not known:
+        return said
+    return replace(said or Limits(), usual=(min(known), max(known)))
+
+
+def _record(form: Form, cohort: Cohort, seed: int) -> str:
+    record = {
+        "definition": DEFINITION,
+        "form": f"{form.said.name}@{form.said.version}",
+        "method": form.method.value,
+        "harmonised": form.harmonise,
+        "candidates": list(form.names),
+        "seed": seed,
+        "cases": len(cohort.cases),
+        "positives": cohort.cases.positives,
+        "excluded": cohort.reasons,
+        "studies_sha256": sorted(study_digest(member.findings.study_instance_uid) for member in cohort.members),
+    }
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+
+def study_digest(study_instance_uid: str) -> str:
+    """SHA-256 of a Study Instance UID."""
+    return hashlib.sha256(study_instance_uid.encode()).hexdigest()

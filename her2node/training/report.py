@@ -1,0 +1,205 @@
+"""What a training or an evaluation found, as a document: what it is, how good it is, and what speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scipy.special import expit
+
+from her2node.training import figures
+from her2node.training.arrays import Bools, Doubles
+from her2node.training.calibration import calibration, decision_curve, groups
+from her2node.training.cohort import Cohort
+from her2node.training.discrimination import Interval, wilson
+from her2node.training.document import Document, Plot, Section
+from her2node.training.form import Form
+from her2node.training.labels import DEFINITION
+from her2node.training.nomogram import nomogram
+from her2node.training.pipelines import Model
+from her2node.training.validation import Validation
+
+_NAMED = 30
+"""So many inputs are named one by one."""
+NOTICE = (
+    "Research software, not a medical device. What is estimated is the probability of HER-2 positivity by imaging; the "
+    "reference test is tissue (IHC, and ISH where IHC is 2+)."
+)
+
+
+def of_training(
+    form: Form, cohort: Cohort, model: Model, validation: Validation, warnings: Sequence[str], seed: int
+) -> Document:
+    """The report of `her2node train`."""
+    return Document(
+        f"{form.name} {form.version}: {form.title}",
+        (
+            Section("What this is", tuple(warnings), (NOTICE, f"Intended use: {form.intended_use}")),
+            _cohort(cohort),
+            _method(form, cohort, validation, seed),
+            performance(validation.log_odds, validation.labels, form.output.likely, _areas(validation)),
+            _model(form, cohort, model),
+        ),
+    )
+
+
+def performance(
+    log_odds: Doubles, labels: Bools, threshold: float, areas: Sequence[tuple[str, Interval | float]]
+) -> Section:
+    """How good predictions (repeats, n) are: discrimination, at the threshold, calibration, decision curve."""
+    found = calibration(log_odds, labels)
+    sensitivity, specificity = at_threshold(log_odds, labels, threshold)
+    rows = [("measure", "value", "95 % interval")]
+    rows += [(name, *_shown(value)) for name, value in areas]
+    rows += [
+        (f"sensitivity at {threshold:g}", *_shown(sensitivity)),
+        (f"specificity at {threshold:g}", *_shown(specificity)),
+        ("calibration slope (1 is perfect)", f"{found.slope:.2f}", ""),
+        ("calibration intercept (0 is perfect)", f"{found.intercept:+.2f}", ""),
+        (f"Brier score (prevalence alone: {found.brier_prevalence:.3f})", f"{found.brier:.3f}", ""),
+    ]
+    prevalence = float(labels.mean())
+    plots = (
+        Plot("ROC curve of predictions of unseen cases", lambda axes: figures.roc(axes, log_odds, labels)),
+        Plot("Calibration", lambda axes: figures.calibration(axes, groups(log_odds, labels))),
+        Plot(
+            "Decision curve",
+            lambda axes: figures.decision(axes, decision_curve(log_odds, labels), prevalence),
+        ),
+        Plot("Predictions by class", lambda axes: figures.scores(axes, log_odds, labels)),
+    )
+    return Section("How good it is", rows=tuple(rows), plots=plots)
+
+
+def at_threshold(log_odds: Doubles, labels: Bools, threshold: float) -> tuple[Interval, Interval]:
+    """Sensitivity and specificity of 'probability >= threshold', averaged over repeats, with Wilson's intervals."""
+    positive = expit(log_odds) >= threshold
+    return (
+        wilson(float(positive[:, labels].mean()), int(labels.sum())),
+        wilson(float((~positive)[:, ~labels].mean()), int((~labels).sum())),
+    )
+
+
+def _areas(validation: Validation) -> list[tuple[str, Interval | float]]:
+    return [
+        ("AUC of the fitted pipeline on new cases", validation.fitted_auc),
+        ("AUC of cross-validated predictions (DeLong)", validation.auc),
+        ("AUC on the training cases themselves (too good)", validation.apparent),
+        ("Agreement of models of two halves (1: the same model)", validation.agreement),
+    ]
+
+
+def _shown(value: Interval | float) -> tuple[str, str]:
+    if isinstance(value, Interval):
+        return f"{value.value:.3f}", f"{value.low:.3f} to {value.high:.3f}"
+    return f"{value:.3f}", ""
+
+
+def _cohort(cohort: Cohort) -> Section:
+    cases = cohort.cases
+    patients = len(set(cases.patients))
+    sentences = (
+        f"{len(cases)} studies of {patients} patients: {cases.positives} positive, {cases.negatives} negative "
+        f"({cases.positives / len(cases):.1%} positive).",
+        f"Definition of the label: {DEFINITION}.",
+    )
+    rows = [("left out because", "studies"), *((why, str(count)) for why, count in cohort.reasons.items())]
+    return Section("Cohort", sentences=sentences, rows=tuple(rows) if cohort.excluded else ())
+
+
+def _method(form: Form, cohort: Cohort, validation: Validation, seed: int) -> Section:
+    given = cohort.given_folds is not None
+    splits = (
+        f"the {validation.folds} folds of the table, each left out in turn"
+        if given
+        else f"{validation.folds} folds by patient, {validation.repeats} times (seed {seed})"
+    )
+    harmonised = " ComBat over scanners, fitted inside each fold." if form.harmonise else ""
+    return Section(
+        "Method",
+        sentences=(
+            f"{form.method}, candidates: {_candidates(form)}.{harmonised}",
+            f"Nested cross-validation: {splits}; scaling, selection and the choice of the penalty inside each fold.",
+            "Cases of one fold are ordered against each other only. The interval of the fitted pipeline allows for "
+            "each case having trained the models that the others test; DeLong's does not.",
+        ),
+    )
+
+
+def _candidates(form: Form) -> str:
+    """All that may be selected from: by name, of many only how many there are and of what."""
+    wanted, names = form.said.training.candidates, form.names
+    if wanted is None or len(names) <= _NAMED:
+        return ", ".join(names)
+    return f"{len(names)} inputs, features of {wanted.configuration} in {', '.join(wanted.roles)} among them"
+
+
+def _model(form: Form, cohort: Cohort, model: Model) -> Section:
+    names = form.names
+    shown = model.scanners or ("",)
+    rows = [("input", "unit", "per unit", "per standard deviation", *([] if shown == ("",) else ["scanner"]))]
+    spread = cohort.cases.values.std(axis=0)
+    for row, scanner in enumerate(shown):
+        more = [scanner] if scanner else []
+        rows.append(("intercept", "", f"{model.intercepts[row]:.6g}", "", *more))
+        for place in model.kept:
+            slope = float(model.slopes[row, place])
+            scaled = f"{slope * spread[place]:+.3f}"
+            rows.append((names[place], form.inputs[place].unit, f"{slope:.6g}", scaled, *more))
+    left_out = [name for place, name in enumerate(names) if place not in model.kept]
+    sentences = ["Log odds: the intercept plus each input times its coefficient."]
+    if left_out:
+        told = ", ".join(left_out) if len(left_out) <= _NAMED else f"{len(left_out)} inputs"
+        sentences.append(f"Not kept: {told}.")
+    labels = [given.name if given.unit == "1" else f"{given.name} ({given.unit})" for given in form.inputs]
+    plots = [
+        Plot(
+            f"Nomogram{f', scanner {scanner}' if scanner else ''}: add the points, read the probability below",
+            lambda axes, row=row: figures.nomogram(axes, nomogram(model, labels, cohort.cases.values, row)),  # type: ignore[misc]
+            wide=True,
+        )
+        for row, scanner in enumerate(shown)
+    ]
+    return Section("The model", sentences=tuple(sentences), rows=tuple(rows), plots=tuple(plots))
+
+
+def card(form: Form, cohort: Cohort, validation: Validation, warnings: Sequence[str], seed: int) -> str:
+    """CARD.md after the model-card convention (Mitchell 2019, FAT*: 220)."""
+    cases = cohort.cases
+    found = calibration(validation.log_odds, validation.labels)
+    area, ours = validation.auc, validation.fitted_auc
+    excluded = "\n".join(f"- {count} left out: {why}" for why, count in cohort.reasons.items())
+    literature = (*(told.words for told in form.said.evidence), *form.said.conflicts)
+    caveats = "\n".join(f"- {said}" for said in (*warnings, *form.said.cautions, *literature)) or "- None noted."
+    ages = [member.findings.age_years for member in cohort.members]
+    known = [age for age in ages if age is not None]
+    age = f"Age {min(known):.0f} to {max(known):.0f} years. " if known else ""
+    return f"""# {form.name} {form.version}
+
+## Model details
+{form.title}. Form after: {form.said.citation} Method: {form.method}; candidates: {_candidates(form)}.
+Level `site-trained`. Made by `her2node train` with seed {seed}.
+
+## Intended use
+{form.intended_use} {NOTICE}
+
+## Factors
+{age}Scanners: {", ".join(sorted({member.scanner for member in cohort.members}))}.
+
+## Metrics
+AUC of the fitted pipeline on new cases {ours.value:.3f} ({ours.low:.3f} to {ours.high:.3f}); of cross-validated
+predictions, DeLong, {area.low:.3f} to {area.high:.3f}. Calibration slope {found.slope:.2f}, intercept
+{found.intercept:+.2f}, Brier score {found.brier:.3f} (prevalence alone {found.brier_prevalence:.3f}).
+
+## Evaluation data
+The training data, by nested cross-validation with splits by patient. No external validation: run `her2node evaluate`.
+
+## Training data
+{len(cases)} studies of {len(set(cases.patients))} patients, {cases.positives} positive. Label: {DEFINITION}.
+{excluded}
+
+## Ethical considerations
+Fitted on one site's patients. It holds ranges and coefficients, no patient's values.
+
+## Caveats
+{caveats}
+"""

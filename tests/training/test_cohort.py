@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from her2node.errors import CohortRefused, LabelRefused, NoRoi
+from her2node.quantities.quantity import NotMeasured
+from her2node.training.cohort import join, read_table, studies_in
+from her2node.training.findings import Findings
+from tests.training.making import findings, form
+
+HEADER = "study,ihc,ish,metastasis,metastasis_date,specimen,specimen_date,patient\n"
+LINES = "1.2.0,3+,,1,2024-03-01,Biopsy,2024-02-01,\n1.2.1,1+,,0,,,,anna\n1.2.2,2+,negative,0,,,,\n1.2.3,2+,,1,,,,\n"
+
+
+def table(folder: Path, content: str = HEADER + LINES) -> Path:
+    (folder / "table.csv").write_text(content, encoding="utf-8")
+    return folder / "table.csv"
+
+
+def found() -> dict[str, Findings]:
+    return {f"case-{i}": findings(i, 80.0 + i) for i in range(4)}
+
+
+def test_rows_and_studies_are_joined_and_what_has_no_label_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    rows = read_table(table(tmp_path), ["metastasis"])
+    cohort = join(form(tmp_path).said, rows, found(), scanners=False)
+    assert cohort.cases.values.tolist() == [[1.0, 80.0], [0.0, 81.0], [0.0, 82.0]]
+    assert cohort.cases.labels.tolist() == [True, False, False]
+    assert cohort.cases.patients == ("p0", "anna", "p2")
+    assert cohort.excluded == (("1.2.3", "label-refused: IHC 2+ without ISH"),)
+
+
+def test_a_study_may_be_named_by_its_folder(tmp_path: Path) -> None:
+    rows = read_table(table(tmp_path, HEADER + LINES.replace("1.2.", "case-")), ["metastasis"])
+    assert len(join(form(tmp_path).said, rows, found(), scanners=False).cases) == 3
+
+
+def test_nothing_that_is_missing_is_filled_in(tmp_path: Path) -> None:
+    lines = LINES.replace("1.2.1,1+,,0", "1.2.1,1+,,") + "1.2.4,0,,1,,,,\n1.2.5,0,,1,,,,\n1.2.6,0,,1,,,,\n"
+    rows = read_table(table(tmp_path, HEADER + lines), ["metastasis"])
+    outlined = NotMeasured("", None, NoRoi("nobody drew one"))
+    more = {
+        "a": findings(4, 70.0, quantities=()),
+        "b": findings(5, 70.0, tumour=None, quantities=(), refusals=(outlined,)),
+        "c": findings(7, 900.0),
+    }
+    cohort = join(form(tmp_path).said, rows, {**found(), **more}, scanners=False)
+    reasons = dict(cohort.excluded)
+    assert reasons["1.2.1"] == "metastasis is not in the table"
+    assert "portal_mean" in reasons["1.2.4"]
+    assert "nobody drew one" in reasons["1.2.5"]
+    assert reasons["1.2.6"] == "its study is not there"
+
+
+def test_a_value_beyond_a_hard_limit_is_left_out(tmp_path: Path) -> None:
+    studies = found() | {"case-0": findings(0, 900.0)}
+    rows = read_table(table(tmp_path, HEADER + LINES + "1.2.3x,3+,,1,,,,\n"), ["metastasis"])
+    with pytest.raises(CohortRefused, match="0 of 2 cases are positive"):
+        join(form(tmp_path).said, rows, studies, scanners=False)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (HEADER.replace("ihc,", "") + LINES, "lacks the column ihc"),
+        (HEADER.replace("metastasis,", "met,") + LINES, "lacks the column metastasis"),
+        (HEADER.replace("patient", "ki67") + LINES, "nobody asks for the column ki67"),
+        (HEADER + LINES.replace("2024-02-01", "1 Feb"), "specimen_date '1 Feb'"),
+        (HEADER + LINES + LINES.splitlines()[0], "1.2.0 stands in the table 2 times"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused_by_column(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(CohortRefused, match=said):
+        read_table(table(tmp_path, content), ["metastasis"])
+
+
+def test_a_result_that_cannot_be_read_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(LabelRefused, match="line 3: IHC 'weak'"):
+        read_table(table(tmp_path, HEADER + LINES.replace("1.2.1,1+", "1.2.1,weak")), ["metastasis"])
+
+
+def test_studies_are_folders_or_a_list_of_them(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        (tmp_path / "all" / name / "image").write_bytes(b"x")
+    (tmp_path / "list.txt").write_text("# chosen\nall/two\n")
+    assert set(studies_in(tmp_path / "all")) == {"one", "two"}
+    assert {name: [p.name for p in files] for name, files in studies_in(tmp_path / "list.txt").items()} == {
+        "two": ["image"]
+    }
+    (tmp_path / "none").mkdir()
+    with pytest.raises(CohortRefused, match="no folder with a study"):
+        studies_in(tmp_path / "none")

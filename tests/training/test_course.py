@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from her2node.errors import NothingLearned
+from her2node.models import manifest as manifests
+from her2node.models.inputs import Where, gather
+from her2node.models.manifest import Scalar
+from her2node.models.package import Package, load
+from her2node.models.prediction import Level
+from her2node.training.arrays import Cases
+from her2node.training.course import Trained, train
+from her2node.training.packaging import study_digest
+from her2node.training.writing import toml
+from tests.models.making import Keys, make_keys
+from tests.training.making import cohort, form
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Keys, list[str]]:
+    folder = tmp_path_factory.mktemp("trained")
+    keys = make_keys(folder)
+    said: list[str] = []
+    told = train(form(folder), cohort(), folder / "out", keys.pair.private_pem, 1, said.append)
+    return told, keys, said
+
+
+def loaded(trained: tuple[Trained, Keys, list[str]]) -> Package:
+    told, keys, _ = trained
+    return load(told.package, keys.trust)
+
+
+def test_the_package_loads_for_who_trusts_the_key_and_says_what_it_was_trained_on(
+    trained: tuple[Trained, Keys, list[str]],
+) -> None:
+    package = loaded(trained)
+    said = package.manifest
+    assert isinstance(said, Scalar)
+    assert (said.name, said.level) == ("ours-trained", Level.SITE_TRAINED)
+    assert "logistic trained on 60 studies of 60 patients" in said.citation
+    assert (said.prior.positives, said.prior.negatives) == (20, 40)
+    assert "2+ without ISH" in said.prior.source
+    assert package.trusted_by != "shipped"
+
+
+def test_the_package_says_what_the_model_says(trained: tuple[Trained, Keys, list[str]]) -> None:
+    given_cases = cohort().cases
+    package, model = loaded(trained), trained[0].model
+    rows = [dict(zip(given_cases.names, row, strict=True)) for row in given_cases.values.tolist()]
+    assert package.probabilities(rows) == pytest.approx(
+        1 / (1 + np.exp(-model.log_odds(given_cases.values))), abs=1e-12
+    )
+
+
+def test_ranges_of_the_cohort_become_what_is_usual(trained: tuple[Trained, Keys, list[str]]) -> None:
+    said = loaded(trained).manifest
+    portal = said.inputs[1]
+    column = cohort().cases.values[:, 1]
+    assert portal.limits.usual == pytest.approx((column.min(), column.max()))
+    assert portal.limits.hard == (-200.0, 400.0)
+    assert said.requires[0].slice_thickness_mm is not None
+    assert said.requires[0].slice_thickness_mm.usual == (3.0, 3.0)
+    assert said.age_years is not None
+    assert said.age_years.usual == (50.0, 69.0)
+
+
+def test_no_patients_values_stand_in_the_package(trained: tuple[Trained, Keys, list[str]]) -> None:
+    told = trained[0]
+    text = "".join(path.read_text(errors="replace") for path in told.package.iterdir() if path.suffix != ".onnx")
+    assert "1.2.17" not in text
+    rows = {tuple(row) for row in cohort().cases.values.tolist()}
+    cases = json.loads((told.package / "cases.json").read_text())
+    assert not rows & {tuple(case["inputs"].values()) for case in cases}
+    record = json.loads((told.package / "training.json").read_text())
+    assert record["studies_sha256"] == sorted(study_digest(f"1.2.{i}") for i in range(60))
+
+
+def test_the_report_is_there_as_html_and_pdf_with_plots_and_a_nomogram(
+    trained: tuple[Trained, Keys, list[str]],
+) -> None:
+    page, sheets = trained[0].report
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<svg") == 5
+    for wanted in (
+        "AUC of the fitted pipeline",
+        "DeLong",
+        "Brier",
+        "Nomogram",
+        "Decision curve",
+        "not a medical device",
+    ):
+        assert wanted in text
+    assert "<script" not in text
+    assert "http" not in text.replace("http://www.w3.org", "").replace("https://matplotlib.org", "").replace(
+        "http://purl.org", ""
+    ).replace("http://creativecommons.org", "")
+    assert sheets.read_bytes().startswith(b"%PDF")
+
+
+def test_the_same_cohort_and_seed_give_the_same_package_and_report_byte_for_byte(
+    trained: tuple[Trained, Keys, list[str]], tmp_path: Path
+) -> None:
+    told, keys, _ = trained
+    again = train(form(tmp_path), cohort(), tmp_path / "out", keys.pair.private_pem, 1, lambda said: None)
+    for path in told.package.iterdir():
+        assert (again.package / path.name).read_bytes() == path.read_bytes(), path.name
+    for first, second in zip(told.report, again.report, strict=True):
+        assert first.read_bytes() == second.read_bytes(), first.name
+
+
+def test_warnings_are_said_and_stand_in_report_card_and_every_answer(tmp_path: Path) -> None:
+    said: list[str] = []
+    keys = make_keys(tmp_path)
+    told = train(form(tmp_path), cohort(33), tmp_path / "out", keys.pair.private_pem, 1, said.append)
+    assert any(line.startswith("WARNING: TOO FEW EVENTS: 11") for line in said)
+    assert "TOO FEW EVENTS" in told.report[0].read_text()
+    package = load(told.package, keys.trust)
+    assert "TOO FEW EVENTS" in package.card
+    assert any("TOO FEW EVENTS" in caution for caution in package.manifest.cautions)
+
+
+def test_where_nothing_is_learned_there_is_a_report_and_no_package(tmp_path: Path) -> None:
+    base = cohort()
+    noise = np.random.default_rng(1).normal(80, 10, size=base.cases.values.shape)
+    nothing = replace(base, cases=Cases(base.cases.names, noise, base.cases.labels, base.cases.patients))
+    lasso = form(tmp_path, ('model = "logistic"', 'model = "lasso-logistic"'))
+    with pytest.raises(NothingLearned, match="keeps none of 2 inputs"):
+        train(lasso, nothing, tmp_path / "out", make_keys(tmp_path).pair.private_pem, 1, lambda said: None)
+    assert (tmp_path / "out" / "report.html").exists()
+    assert not (tmp_path / "out" / "packages" / "ours-trained").exists()
+
+
+def test_a_harmonised_package_asks_for_the_scanner_and_answers_for_each_until_it_is_known(tmp_path: Path) -> None:
+    rows = [{"scanner": "AB"[i % 2]} for i in range(60)]
+    base = cohort(rows=rows)
+    on_b = np.arange(60) % 2 == 1
+    values = base.cases.values.copy()
+    values[on_b, 1] = 2 * values[on_b, 1] + 10
+    scanners = tuple(member.scanner for member in base.members)
+    both = replace(base, cases=Cases(base.cases.names, values, base.cases.labels, base.cases.patients, scanners))
+    keys = make_keys(tmp_path)
+    wanted = form(tmp_path, ("[training]", "[training]\nharmonise = true"))
+    told = train(wanted, both, tmp_path / "out", keys.pair.private_pem, 1, lambda said: None)
+    package = load(told.package, keys.trust)
+    assert package.manifest.inputs[-1].meaning == "Scanner that the study was made on (0: A, 1: B)"
+    where = Where("t", base.members[0].findings.stands)
+    inputs = gather(package.manifest, base.members[0].findings.quantities, (), where, {"metastasis": "1"})
+    assert inputs.open_inputs == ("scanner",)
+    answers = package.probabilities([{used.name: used.value for used in case} for case in inputs.cases])
+    portal = base.members[0].findings.quantities[0].value
+    for scanner, answer in zip("AB", answers, strict=True):
+        odds = told.model.log_odds(np.array([[1.0, portal]]), [scanner])[0]
+        assert answer == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-12)
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20)
+
+
+@settings(deadline=None)
+@given(TEXT, st.floats(allow_nan=False, allow_infinity=False), st.lists(TEXT.filter(bool), min_size=1, max_size=3))
+def test_what_is_written_as_toml_is_read_as_what_it_was(said: str, number: float, several: list[str]) -> None:
+    import tomllib
+
+    content = {"said": said, "number": number, "table": {"a": number, "b": several}, "tables": [{"x": 1}, {"y": [1.5]}]}
+    found = tomllib.loads(toml(content))
+    assert found == {key: value for key, value in content.items() if value != ""}
+
+
+def test_the_form_of_a_package_is_a_manifest(trained: tuple[Trained, Keys, list[str]]) -> None:
+    content = (trained[0].package / "package.toml").read_bytes()
+    assert isinstance(manifests.parse(content), Scalar)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from her2node import reading
+from her2node.errors import EmptyStudy, RoleMissing
+from her2node.phantoms import PhantomOptions, RoiForm, ct, write
+from her2node.phantoms.anatomy import Phase
+from her2node.reading import Reading
+from her2node.selection.roles import Role
+from her2node.selection.study import Study
+from her2node.training.findings import Findings, digest, find
+
+OPTIONS = PhantomOptions(
+    seed=7, phases=(Phase.PORTAL,), rows=64, columns=64, slices=16, slice_spacing_mm=8.0, rois=(RoiForm.BINARY,)
+)
+
+
+class Counted:
+    """The node's reading, counted."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, study: Study) -> Reading:
+        self.times += 1
+        return reading.read(study, ())
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write(ct.make(OPTIONS), tmp_path_factory.mktemp("phantom"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def first(study: list[Path], cache: Path) -> Findings:
+    return find(study, Counted(), "shape", cache)
+
+
+def test_what_is_found_is_what_the_node_reads(first: Findings) -> None:
+    portal = [
+        q.value for q in first.quantities if q.code.value == "112031" and q.modifier and q.modifier.meaning == "Mean"
+    ]
+    assert portal == pytest.approx([ct.make(OPTIONS).truth.tumour.hu[Phase.PORTAL]], abs=3)
+    assert first.studied == date(2024, 3, 14)
+    assert first.made[Role.PORTAL].slice_thickness_mm == 8.0
+    assert first.made[Role.PORTAL].kvp == 120.0
+    assert first.age_years == 64.0
+
+
+def test_a_study_that_was_read_before_is_not_read_again_and_says_the_same(
+    first: Findings, study: list[Path], cache: Path
+) -> None:
+    read = Counted()
+    again = find(study[::-1], read, "shape", cache)
+    assert read.times == 0
+    assert again.quantities == first.quantities
+    assert [(r.role, r.code, str(r.refused)) for r in again.refusals] == [
+        (r.role, r.code, str(r.refused)) for r in first.refusals
+    ]
+    assert (again.patient, again.studied, again.made) == (first.patient, first.studied, dict(first.made))
+
+
+def test_another_setting_or_another_byte_is_another_input(study: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    (tmp_path / "b").write_bytes(b"2")
+    files = [tmp_path / "a", tmp_path / "b"]
+    before = digest(files, "shape")
+    assert digest(files[::-1], "shape") == before
+    assert digest(files, "other") != before
+    (tmp_path / "b").write_bytes(b"3")
+    assert digest(files, "shape") != before
+
+
+def test_refusals_keep_their_name_and_words(first: Findings, tmp_path: Path) -> None:
+    from her2node.quantities.quantity import NotMeasured
+    from her2node.training.findings import _refusal, _refusal_of
+
+    refusal = NotMeasured("t", Role.PLAIN, RoleMissing("plain"))
+    again = _refusal_of(_refusal(refusal))
+    assert str(again.refused) == str(refusal.refused)
+    assert again.refused.reason == "role-missing"
+
+
+def test_the_patient_is_a_digest_and_never_a_name_or_number(first: Findings, cache: Path) -> None:
+    text = next(cache.glob("*.json")).read_text()
+    header = next(iter(ct.make(OPTIONS).datasets))
+    assert str(header.PatientID) not in text
+    assert str(header.PatientName) not in text
+    assert len(first.patient) == 16
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.dcm").write_bytes(b"no image")
+    with pytest.raises(EmptyStudy):
+        find([tmp_path / "x.dcm"], Counted(), "shape", tmp_path / "cache")

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from her2node.errors import FeatureFromTheFuture, PatientInTwoFolds, TargetAmongFeatures
+from her2node.training import leakage
+from her2node.training.arrays import Cases
+from her2node.training.cohort import Cohort
+from her2node.training.course import train
+from her2node.training.labels import Tissue
+from tests.models.making import make_keys
+from tests.training.making import cohort, form
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"treated": date(2024, 2, 20)}, "after treatment began"),
+        ({"specimen": "resection", "specimen_date": date(2024, 2, 20)}, "after the resection"),
+        ({"dates": {"metastasis": date(2024, 3, 9)}}, "metastasis .* became known on 2024-03-09"),
+    ],
+)
+def test_a_feature_from_the_future_is_refused_by_name(tmp_path: Path, row: dict[str, Any], said: str) -> None:
+    with pytest.raises(FeatureFromTheFuture, match=said):
+        leakage.check(form(tmp_path), cohort(rows=[{}, row]))
+
+
+def test_the_usual_order_of_biopsy_study_and_treatment_is_no_leak(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"treated": date(2024, 3, 1)},
+        {"specimen": "resection", "specimen_date": date(2024, 3, 20)},
+    ]
+    leakage.check(form(tmp_path), cohort(rows=rows))
+
+
+def test_a_form_may_allow_what_is_known_a_few_days_later(tmp_path: Path) -> None:
+    late = form(tmp_path, ("[training]", "[training]\nknown_within_days = 14"))
+    leakage.check(late, cohort(rows=[{"dates": {"metastasis": date(2024, 3, 15)}}]))
+    with pytest.raises(FeatureFromTheFuture):
+        leakage.check(late, cohort(rows=[{"dates": {"metastasis": date(2024, 3, 16)}}]))
+
+
+def with_input(name: str, values: np.ndarray, given: Cohort) -> Cases:
+    old = given.cases
+    return Cases((*old.names, name), np.column_stack([old.values, values]), old.labels, old.patients)
+
+
+@pytest.mark.parametrize("name", ["ihc", "her2_score", "fish_ratio", "label"])
+def test_an_input_named_as_the_target_is_refused(name: str) -> None:
+    given = cohort()
+    noise = np.random.default_rng(1).normal(size=len(given.cases))
+    with pytest.raises(TargetAmongFeatures, match=name):
+        leakage.check_target(with_input(name, noise, given), [m.row.tissue for m in given.members])
+
+
+def test_an_input_that_is_the_ihc_score_in_another_guise_is_refused() -> None:
+    """2+ cases of both labels: the score does not separate the classes, but it is the answer's own source."""
+    given = cohort()
+    tissues = [
+        Tissue(2, bool(label)) if i % 4 == 0 else Tissue(3 if label else 1, None)
+        for i, label in enumerate(given.cases.labels)
+    ]
+    staining = np.array([{1: 7.0, 2: 3.0, 3: 5.0}[tissue.score] for tissue in tissues])
+    with pytest.raises(TargetAmongFeatures, match="staining has one value for each tissue result"):
+        leakage.check_target(with_input("staining", staining, given), tissues)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_input_that_alone_separates_the_classes_is_refused(sign: int) -> None:
+    given = cohort()
+    noise = np.random.default_rng(1).uniform(size=len(given.cases))
+    perfect = sign * (2 * given.cases.labels + noise)
+    with pytest.raises(TargetAmongFeatures, match="response alone separates"):
+        leakage.check_target(with_input("response", perfect, given), [m.row.tissue for m in given.members])
+
+
+def test_honest_inputs_pass() -> None:
+    given = cohort()
+    leakage.check_target(given.cases, [member.row.tissue for member in given.members])
+
+
+def test_a_patient_in_two_given_folds_stops_the_training(tmp_path: Path) -> None:
+    rows = [{"fold": "AB"[i % 2], "patient": f"p{i // 2}"} for i in range(60)]
+    given = cohort(rows=rows)
+    with pytest.raises(PatientInTwoFolds, match="30 of 30 patients"):
+        train(form(tmp_path), given, tmp_path / "out", make_keys(tmp_path).pair.private_pem, 1, lambda said: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_fewer_than_ten_events_a_coefficient_are_warned_of_loudly(tmp_path: Path) -> None:
+    assert "TOO FEW EVENTS: 10 cases of the rarer class for 2" in leakage.warnings(form(tmp_path), cohort(30))[0]
+    assert not any("EVENTS" in said for said in leakage.warnings(form(tmp_path), cohort(60)))
+
+
+def test_missing_dates_and_discordant_results_are_warned_of(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"dates": {}}, {"tissue": Tissue(1, True)}]
+    said = " ".join(leakage.warnings(form(tmp_path), cohort(rows=rows)))
+    assert "1 of 60 cases lack dates" in said
+    assert "1 cases have an ISH that contradicts" in said

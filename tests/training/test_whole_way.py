@@ -1,0 +1,122 @@
+"""From images to a package that the node runs: phantoms, a table, the commands, and the node's own reading."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from her2node.models.manifest import QuantityInput, Scalar
+from her2node.models.package import load
+from her2node.models.trust import Trust, keygen, read_key
+from her2node.phantoms import PhantomOptions, RoiForm, cohort, ct, write
+from her2node.phantoms.anatomy import Phase
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAINING, EXTERNAL = 32, 6
+TEMPLATE = PhantomOptions(
+    rois=(RoiForm.BINARY,),
+    rows=64,
+    columns=64,
+    slices=16,
+    slice_spacing_mm=8.0,
+    phases=(Phase.PORTAL,),
+)
+FORM = "wangshuxing2021-radscore"
+"""Radiomics of the portal phase among which training selects, and T stage, which the table has."""
+
+
+def her2node(*arguments: object, state: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(state),
+        "HER2NODE_STATE_DIR": str(state / "state"),
+        "XDG_CONFIG_HOME": str(state / "none"),
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "her2node", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=600, check=False)
+
+
+def made(folder: Path, count: int, seed: int) -> Path:
+    """``count`` phantoms in folders of their own, and the table of their 'tissue results'."""
+    with (folder / "table.csv").open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["study", "ihc", "ish", "specimen", "specimen_date", "ct_t_stage", "ct_t_stage_date"])
+        for number, case in enumerate(cohort.cohort(count, seed, TEMPLATE)):
+            write(ct.make(case.options), folder / "studies" / f"case-{number:03d}")
+            result = (
+                ("3+", "")
+                if case.her2_positive and number % 2
+                else ("2+", "positive" if case.her2_positive else "negative")
+            )
+            table.writerow([f"case-{number:03d}", *result, "biopsy", "2024-03-01", 1 + number % 4, "2024-03-01"])
+    return folder
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_a_form_that_ships_goes_the_whole_way_from_images_to_a_package_that_runs_in_the_node(tmp_path: Path) -> None:
+    (tmp_path / "training").mkdir()
+    (tmp_path / "external").mkdir()
+    ours, theirs = made(tmp_path / "training", TRAINING, 4), made(tmp_path / "external", EXTERNAL, 5)
+    pair, private, public = keygen(), tmp_path / "private.pem", tmp_path / "public.pem"
+    private.write_bytes(pair.private_pem)
+    public.write_bytes(pair.public_pem)
+
+    done = her2node(
+        "train", FORM, "--as", "ours@1.2.0", "--studies", ours / "studies", "--table", ours / "table.csv",
+        "--out", tmp_path / "out", "--key", private, state=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "AUC on new cases" in done.stdout
+    assert (tmp_path / "out" / "report.pdf").exists()
+    folder = tmp_path / "out" / "packages" / "ours"
+    package = load(folder, Trust({}, (read_key(public),)))
+    said = package.manifest
+    assert isinstance(said, Scalar)
+    assert package.features is not None
+    measured = [given for given in said.inputs if isinstance(given, QuantityInput)]
+    assert measured
+    for given in measured:
+        seen = _measured(tmp_path, given)
+        assert given.limits.usual == pytest.approx((seen.min(), seen.max()), abs=1e-9)
+
+    settings = tmp_path / "her2node.toml"
+    settings.write_text(
+        f'state_dir = "{tmp_path / "state"}"\n[packages]\nenabled = ["ours"]\n'
+        f'folders = ["{folder.parent}"]\ntrusted_keys = ["{public}"]\n'
+    )
+    read = her2node(
+        "read", theirs / "studies" / "case-000", "--out", tmp_path / "results", "--json", "--config", settings,
+        state=tmp_path,
+    )  # fmt: skip
+    assert read.returncode == 0, read.stderr
+    assert '"package": "ours@1.2.0"' in read.stdout
+    assert '"level": "site-trained"' in read.stdout
+
+    evaluated = her2node(
+        "evaluate", folder, "--studies", theirs / "studies", "--table", theirs / "table.csv",
+        "--out", tmp_path / "evaluation", "--config", settings, state=tmp_path,
+    )  # fmt: skip
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert f"{EXTERNAL} cases answered" in evaluated.stdout
+
+
+def _measured(state: Path, given: QuantityInput) -> npt.NDArray[np.float64]:
+    """The values of an input in the findings that the training kept."""
+    found = []
+    for kept in (state / "state" / "findings").glob("*.json"):
+        for quantity in json.loads(kept.read_text())["quantities"]:
+            codes = [(quantity[key] or {}).get("value") for key in ("code", "modifier", "method")]
+            wanted = [code.value if code else None for code in (given.code, given.modifier, given.method)]
+            if codes == wanted:
+                found.append(quantity["value"])
+    assert len(found) == TRAINING
+    return np.array(found)
