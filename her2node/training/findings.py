@@ -15,9 +15,10 @@ from her2node import errors
 from her2node.dicom.attributes import moment, text
 from her2node.dicom.codes import Code
 from her2node.errors import Refused
-from her2node.models.applicability import Played, age_years, header_number, scanner
+from her2node.models.applicability import Played, age_years, scanner
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading import Reading
+from her2node.selection.reconstruction import header_number
 from her2node.selection.roles import Role
 from her2node.selection.study import Study, open_study
 
