@@ -10,7 +10,7 @@ import pytest
 
 from her2node import phantoms
 from her2node.dicom.codes import Code
-from her2node.errors import RoleMissing
+from her2node.errors import RoleMissing, SettingsRefused
 from her2node.models.building import logistic_graph, seal, sign_package, write_package
 from her2node.models.manifest import Logistic
 from her2node.models.package import Package, load
@@ -190,3 +190,19 @@ def test_texture_is_refused_by_name_where_no_series_is_plain(study: Study) -> No
     without = replace(study, series=tuple(s for s in study.series if s.series_instance_uid != plain))
     reading = read(without, (), methods=Methods(signatures=(Signature(mazda_like=True),)))
     assert [type(n.refused) for n in reading.not_measured if n.role is Role.PLAIN] == [RoleMissing]
+
+
+@pytest.mark.parametrize(
+    "line", ['kernel = "("', "kernel = 7", "slice_thickness_mm = 2", "slice_thickness_mm = [2, 1]"]
+)
+def test_a_features_file_whose_wishes_for_a_reconstruction_mean_nothing_is_refused(line: str) -> None:
+    with pytest.raises(SettingsRefused, match=line.split()[0]):
+        signature.parse(f"{line}\n{FEATURES}", "features.toml")
+
+
+def test_a_features_file_wishes_the_same_reconstruction_of_each_of_its_phases() -> None:
+    found = signature.parse(f'kernel = "^B70"\nslice_thickness_mm = [0, 2]\n{FEATURES}', "features.toml")
+    assert [(one.role, one.slice_mm, one.kernel) for one in found.reconstructions] == [
+        (Role.ARTERIAL, ((0.0, 2.0),), "^B70"), (Role.PORTAL, ((0.0, 2.0),), "^B70"),
+    ]  # fmt: skip
+    assert found.methods() == WANTED.methods()
