@@ -19,7 +19,7 @@ from her2node.phantoms import PhantomOptions, RoiForm, cohort, ct, write
 from her2node.phantoms.anatomy import Phase
 
 ROOT = Path(__file__).resolve().parents[2]
-TRAINING, EXTERNAL = 32, 6
+TRAINING, EXTERNAL = 40, 8
 TEMPLATE = PhantomOptions(
     rois=(RoiForm.BINARY,),
     rows=64,
