@@ -180,6 +180,12 @@ def test_no_package_of_fdg_answers_for_an_antibody_of_zirconium(tmp_path: Path) 
     assert {q.role for q in found.quantities} == {Role.PET_OTHER_TRACER}
 
 
+def test_a_slope_without_measure_is_refused_and_the_report_says_so(tmp_path: Path) -> None:
+    found = read(phantom(tmp_path, lambda ds: setattr(ds, "RescaleSlope", "1e38")), ())
+    assert [one.refused.reason for one in found.not_measured if one.role is Role.PET] == ["not-calibrated"]
+    assert write(found, STAMP, tuple(ObjectKind))
+
+
 def test_objects_that_do_not_agree_on_the_sex_are_told_and_the_pet_decides(study: Study) -> None:
     assert not _said_of_sex(read(study, ()))
     outline = next(series for series in study.series if series.modality == "SEG").instances[0].header

@@ -284,6 +284,12 @@ def test_voxels_take_the_slope_of_their_own_slice(tmp_path: Path) -> None:
     assert built.volume.voxels == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("slope", ["1e38", "1e300", "1e20"])
+def test_a_slope_that_leads_beyond_any_uptake_is_refused(tmp_path: Path, slope: str) -> None:
+    with pytest.raises(NotCalibrated, match=r"beyond all measure|whole dose"):
+        pet.build(pet_series(tmp_path, 2, with_("RescaleSlope", slope)))
+
+
 @pytest.mark.parametrize("day", ["20250901", "20260101", "20260103", "20270101"])
 def test_an_injection_on_a_day_that_cannot_be_is_refused_and_never_believed(tmp_path: Path, day: str) -> None:
     moment = f"{day}100000"
