@@ -35,6 +35,8 @@ GE_SCAN_START = PrivateTag("GEMS_PETD_01", 0x0009, 0x0D, "text")
 
 _LEAST_DOSE_BQ = 1e5
 """A total dose below is in MBq: 0.1 MBq is given to nobody, and 100 GBq neither."""
+_POSSIBLE_DOSES_BQ = 5e6, 5e9
+"""What a patient is given lies between. Such a dose in kBq or GBq falls out of it whether read as Bq or as MBq."""
 _MOST_HALF_LIVES = 10.0
 _TELLING = 0.01
 """Reference times that differ by more of the dose are told."""
@@ -236,9 +238,13 @@ def _dose_bq(frame: Frame) -> tuple[float, tuple[str, ...]]:
         raise MissingAttribute("RadionuclideTotalDose")
     if dose < 0:
         raise InvalidAttribute(f"RadionuclideTotalDose holds {dose}")
-    if dose < _LEAST_DOSE_BQ:
-        return dose * 1e6, (f"RadionuclideTotalDose {dose:g} is taken for MBq",)
-    return dose, ()
+    becquerels = dose * 1e6 if dose < _LEAST_DOSE_BQ else dose
+    low, high = _POSSIBLE_DOSES_BQ
+    if not low < becquerels < high:
+        raise InvalidAttribute(
+            f"RadionuclideTotalDose holds {dose:g}, in Bq or MBq no dose of {low / 1e6:g} MBq to {high / 1e9:g} GBq"
+        )
+    return becquerels, (f"RadionuclideTotalDose {dose:g} is taken for MBq",) if dose < _LEAST_DOSE_BQ else ()
 
 
 def _half_life_s(frame: Frame) -> float:
