@@ -175,13 +175,15 @@ MEASURES: tuple[Callable[..., float], ...] = (
 @dataclass(frozen=True)
 class Circumstances:
     """What uptake is judged by besides the voxels: the patient's body and preparation, between which limits that may
-    be, the liver's SUVbw, and the rules by which the voxels became SUVbw, in words."""
+    be, the liver's SUVbw, and in words the rules by which the voxels became SUVbw and what is doubtful of the tracer.
+    """
 
     body: Body
     preparation: Preparation = UNKNOWN
     gates: Gates = GATES
     liver: Values | None = field(default=None, repr=False)
     rules: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,8 @@ def measure(volume: Volume, roi: Roi, role: Role | None, around: Circumstances) 
     preparation = around.preparation
     fdg = role is not Role.PET_OTHER_TRACER
     rules = (*around.rules, *around.gates.words()) if fdg else around.rules
-    told = _Telling(roi, role, (volume.series_instance_uid,), rules, flags(preparation, around.gates) if fdg else ())
+    doubts = (*around.doubts, *flags(preparation, around.gates)) if fdg else around.doubts
+    told = _Telling(roi, role, (volume.series_instance_uid,), rules, doubts)
     if volume.unit != Unit.SUVBW:
         return (
             told.not_measured(NotCalibrated(f"uptake needs SUVbw, the volume is in {volume.unit.value}"), Uptake.SUVBW),

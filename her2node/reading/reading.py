@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
+from her2node.errors import Undefined
 from her2node.models.prediction import NotPredicted, Observation, Prediction
 from her2node.quantities.dce import DceFactors
 from her2node.quantities.diffusion import FACTORS as DIFFUSION_FACTORS
@@ -111,15 +113,24 @@ class Found:
 
 
 def joined(parts: Sequence[Found]) -> Found:
-    """Several findings as one, in their order."""
+    """Several findings as one, in their order. A quantity that came out infinite or not a number has not been measured:
+    neither a package nor a report may get it."""
+    quantities = [quantity for part in parts for quantity in part.quantities]
+    endless = [_endless(quantity) for quantity in quantities if not math.isfinite(quantity.value)]
     return Found(
         measured=tuple(item for part in parts for item in part.measured),
         rois=tuple(item for part in parts for item in part.rois),
-        quantities=tuple(item for part in parts for item in part.quantities),
-        not_measured=tuple(item for part in parts for item in part.not_measured),
+        quantities=tuple(quantity for quantity in quantities if math.isfinite(quantity.value)),
+        not_measured=(*(item for part in parts for item in part.not_measured), *endless),
         maps=tuple(item for part in parts for item in part.maps),
         evaluations=tuple(item for part in parts for item in part.evaluations),
     )
+
+
+def _endless(quantity: Quantity) -> NotMeasured:
+    named = ", ".join(code.meaning for code in (quantity.modifier, quantity.method) if code is not None)
+    reason = Undefined(f"{named or quantity.code.meaning} came out as {quantity.value}")
+    return NotMeasured(quantity.roi, quantity.role, reason, quantity.code, quantity.series_uids, phase=quantity.phase)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, Measured, Scene, joined
 from her2node.rois import GivenRoi, lay
 from her2node.rois.reference import is_liver
+from her2node.selection.pet import TAKEN_FOR_FDG
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
 from her2node.volumes import pet
@@ -54,7 +55,8 @@ def _measure(series: Series, role: Role, scene: Scene, room: int) -> Found:
         return Found(not_measured=(NotMeasured("", role, error, series_uids=(uid,)),))
     volume, by = built.volume, built.normalisation
     rules = (*by.notes, *_other_sex(scene, by.body.sex))
-    around = Circumstances(by.body, preparation, scene.methods.gates, _liver(scene, built), rules)
+    doubts = tuple(words for words in scene.selection.of(uid).evidence if words == TAKEN_FOR_FDG)
+    around = Circumstances(by.body, preparation, scene.methods.gates, _liver(scene, built), rules, doubts)
     seen = Found(
         (Measured(uid, role, volume.geometry, volume.unit, volume.sources),),
     )

@@ -12,10 +12,14 @@ from her2node.errors import NotCalibrated, OtherKindOfImage
 from her2node.selection.pet import SOP_CLASSES
 from her2node.selection.study import Series
 from her2node.volumes.frames import Frame, frames_of
+from her2node.volumes.mr import Scale, scaled
 from her2node.volumes.slices import decoded, padding_of
 from her2node.volumes.stack import Stack, stack
 from her2node.volumes.suv import Normalisation, normalisation
 from her2node.volumes.volume import Volume
+
+_HIGHEST_SUV = 1e6
+"""g/ml: all of the dose in 0.1 ml of a patient of 100 kg. No scanner resolves less than that."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +41,20 @@ def stack_of(series: Series) -> Stack:
 
 
 def build(series: Series) -> PetVolume:
-    """SUVbw of a series, float32. Raises PixelsUnreadable and what ``stack_of`` raises."""
+    """SUVbw of a series, float32. Raises PixelsUnreadable, NotCalibrated for values that no uptake can have, and what
+    ``stack_of`` raises."""
     found = stack_of(series)
     by = normalisation(found.frames)
     voxels = np.empty(found.geometry.shape, dtype=np.float32)
     valid = np.ones(found.geometry.shape, dtype=np.bool_)
     for index, frame, stored in decoded(found.frames):
         slope, intercept = _rescale(frame)
-        voxels[index] = (stored * slope + intercept) * by.factors[index]
+        voxels[index] = scaled(stored, Scale(slope * by.factors[index], intercept * by.factors[index]))
         padding = padding_of(frame)
         if padding is not None:
             valid[index] = (stored < padding[0]) | (stored > padding[1])
+    if (highest := float(np.abs(voxels).max(where=valid, initial=0))) > _HIGHEST_SUV:
+        raise NotCalibrated(f"a voxel with SUVbw {highest:.3g}: more than the whole dose in it")
     voxels.flags.writeable = valid.flags.writeable = False
     sources = tuple(frame.source for frame in found.frames)
     return PetVolume(Volume(found.geometry, voxels, valid, Unit.SUVBW, series.series_instance_uid, sources), by)

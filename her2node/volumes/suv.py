@@ -12,7 +12,6 @@ refused by its keyword. Nothing is assumed silently.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +22,7 @@ from pydicom.dataset import Dataset
 from her2node.dicom.attributes import items, moment, moment_of, number, text, texts
 from her2node.dicom.private import PrivateTag, private_numbers, private_text
 from her2node.errors import InvalidAttribute, MissingAttribute, NotCalibrated
+from her2node.selection.pet import F18_HALF_LIFE_S, has_half_life_of_f18, names_f18
 from her2node.volumes.body import OF_BOTH_SEXES, Body, body_of
 from her2node.volumes.frames import Frame
 
@@ -35,13 +35,9 @@ GE_SCAN_START = PrivateTag("GEMS_PETD_01", 0x0009, 0x0D, "text")
 
 _LEAST_DOSE_BQ = 1e5
 """A total dose below is in MBq: 0.1 MBq is given to nobody, and 100 GBq neither."""
+_POSSIBLE_DOSES_BQ = 5e6, 5e9
+"""What a patient is given lies between. Such a dose in kBq or GBq falls out of it whether read as Bq or as MBq."""
 _MOST_HALF_LIVES = 10.0
-F18_HALF_LIFE_S = 6586.2
-_SAME_HALF_LIFE = 0.02
-"""Relative; headers give 6580 to 6600 s."""
-_F18_CODES = frozenset({"C-111A1", "77004003"})
-"""^18^Fluorine by SNOMED RT and SCT (CID 4020)."""
-_F18_WORDS = re.compile(r"fdg|fluorodeoxy|(?<!\w)f-?18(?!\d)|(?<!\d)18-?f(?!\w)", re.IGNORECASE)
 _TELLING = 0.01
 """Reference times that differ by more of the dose are told."""
 
@@ -242,9 +238,13 @@ def _dose_bq(frame: Frame) -> tuple[float, tuple[str, ...]]:
         raise MissingAttribute("RadionuclideTotalDose")
     if dose < 0:
         raise InvalidAttribute(f"RadionuclideTotalDose holds {dose}")
-    if dose < _LEAST_DOSE_BQ:
-        return dose * 1e6, (f"RadionuclideTotalDose {dose:g} is taken for MBq",)
-    return dose, ()
+    becquerels = dose * 1e6 if dose < _LEAST_DOSE_BQ else dose
+    low, high = _POSSIBLE_DOSES_BQ
+    if not low < becquerels < high:
+        raise InvalidAttribute(
+            f"RadionuclideTotalDose holds {dose:g}, in Bq or MBq no dose of {low / 1e6:g} MBq to {high / 1e9:g} GBq"
+        )
+    return becquerels, (f"RadionuclideTotalDose {dose:g} is taken for MBq",) if dose < _LEAST_DOSE_BQ else ()
 
 
 def _half_life_s(frame: Frame) -> float:
@@ -256,15 +256,9 @@ def _half_life_s(frame: Frame) -> float:
         raise MissingAttribute("RadionuclideHalfLife")
     if half_life < 0:
         raise InvalidAttribute(f"RadionuclideHalfLife holds {half_life}")
-    if _is_f18(given) and abs(half_life / F18_HALF_LIFE_S - 1) > _SAME_HALF_LIFE:
+    if names_f18(given) and not has_half_life_of_f18(given):
         raise InvalidAttribute(f"RadionuclideHalfLife holds {half_life:g}, that of F-18 is {F18_HALF_LIFE_S:g} s")
     return half_life
-
-
-def _is_f18(given: Dataset) -> bool:
-    """Whether the radiopharmaceutical names F-18, by its code or in words."""
-    codes = {text(item, "CodeValue") for item in items(given, "RadionuclideCodeSequence")}
-    return bool(codes & _F18_CODES or _F18_WORDS.search(text(given, "Radiopharmaceutical")))
 
 
 def _injected_at(frame: Frame) -> datetime:

@@ -10,14 +10,15 @@ import pytest
 from pydicom.dataset import Dataset
 
 from her2node import phantoms
-from her2node.dicom.codes import Derivation, Method
+from her2node.dicom.codes import Derivation, Method, Unit
 from her2node.dicom.codes import Quantity as Concept
 from her2node.dicom.uids import derived_uid
 from her2node.models.package import load_packages
 from her2node.models.prediction import Category
 from her2node.phantoms import Descriptions, Form, PhantomOptions, PhantomStudy, Phase, RoiForm, mishaps
 from her2node.quantities.quantity import Quantity
-from her2node.reading import Reading, read
+from her2node.reading import Reading, read, way
+from her2node.reading.reading import Found, Scene
 from her2node.selection import SiteRule
 from her2node.selection.roles import Role
 from her2node.selection.study import Study, open_study
@@ -359,3 +360,21 @@ def test_the_liver_that_dcmqi_drew_has_the_published_attenuation_and_volume(shar
     assert one(Concept.ATTENUATION, Derivation.STANDARD_DEVIATION).value == pytest.approx(59.1691, abs=5e-5)
     assert one(Concept.VOLUME, method=Method.VOXEL_SUM).value == pytest.approx(70361.9, abs=0.05)
     assert {quantity.role for quantity in found.quantities} == {None}
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_a_value_that_is_no_finite_number_is_not_measured_by_whatever_course_it_came(
+    study: Study, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    def course(scene: Scene) -> Found:
+        (region,) = (one.tracking_id for one in scene.regions)
+        endless = Quantity(region, Role.PORTAL, Concept.VOLUME, value, Unit.MM3, method=Method.VOXEL_SUM)
+        return Found(quantities=(endless, replace(endless, value=2.0)))
+
+    monkeypatch.setattr(way, "_COURSES", (course,))
+    found = read(study, ())
+    assert [quantity.value for quantity in found.quantities] == [2.0]
+    (refusal,) = (one for one in found.not_measured if one.code == Concept.VOLUME)
+    assert (refusal.roi, refusal.role, refusal.refused.reason) == (found.tumour, Role.PORTAL, "undefined")
+    assert Method.VOXEL_SUM.meaning in refusal.refused.detail
+    assert str(value) in refusal.refused.detail

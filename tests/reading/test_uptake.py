@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from her2node.dicom.codes import Answer, Derivation, Document, Uptake
+from her2node.models.package import load_packages
+from her2node.phantoms import pet
+from her2node.phantoms import write as write_phantom
+from her2node.phantoms.pet import PetOptions
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading import Methods, Reading, read, uptake
 from her2node.reports.report import ObjectKind
 from her2node.reports.writing import write
+from her2node.selection.pet import TAKEN_FOR_FDG
 from her2node.selection.roles import Role
 from her2node.selection.study import Study, open_study
 from tests.reports.gates import dciodvfy, measurement_groups, parametric_map
@@ -25,6 +31,26 @@ from tests.volumes.made import pet_series
 def study(shared: Path) -> Study:
     folder = shared / "data" / "petct-qin0024-pet-seg"
     return open_study(sorted(path for path in folder.rglob("*") if path.suffix in ("", ".dcm") and path.is_file()))
+
+
+def phantom(folder: Path, change: Callable[[Dataset], object]) -> Study:
+    """A small FDG PET with its tumour outlined, its images changed."""
+    options = PetOptions(rows=40, columns=40, slices=10, spacing_mm=8.0, slice_spacing_mm=16.0, ct=False)
+    write_phantom(pet.make(options), folder)
+    for path in folder.rglob("*.dcm"):
+        ds = dcmread(path)
+        if ds.Modality == "PT":
+            change(ds)
+            ds.save_as(path)
+    return open_study(sorted(folder.rglob("*.dcm")))
+
+
+def zirconium(ds: Dataset) -> None:
+    (given,) = ds.RadiopharmaceuticalInformationSequence
+    given.Radiopharmaceutical, given.RadionuclideHalfLife = "89Zr-trastuzumab", 282240.0
+    given.RadionuclideCodeSequence[0].CodeValue = "63360001"
+    given.RadionuclideCodeSequence[0].CodeMeaning = "^89^Zirconium"
+    del given.RadiopharmaceuticalCodeSequence
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +141,8 @@ def test_an_entered_value_that_cannot_be_refuses_the_uptake_by_name(tmp_path: Pa
 
 
 def test_pet_of_another_tracer_is_measured_in_a_role_that_no_package_of_fdg_gets(study: Study) -> None:
-    pet = next(series for series in study.series if series.modality == "PT")
-    given = [instance.header.RadiopharmaceuticalInformationSequence[0] for instance in pet.instances]
+    uptakes = next(series for series in study.series if series.modality == "PT")
+    given = [instance.header.RadiopharmaceuticalInformationSequence[0] for instance in uptakes.instances]
     before = [one.get("Radiopharmaceutical") for one in given]
     for one in given:
         one.Radiopharmaceutical = "Ga68-PSMA"
@@ -132,6 +158,32 @@ def test_pet_of_another_tracer_is_measured_in_a_role_that_no_package_of_fdg_gets
     refused = {item.code: item.refused.reason for item in found.not_measured}
     assert refused[Uptake.MTV] == refused[Uptake.TLG] == refused[Uptake.HETEROGENEITY] == "outside-protocol"
     assert Uptake.GLUCOSE not in refused
+
+
+def test_a_tracer_that_only_its_half_life_tells_is_said_at_every_uptake_and_not_where_a_reader_named_it(
+    study: Study, reading: Reading
+) -> None:
+    uptakes = next(series for series in study.series if series.modality == "PT")
+    suv = [q for q in reading.quantities if q.code == Uptake.SUVBW]
+    assert suv
+    assert all(TAKEN_FOR_FDG in q.flags for q in suv)
+    entered = read(study, (), entered_roles={uptakes.series_instance_uid: Role.PET}, methods=Methods(suv_maps=False))
+    assert not any(TAKEN_FOR_FDG in q.flags for q in entered.quantities)
+
+
+def test_no_package_of_fdg_answers_for_an_antibody_of_zirconium(tmp_path: Path) -> None:
+    study = phantom(tmp_path, zirconium)
+    entered = {"glucose_mg_dl": "95", "signet_ring": "no", "mucinous": "no"}
+    found = read(study, load_packages(["zhangjn2016-suvmax"]).packages, entered=entered)
+    assert found.predictions == ()
+    assert [one.refused.reason for one in found.not_predicted] == ["role-missing"]
+    assert {q.role for q in found.quantities} == {Role.PET_OTHER_TRACER}
+
+
+def test_a_slope_without_measure_is_refused_and_the_report_says_so(tmp_path: Path) -> None:
+    found = read(phantom(tmp_path, lambda ds: setattr(ds, "RescaleSlope", "1e38")), ())
+    assert [one.refused.reason for one in found.not_measured if one.role is Role.PET] == ["not-calibrated"]
+    assert write(found, STAMP, tuple(ObjectKind))
 
 
 def test_objects_that_do_not_agree_on_the_sex_are_told_and_the_pet_decides(study: Study) -> None:
@@ -159,13 +211,13 @@ def test_pet_without_attenuation_correction_is_kept_out(tmp_path: Path) -> None:
 
 
 def test_a_series_that_cannot_be_normalised_says_why(study: Study) -> None:
-    pet = next(series for series in study.series if series.modality == "PT")
-    for instance in pet.instances:
+    uptakes = next(series for series in study.series if series.modality == "PT")
+    for instance in uptakes.instances:
         instance.header.Units = "PROPCPS"
     try:
         found = read(replace(study), ())
     finally:
-        for instance in pet.instances:
+        for instance in uptakes.instances:
             instance.header.Units = "BQML"
     assert "not-calibrated" in {item.refused.reason for item in found.not_measured}
     assert not [q for q in found.quantities if isinstance(q, Quantity) and q.role is Role.PET]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
 
 from her2node.errors import RoleAmbiguous, RoleMissing
 from her2node.selection import select
@@ -35,7 +36,10 @@ def weighted(series_uid: str, *b_values: float, slices: int = 3, **attributes: A
 
 
 def uptake(series_uid: str, images: int = 3, **attributes: Any) -> list[Instance]:
-    said = {"Modality": "PT", "CorrectedImage": ["ATTN", "DECY"], "ImageType": ["ORIGINAL", "PRIMARY"]} | attributes
+    given = Dataset()
+    given.Radiopharmaceutical = "FDG"
+    told = {"RadiopharmaceuticalInformationSequence": [given], "CorrectedImage": ["ATTN", "DECY"]}
+    said = {"Modality": "PT", "ImageType": ["ORIGINAL", "PRIMARY"]} | told | attributes
     return [instance(series_uid, n + 1, PT, **said) for n in range(images)]
 
 

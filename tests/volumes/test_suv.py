@@ -8,15 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given as given_any
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.valuerep import DSfloat
 
 from her2node.errors import InvalidAttribute, MissingAttribute, NotCalibrated
 from her2node.rois import given, lay
 from her2node.selection.study import Series, open_study
 from her2node.volumes import pet
 from her2node.volumes.body import Body, body_of
-from her2node.volumes.frames import frames_of
-from her2node.volumes.suv import normalisation
+from her2node.volumes.frames import Frame, frames_of
+from her2node.volumes.suv import Normalisation, normalisation
+from tests.selection.headers import instance
 from tests.volumes.made import Change, pet_series
 
 PHANTOMS = (
@@ -218,6 +222,28 @@ def test_grams_and_megabecquerels_are_converted_and_told(tmp_path: Path) -> None
     assert any("MBq" in note for note in found.notes)
 
 
+@given_any(st.floats(5e6, 5e9), st.sampled_from([1e3, 1e9]))
+def test_a_dose_in_kilo_or_gigabecquerels_is_refused_whatever_it_is(dose_bq: float, unit: float) -> None:
+    with pytest.raises(InvalidAttribute, match="RadionuclideTotalDose"):
+        of_dose(dose_bq / unit)
+
+
+@given_any(st.floats(5.001e6, 4.999e9), st.sampled_from([1.0, 1e6]))
+def test_a_dose_in_becquerels_or_megabecquerels_is_taken(dose_bq: float, unit: float) -> None:
+    assert of_dose(dose_bq / unit).factors == pytest.approx([70_000 / dose_bq])
+
+
+def of_dose(dose: float) -> Normalisation:
+    given_dose = Dataset()
+    given_dose.Radiopharmaceutical, given_dose.RadionuclideHalfLife = "FDG", 6586.2
+    given_dose.RadionuclideTotalDose = DSfloat(dose, auto_format=True)
+    told = instance(
+        "1.2.3.4", PatientWeight=70, Units="BQML", DecayCorrection="ADMIN", CorrectedImage=["ATTN", "DECY"],
+        RadiopharmaceuticalInformationSequence=[given_dose],
+    )  # fmt: skip
+    return normalisation([Frame(told, None)])
+
+
 def test_a_dose_given_before_midnight_is_of_the_day_before(tmp_path: Path) -> None:
     def night(_: int, ds: Dataset) -> None:
         ds.SeriesDate = ds.AcquisitionDate = "20260102"
@@ -282,6 +308,12 @@ def test_voxels_take_the_slope_of_their_own_slice(tmp_path: Path) -> None:
     stored = 1000 + np.arange(3 * 4 * 5).reshape(3, 4, 5)
     expected = stored * np.array([1.0, 2.0, 3.0])[:, np.newaxis, np.newaxis] * per_unit
     assert built.volume.voxels == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("slope", ["1e38", "1e300", "1e20"])
+def test_a_slope_that_leads_beyond_any_uptake_is_refused(tmp_path: Path, slope: str) -> None:
+    with pytest.raises(NotCalibrated, match=r"beyond all measure|whole dose"):
+        pet.build(pet_series(tmp_path, 2, with_("RescaleSlope", slope)))
 
 
 @pytest.mark.parametrize("day", ["20250901", "20260101", "20260103", "20270101"])
