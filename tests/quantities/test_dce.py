@@ -262,6 +262,21 @@ def test_patlak_agrees_with_tofts_where_hardly_anything_comes_back() -> None:
     assert value(found, Dce.VP, Dce.PATLAK_CURVE) == pytest.approx(0.03, abs=0.004)
 
 
+def test_a_voxel_from_which_contrast_comes_back_has_nothing_by_patlaks_line_and_is_counted() -> None:
+    made = examination([Tissue(0.25, 0.3, 0.02), Tissue(0.02, 0.5, 0.03)], times_s=np.arange(0, 140, 2.0))
+    fit = fit_of(made, DceFactors(model="patlak"))
+    back, still = in_block(fit, made, 0), in_block(fit, made, 1)
+    assert refusals(back, Dce.KTRANS)[0] is Undefined
+    [reason] = [q.refused.detail for q in back if isinstance(q, NotMeasured) and q.code == Dce.VP]
+    assert "64 of 64 voxels contrast comes back" in reason
+    [count] = [q.value for q in back if isinstance(q, Quantity) and q.code == Dce.EXCLUDED]
+    assert count == 64
+    [ktrans] = [one.voxels for one in dce.maps(fit, None) if one.code == Dce.KTRANS]
+    assert np.isnan(ktrans[made.mask(0)]).all()
+    assert value(still, Dce.KTRANS, Dce.PATLAK, Derivation.MEAN) == pytest.approx(0.02, rel=0.1)
+    assert np.isfinite(ktrans[made.mask(1)]).all()
+
+
 @pytest.mark.parametrize("model", ["tofts", "extended-tofts", "patlak", "2cxm"])
 def test_every_model_gives_maps_with_codes_and_words(model: str) -> None:
     made = examination([Tissue(0.2, 0.3, 0.03)], times_s=np.arange(0, 160, 2.0), block=2)
