@@ -316,7 +316,7 @@ def measure(fit: DceFit, roi: Roi, role: Role | None) -> tuple[Quantity | NotMea
     if fit.fates is not None:
         found.append(region.told(Dce.EXCLUDED, excluded(fit.fates[roi.mask]), Unit.ONE, None))
     found += [region.lacks(code, reason) for code, reason in fit.refused]
-    mean = fit.signal.curves(places).mean(axis=0, keepdims=True)
+    mean = fit.signal.mean_curve(places)
     if not fit.signal.rising(mean)[0]:
         return (*found, region.lacks(None, NoEnhancement("the mean curve does not rise beyond its noise")))
     return (*found, *_of_models(region, places), *_of_signal(region, mean))
@@ -376,12 +376,10 @@ def _of_models(region: _Region, places: Places) -> Iterator[Quantity | NotMeasur
     fit = region.fit
     if fit.given is None:
         return
-    curves = fit.signal.concentration(fit.signal.curves(places), fit.signal.rates(places))
-    curves = curves[np.isfinite(curves).all(axis=1)]
-    if not len(curves):
+    mean = fit.signal.mean_concentration(places)
+    if mean is None:
         yield region.lacks(Dce.KTRANS, Undefined("no voxel of the region has a concentration at every time point"))
         return
-    mean = curves.mean(axis=0, keepdims=True)
     extended = MODELS["extended-tofts"].run(fit.signal, fit.given, mean)
     for name, model in MODELS.items():
         reason = model.refusal(fit.signal, fit.given)

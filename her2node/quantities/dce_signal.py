@@ -132,6 +132,20 @@ class Signal:
         flat = self.volume.voxels.reshape(len(self.volume.times_s), -1)
         return np.ascontiguousarray(flat[:, places].T, dtype=np.float64)
 
+    def mean_curve(self, places: Places) -> Floats:
+        """The mean signal (1, t) of places, of which there is one at least."""
+        total = sum((self.curves(some).sum(axis=0, keepdims=True) for some in in_blocks(places)), np.zeros(1))
+        return np.asarray(total / len(places))
+
+    def mean_concentration(self, places: Places) -> Floats | None:
+        """The mean contrast (1, t) in mM of those places that have one at every time; None where none has."""
+        total, count = np.zeros((1, len(self.volume.times_s))), 0
+        for some in in_blocks(places):
+            found = self.concentration(self.curves(some), self.rates(some))
+            found = found[np.isfinite(found).all(axis=1)]
+            total, count = total + found.sum(axis=0, keepdims=True), count + len(found)
+        return total / count if count else None
+
     def before(self, curves: Floats) -> Floats:
         """The mean (n,) of the samples before contrast."""
         return np.asarray(curves[:, : self.baseline].mean(axis=1))
@@ -167,9 +181,13 @@ class Signal:
 
     def blocks(self) -> Iterator[Places]:
         """The places of the body, so many at a time."""
-        places = np.flatnonzero(self.body)
-        for begin in range(0, len(places), VOXELS_AT_ONCE):
-            yield places[begin : begin + VOXELS_AT_ONCE]
+        return in_blocks(np.flatnonzero(self.body))
+
+
+def in_blocks(places: Places) -> Iterator[Places]:
+    """So many at a time: curves of a whole region may be more than memory holds."""
+    for begin in range(0, len(places), VOXELS_AT_ONCE):
+        yield places[begin : begin + VOXELS_AT_ONCE]
 
 
 def signal_of(
@@ -252,8 +270,7 @@ def _r1(flip_angles: FlipAngleSeries, body: Bools) -> Voxels:
         raise MissingAttribute("a second FlipAngle, without which T1 cannot be had")
     found = np.full(body.shape, np.nan, dtype=np.float32)
     flat, places = flip_angles.voxels.reshape(len(angles), -1), np.flatnonzero(body)
-    for begin in range(0, len(places), VOXELS_AT_ONCE):
-        some = places[begin : begin + VOXELS_AT_ONCE]
+    for some in in_blocks(places):
         signal = flat[:, some].astype(np.float64)
         found.reshape(-1)[some] = relaxation.by_flip_angles(signal, np.array(angles), repetition_ms / 1000).r1
     found.flags.writeable = False

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tarfile
+import tracemalloc
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +22,7 @@ from her2node.errors import (
 )
 from her2node.quantities import dce, kinetics, population
 from her2node.quantities.dce import DceFactors, DceFit
+from her2node.quantities.dce_signal import VOXELS_AT_ONCE, signal_of
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.rois.roi import Roi, RoiOrigin
 from her2node.selection.roles import Role
@@ -180,6 +182,25 @@ def test_signal_beyond_the_sequence_is_counted_by_name() -> None:
     [count] = [q for q in found if isinstance(q, Quantity) and q.code == Dce.EXCLUDED]
     assert count.value == 3
     assert any("3 of 64 voxels signal beyond" in flag for flag in count.flags)
+
+
+def test_a_region_of_any_size_takes_the_memory_of_one_block() -> None:
+    """Some 33 bytes a voxel and time point of a block."""
+    made = examination([Tissue()], times_s=np.arange(0, 140, 2.0), block=6000)
+    tracemalloc.start()
+    try:
+        places = np.flatnonzero(made.mask(0))
+        signal = signal_of(made.volume, None, dce.FACTORS, made.body, made.artery)
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        mean, contrast = signal.mean_curve(places), signal.mean_concentration(places)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert peak < 50 * VOXELS_AT_ONCE * len(made.volume.times_s)
+    assert len(places) > 10 * VOXELS_AT_ONCE
+    assert mean == pytest.approx(signal.curves(places[:1]))
+    assert contrast == pytest.approx(signal.concentration(signal.curves(places[:1]), signal.rates(places[:1])))
 
 
 def test_a_region_outside_the_body_is_named() -> None:
