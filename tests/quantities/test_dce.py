@@ -146,6 +146,34 @@ def test_the_area_under_the_first_minute_is_that_of_the_concentration() -> None:
     assert found == pytest.approx(expected, rel=0.01)
 
 
+def bright_first(made: Made, by: float) -> np.ndarray:
+    """Signal whose first image of still tissue was acquired before it was steady; blood flows in and is."""
+    signal = made.volume.voxels.copy()
+    signal[0, made.body] *= by
+    return signal
+
+
+@pytest.mark.parametrize("noise", [0.0, 2.0])
+def test_a_first_image_that_is_not_steady_is_left_out_and_said(noise: float) -> None:
+    made = examination([Tissue(0.02, 0.2), Tissue()], times_s=np.arange(0, 300, 5.0), noise=noise)
+    whole = made.volume
+    later = made.with_(voxels=whole.voxels[1:], times_s=whole.times_s[1:], sources=whole.sources[1:])
+    steady = fit_of(made, volume=later)
+    fit = fit_of(made, volume=made.with_(voxels=bright_first(made, 1.35)))
+    assert any("first image left out" in words for words in fit.words)
+    assert not any("first image left out" in words for words in (*steady.words, *fit_of(made).words))
+    plain, found = in_block(steady, made), in_block(fit, made)
+    assert [q.value for q in found if isinstance(q, Quantity)] == [q.value for q in plain if isinstance(q, Quantity)]
+    assert value(found, Dce.TIME_TO_PEAK, Dce.OF_CURVE) > 0
+
+
+def test_a_first_image_that_differs_by_noise_or_little_stays_in_the_baseline() -> None:
+    made = examination([Tissue()], noise=20.0)
+    for by in (1.0, 1.03, 0.9):
+        fit = fit_of(made, volume=made.with_(voxels=bright_first(made, by)))
+        assert len(fit.signal.volume.times_s) == len(made.volume.times_s)
+
+
 # --- what is undefined, by name ------------------------------------------------------------------------------------
 
 
