@@ -58,8 +58,11 @@ def classify_changed(
     door: Door,
     now: datetime,
     seconds: Callable[[], float] = time.monotonic,
+    interval_s: float | None = None,
 ) -> bool:
     """Classify a few series that did not change for ``still_for`` and longer where they are big. True when more wait.
+
+    ``interval_s``: the site's, between time points of dynamic MR whose headers tell an order alone.
 
     A series that cannot be judged for an error of ours is noted with that error: it holds up only itself.
     """
@@ -71,7 +74,9 @@ def classify_changed(
             continue
         if done == AT_ONCE or (done and seconds() > until):
             return True
-        found = door.attempt(f"classifying {series.series_instance_uid}", partial(classified, spool, rules, series))
+        found = door.attempt(
+            f"classifying {series.series_instance_uid}", partial(classified, spool, rules, series, interval_s)
+        )
         if isinstance(found, Failed):
             if found.passing:
                 continue
@@ -81,7 +86,9 @@ def classify_changed(
     return False
 
 
-def classified(spool: Spool, rules: Sequence[SiteRule], changed: UnclassifiedSeries) -> Classified:
+def classified(
+    spool: Spool, rules: Sequence[SiteRule], changed: UnclassifiedSeries, interval_s: float | None
+) -> Classified:
     """Judge a series by its headers. Raises SpoolAway."""
     try:
         paths = [spool.path_of(place.association_id, place.number) for place in changed.places]
@@ -92,7 +99,7 @@ def classified(spool: Spool, rules: Sequence[SiteRule], changed: UnclassifiedSer
     parts = [series] if series.series_instance_uid in entered else split(series)
     assignments = [assign(part, rules, entered) for part in parts]
     roles = dict.fromkeys(one.role for one in assignments if one.role is not None)
-    refusals = [_refusal(part, one.role) for part, one in zip(parts, assignments, strict=True)]
+    refusals = [_refusal(part, one.role, interval_s) for part, one in zip(parts, assignments, strict=True)]
     return Classified(
         JOINT.join(roles) or None,
         tuple(dict.fromkeys(_words(assignments))),
@@ -118,12 +125,12 @@ def _unlike(parts: Sequence[Series]) -> str | None:
     return None
 
 
-def _refusal(series: Series, role: Role | None) -> str | None:
+def _refusal(series: Series, role: Role | None, interval_s: float | None) -> str | None:
     """Why a series with a role that wants a volume cannot be one (yet), or None."""
     if role in (None, Role.ROI, Role.REGISTRATION):
         return None
     try:
-        dynamic_stack_of((series,)) if role is Role.PERFUSION else stack_of(series, role)
+        dynamic_stack_of((series,)) if role is Role.PERFUSION else stack_of(series, role, interval_s)
     except Refused as error:
         return str(error)
     return None

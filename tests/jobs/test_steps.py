@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from pydicom.uid import MRImageStorage
 
 from her2node.errors import BrokerAway
 from her2node.intake.completion import Verdict
@@ -138,6 +139,26 @@ def test_phases_packed_in_one_series_are_classified_each(house: House) -> None:
 def test_a_packed_series_of_which_the_end_is_still_to_come_is_not_complete(house: House) -> None:
     packed(house, (30, 25))
     assert series_of(house).refused == "the stacks that are packed in this series cover different extents"
+
+
+@pytest.mark.parametrize(("interval_s", "refused"), [(None, True), (4.0, False)])
+def test_a_dynamic_without_times_is_refused_by_the_status_only_where_the_site_declares_no_interval(
+    interval_s: float | None, refused: bool, house: House
+) -> None:
+    """As it is analysed: completion would else wait for what is there."""
+    mr = {"SOPClassUID": MRImageStorage, "Modality": "MR", "SeriesDescription": "DCE dynamic", "FlipAngle": 15}
+    for point, place in itertools.product(range(9), (1, 2, 3)):
+        image = ct(3 * point + place, ImagePositionPatient=[0, 0, 2.5 * place], **mr)
+        image.InstanceNumber = point + 1
+        house.receive([image])
+    file_arrivals(house.ledger, house.spool, Door(), house.now)
+    house.ledger.enter(STUDY, f"role:{STUDY}.1", "dce", house.now)
+    house.later(2 * SECOND)
+    classify_changed(house.ledger, house.spool, (), STILL, Door(), house.now, interval_s=interval_s)
+    series = series_of(house)
+    assert (series.role, series.refused is not None) == ("dce", refused)
+    if series.refused is not None:
+        assert "no attribute gives different times" in series.refused
 
 
 def test_entered_words_become_roles_and_unknown_ones_are_left_out() -> None:
