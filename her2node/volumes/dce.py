@@ -125,7 +125,8 @@ def flip_angles(candidates: Sequence[Series], members: Sequence[Series], onto: G
     """The slab of some series at each of its flip angles, on the grid of the examination that ``members`` are.
 
     Images of one flip angle are averaged; those of another grid are brought to this one by geometry. Images acquired
-    when contrast may have come (after the first time point) are left out. Raises RoleMissing where fewer than two flip
+    when contrast may have come (after the first time point) are left out, and those of which no clock tells beside an
+    examination that has one. Raises RoleMissing where fewer than two flip
     angles are left, MissingAttribute or InvalidAttribute for a flip angle or repetition time that is absent, impossible
     or not one, MixedOrientations (another frame of reference, or angles on different grids), and what ``stack`` and
     decoding raise.
@@ -186,14 +187,23 @@ def _mean(stacks: Sequence[Stack]) -> Floats:
 
 
 def _before(candidates: Sequence[Series], begun: datetime | None) -> tuple[list[Series], tuple[str, ...]]:
-    """The series acquired before contrast, as far as clocks tell, and what was left out."""
+    """The series acquired before contrast, as far as clocks tell, and what was left out or had to be believed.
+
+    A series without a clock is believed only where the examination has none either (both are anonymised then): beside
+    one that has, it may as well have been acquired after contrast.
+    """
     before, notes = [], []
     for series in candidates:
-        at = _begun(frames_of(series, Content.SIGNAL))
+        at, number = _begun(frames_of(series, Content.SIGNAL)), series.number
+        unknown = f"no clock tells that flip angles of series {number} were acquired before contrast"
         if at is not None and begun is not None and at > begun:
-            notes.append(f"flip angles of series {series.number} left out: acquired after contrast may have come")
+            notes.append(f"flip angles of series {number} left out: acquired after contrast may have come")
+        elif at is None and begun is not None:
+            notes.append(f"{unknown}, so they are left out")
         else:
             before.append(series)
+            if begun is None:
+                notes.append(unknown)
     return before, tuple(notes)
 
 
