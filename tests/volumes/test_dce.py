@@ -348,6 +348,37 @@ def test_flip_angles_beside_an_examination_without_a_clock_are_believed_and_that
         assert note.endswith("were acquired before contrast")
 
 
+def in_zone(offset: str) -> Change:
+    """The frames of an enhanced examination state the same hour in another zone."""
+
+    def change(ds: Dataset) -> None:
+        for item in ds.PerFrameFunctionalGroupsSequence:
+            content = item.FrameContentSequence[0]
+            for keyword in ("FrameAcquisitionDateTime", "FrameReferenceDateTime"):
+                content[keyword].value = f"{str(content[keyword].value)[:-5]}{offset}"
+
+    return of_dynamic(change)
+
+
+@pytest.mark.parametrize("offset", ["+0900", "-0900"])
+def test_flip_angles_that_state_no_zone_are_compared_by_the_clock_on_the_wall(offset: str, made: Studies) -> None:
+    def change(ds: Dataset) -> None:
+        in_zone(offset)(ds)
+        of_angles(lacking("TimezoneOffsetFromUTC"))(ds)
+
+    found = slab_of_study(made(replace(SMALL, layout=Layout.ENHANCED), change))
+    assert len(found.flip_angles_deg) == 4
+    assert found.notes == ()
+
+
+def test_flip_angles_that_state_another_zone_are_compared_as_moments(made: Studies) -> None:
+    """They were acquired eight minutes before at +0800: the same hours at +0900 are over by then, at +0700 to come."""
+    options = replace(SMALL, layout=Layout.ENHANCED)
+    assert slab_of_study(made(options, in_zone("+0700"))).notes == ()
+    with pytest.raises(RoleMissing, match="acquired after contrast"):
+        slab_of_study(made(options, in_zone("+0900")))
+
+
 @pytest.mark.parametrize(
     ("keyword", "value", "error"),
     [
