@@ -63,8 +63,11 @@ def classify_changed(
     door: Door,
     now: datetime,
     seconds: Callable[[], float] = time.monotonic,
+    interval_s: float | None = None,
 ) -> bool:
     """Classify a few series that did not change for ``still_for`` and longer where they are big. True when more wait.
+
+    ``interval_s``: the site's, between time points of dynamic MR whose headers tell an order alone.
 
     A series that cannot be judged for an error of ours is noted with that error: it holds up only itself.
     """
@@ -76,7 +79,9 @@ def classify_changed(
             continue
         if done == AT_ONCE or (done and seconds() > until):
             return True
-        found = door.attempt(f"classifying {series.series_instance_uid}", partial(classified, spool, rules, series))
+        found = door.attempt(
+            f"classifying {series.series_instance_uid}", partial(classified, spool, rules, series, interval_s)
+        )
         if isinstance(found, Failed):
             if found.passing:
                 continue
@@ -87,7 +92,9 @@ def classify_changed(
     return False
 
 
-def classified(spool: Spool, rules: Sequence[SiteRule], changed: UnclassifiedSeries) -> Classified:
+def classified(
+    spool: Spool, rules: Sequence[SiteRule], changed: UnclassifiedSeries, interval_s: float | None
+) -> Classified:
     """Judge a series by its headers, and where it is one time point of a scan by those of the other series. Raises
     SpoolAway."""
     try:
@@ -101,7 +108,7 @@ def classified(spool: Spool, rules: Sequence[SiteRule], changed: UnclassifiedSer
     parts = [series] if series.series_instance_uid in entered else split(series)
     assignments = [assign(part, rules, entered) for part in parts]
     roles = dict.fromkeys(one.role for one in assignments if one.role is not None)
-    refusals = [_refusal(part, one.role) for part, one in zip(parts, assignments, strict=True)]
+    refusals = [_refusal(part, one.role, interval_s) for part, one in zip(parts, assignments, strict=True)]
     return Classified(
         JOINT.join(roles) or None,
         tuple(dict.fromkeys(_words(assignments))),
@@ -147,7 +154,7 @@ def _scan(
         Role.PERFUSION,
         (f"with {len(joined)} other series that came before: {counted.words}",),
         extent,
-        _refusal(series, Role.CONTRAST_UNSPECIFIED),
+        _refusal(series, Role.CONTRAST_UNSPECIFIED, None),
         tuple(other.series_id for other in joined if other.role != Role.PERFUSION),
     )
 
@@ -182,12 +189,12 @@ def _unlike(parts: Sequence[Series]) -> str | None:
     return None
 
 
-def _refusal(series: Series, role: Role | None) -> str | None:
+def _refusal(series: Series, role: Role | None, interval_s: float | None) -> str | None:
     """Why a series with a role that wants a volume cannot be one (yet), or None."""
     if role in (None, Role.ROI, Role.REGISTRATION):
         return None
     try:
-        dynamic_stack_of((series,)) if role is Role.PERFUSION else stack_of(series, role)
+        dynamic_stack_of((series,)) if role is Role.PERFUSION else stack_of(series, role, interval_s)
     except Refused as error:
         return str(error)
     return None

@@ -316,7 +316,7 @@ def measure(fit: DceFit, roi: Roi, role: Role | None) -> tuple[Quantity | NotMea
     if fit.fates is not None:
         found.append(region.told(Dce.EXCLUDED, excluded(fit.fates[roi.mask]), Unit.ONE, None))
     found += [region.lacks(code, reason) for code, reason in fit.refused]
-    mean = fit.signal.curves(places).mean(axis=0, keepdims=True)
+    mean = fit.signal.mean_curve(places)
     if not fit.signal.rising(mean)[0]:
         return (*found, region.lacks(None, NoEnhancement("the mean curve does not rise beyond its noise")))
     return (*found, *_of_models(region, places), *_of_signal(region, mean))
@@ -376,12 +376,10 @@ def _of_models(region: _Region, places: Places) -> Iterator[Quantity | NotMeasur
     fit = region.fit
     if fit.given is None:
         return
-    curves = fit.signal.concentration(fit.signal.curves(places), fit.signal.rates(places))
-    curves = curves[np.isfinite(curves).all(axis=1)]
-    if not len(curves):
+    mean = fit.signal.mean_concentration(places)
+    if mean is None:
         yield region.lacks(Dce.KTRANS, Undefined("no voxel of the region has a concentration at every time point"))
         return
-    mean = curves.mean(axis=0, keepdims=True)
     extended = MODELS["extended-tofts"].run(fit.signal, fit.given, mean)
     for name, model in MODELS.items():
         reason = model.refusal(fit.signal, fit.given)
@@ -411,17 +409,12 @@ def _of_signal(region: _Region, mean: Floats) -> Iterator[Quantity | NotMeasured
     """What the region's mean signal (1, t) tells of itself."""
     signal = region.fit.signal
     times_s, relative = signal.volume.times_s, signal.relative(mean)
-    arrival_s = signal.arrival_s
+    of = times_s, relative, signal.arrival_s
     for code, unit, values, why in (
-        (Dce.PEAK_ENHANCEMENT, Unit.ONE, dce_curve.peak_enhancement(relative), "there is no signal before contrast"),
-        (Dce.TIME_TO_PEAK, Unit.SECOND, dce_curve.time_to_peak(times_s, relative, arrival_s), "no peak"),
-        (
-            Dce.WASH_IN,
-            Unit.PER_MINUTE,
-            dce_curve.wash_in(times_s, relative, arrival_s),
-            "no peak after the arrival",
-        ),
-        (Dce.WASH_OUT, Unit.PER_MINUTE, dce_curve.wash_out(times_s, relative), "the last image is the peak"),
+        (Dce.PEAK_ENHANCEMENT, Unit.ONE, dce_curve.peak_enhancement(*of), "there is no signal before contrast"),
+        (Dce.TIME_TO_PEAK, Unit.SECOND, dce_curve.time_to_peak(*of), "no peak after the arrival"),
+        (Dce.WASH_IN, Unit.PER_MINUTE, dce_curve.wash_in(*of), "no peak after the arrival"),
+        (Dce.WASH_OUT, Unit.PER_MINUTE, dce_curve.wash_out(*of), "the last image is the peak"),
     ):
         yield _if_finite(region, code, unit, Dce.OF_CURVE, values, why)
     late_s = min(LATE_S, signal.bolus.watched_s)
@@ -429,7 +422,7 @@ def _of_signal(region: _Region, mean: Floats) -> Iterator[Quantity | NotMeasured
         reason = OutsideRegime(f"{late_s:.0f} s after the arrival, {LEAST_LATE_S:g} s needed")
         yield region.lacks(Dce.SER, reason)
         return
-    at = [np.array([np.interp(arrival_s + since, times_s, relative[0])]) for since in (EARLY_S, late_s)]
+    at = [np.array([np.interp(signal.arrival_s + since, times_s, relative[0])]) for since in (EARLY_S, late_s)]
     ratio, method = dce_curve.signal_enhancement_ratio(*at), Dce.ratio_at(EARLY_S, late_s)
     yield _if_finite(region, Dce.SER, Unit.ONE, method, ratio, "nothing is enhanced at the late time")
 

@@ -12,28 +12,28 @@ import numpy as np
 from her2node.quantities.kinetics import Floats
 
 
-def peak_enhancement(relative: Floats) -> Floats:
+def peak_enhancement(times_s: Floats, relative: Floats, arrival_s: float) -> Floats:
     """Peak enhancement, relative to the signal before contrast.
 
-    Formula: max over t of S(t) / S0 - 1.
+    Formula: max over t after the arrival of the contrast of S(t) / S0 - 1.
     Unit: 1.
-    Shapes: relative (n, t).
+    Shapes: times (t,), relative (n, t).
     Source: this node; the semi-quantitative parameters of the review's DCE studies.
     Known deviation: of single voxels too high by noise.
     """
-    return np.asarray(relative.max(axis=1))
+    return _peak(times_s, relative, arrival_s)[0]
 
 
 def time_to_peak(times_s: Floats, relative: Floats, arrival_s: float) -> Floats:
     """Time to peak.
 
-    Formula: t of the highest sample less the arrival of the contrast.
+    Formula: t of the highest sample after the arrival of the contrast, less the arrival.
     Unit: s.
     Shapes: times (t,), relative (n, t).
     Source: DICOM (113069, DCM).
     Known deviation: one of the sampled times.
     """
-    return np.asarray(times_s[relative.argmax(axis=1)] - arrival_s)
+    return _peak(times_s, relative, arrival_s)[1] - arrival_s
 
 
 def wash_in(times_s: Floats, relative: Floats, arrival_s: float) -> Floats:
@@ -45,10 +45,11 @@ def wash_in(times_s: Floats, relative: Floats, arrival_s: float) -> Floats:
     Source: this node; the mean slope from arrival to peak.
     Known deviation: vendors take the steepest slope, which is higher.
     """
-    return _quotient(60 * peak_enhancement(relative), time_to_peak(times_s, relative, arrival_s))
+    peak, at_s = _peak(times_s, relative, arrival_s)
+    return _quotient(60 * peak, at_s - arrival_s)
 
 
-def wash_out(times_s: Floats, relative: Floats) -> Floats:
+def wash_out(times_s: Floats, relative: Floats, arrival_s: float) -> Floats:
     """Wash-out rate, negative where the signal falls.
 
     Formula: 60 x (e(last) - e(peak)) / (t(last) - t(peak)), e = S / S0 - 1.
@@ -57,8 +58,8 @@ def wash_out(times_s: Floats, relative: Floats) -> Floats:
     Source: this node; the mean slope from peak to the last image.
     Known deviation: depends on how long was watched; not a number where the last image is the peak.
     """
-    left = times_s[-1] - times_s[relative.argmax(axis=1)]
-    return _quotient(60 * (relative[:, -1] - peak_enhancement(relative)), left)
+    peak, at_s = _peak(times_s, relative, arrival_s)
+    return _quotient(60 * (relative[:, -1] - peak), times_s[-1] - at_s)
 
 
 def signal_enhancement_ratio(early: Floats, late: Floats) -> Floats:
@@ -81,6 +82,17 @@ MEASURES: tuple[Callable[..., Floats], ...] = (
     signal_enhancement_ratio,
 )
 """Every quantity of a signal's curve."""
+
+
+def _peak(times_s: Floats, relative: Floats, arrival_s: float) -> tuple[Floats, Floats]:
+    """Height and time (n,) of the highest sample after the arrival, not a number where there is none: what is bright
+    before contrast is not made so by contrast."""
+    after = times_s > arrival_s
+    if not after.any():
+        return np.full(len(relative), np.nan), np.full(len(relative), np.nan)
+    found = relative[:, after]
+    height = found.max(axis=1)
+    return height, np.where(np.isfinite(height), times_s[after][found.argmax(axis=1)], np.nan)
 
 
 def _quotient(above: Floats, below: Floats) -> Floats:

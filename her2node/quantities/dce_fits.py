@@ -1,7 +1,7 @@
 """Tracer models of DCE curves, voxels by the block, and the fate of each: fitted, or why not.
 
-A fit that cannot be true (nothing taken up, ve or vp above the whole tissue, kep beyond what the sampling tells) is no
-value; its fate says so by name.
+A fit that cannot be true (nothing taken up, ve or vp above the whole tissue, kep beyond what the sampling tells) or
+whose model does not hold (Patlak's line where contrast comes back) is no value; its fate says so by name.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Fate(IntEnum):
     VP_ABOVE_1 = 7
     KEP_AT_EDGE = 8
     ONE_COMPARTMENT = 9
+    BACKFLOW = 10
 
     @property
     def words(self) -> str:
@@ -68,13 +69,15 @@ _FATES = {
     Fate.VP_ABOVE_1: "vp above 1",
     Fate.KEP_AT_EDGE: "kep faster than can be told",
     Fate.ONE_COMPARTMENT: "one compartment explains the curve, so two cannot be told apart",
+    Fate.BACKFLOW: "contrast comes back while it is watched, so Patlak's line does not hold",
 }
 
 
 @dataclass(frozen=True)
 class Parameters:
     """What a model gives of curves, each (n,): rates in 1/s, volumes in 1; None where the model has no such thing.
-    ``at_edge``: kep is as fast as it can be; ``alone``: the second of two compartments explains nothing."""
+    ``at_edge``: kep is as fast as it can be; ``alone``: the second of two compartments explains nothing; ``back``: so
+    much comes back that the model does not hold."""
 
     ktrans: Floats
     kep: Floats | None = None
@@ -84,12 +87,15 @@ class Parameters:
     exchange: Floats | None = None
     at_edge: Bools | None = None
     alone: Bools | None = None
+    back: Bools | None = None
 
     def fates(self) -> Fates:
         """The fate (n,) of each curve."""
         found = np.full(len(self.ktrans), Fate.FITTED, dtype=np.int8)
         if self.at_edge is not None:
             found[self.at_edge] = Fate.KEP_AT_EDGE
+        if self.back is not None:
+            found[self.back] = Fate.BACKFLOW
         for volumes, fate in ((self.vp, Fate.VP_ABOVE_1), (self.ve, Fate.VE_ABOVE_1)):
             if volumes is not None:
                 found[~(volumes <= 1)] = fate
@@ -118,9 +124,11 @@ def _one_compartment(
 
 
 def _line(signal: Signal, given: ArterialInput, curves: Floats) -> Parameters:
+    """Patlak's, and for each curve whether it holds."""
     times_s, samples = signal.volume.times_s, given.inflow.arterial[:: given.inflow.every]
     found = kinetics.patlak(times_s, samples, curves, signal.arrival_s)
-    return Parameters(found.exchange, vp=np.maximum(found.volume, 0.0))
+    back = returned(signal, tofts.extended_tofts(given.inflow, curves).kep) > LEAST_BACKFLOW
+    return Parameters(found.exchange, vp=np.maximum(found.volume, 0.0), back=back)
 
 
 def _exchange(signal: Signal, given: ArterialInput, curves: Floats) -> Parameters:
@@ -164,14 +172,17 @@ MODELS = {
 """By the name that settings know."""
 
 
+def returned(signal: Signal, kep: Floats) -> Floats:
+    """kep (n,) of the extended model times the time watched: what Patlak's line leaves out."""
+    return np.asarray(kep * signal.bolus.watched_s)
+
+
 def backflow(signal: Signal, transfer: Parameters) -> Refused | None:
     """Why Patlak's line does not hold for a curve of which the extended model gave ``transfer``."""
-    kep = float(transfer.kep[0]) if transfer.kep is not None else 0.0
-    returned = kep * signal.bolus.watched_s
-    if returned > LEAST_BACKFLOW:
+    share = 0.0 if transfer.kep is None else float(returned(signal, transfer.kep)[0])
+    if share > LEAST_BACKFLOW:
         return OutsideRegime(
-            f"contrast comes back while it is watched: kep times that time is {returned:.2g}, "
-            f"{LEAST_BACKFLOW:g} at most"
+            f"contrast comes back while it is watched: kep times that time is {share:.2g}, {LEAST_BACKFLOW:g} at most"
         )
     return None
 

@@ -8,7 +8,7 @@ rise most; the samples before it rises are the baseline.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,9 @@ FOOT = 0.002
 CERTAIN = 3.0
 """Standard errors by which a curve must rise to have taken up contrast."""
 _LEAST = 1e-6
+UNSTEADY = 0.05
+"""Share of the body's signal before contrast by which a first image lies above the others that was acquired before the
+magnetisation was steady: of the steady signal an image has as much to a few per cent."""
 LONGEST_REPETITION_MS = 100.0
 """A spoiled echo of a dynamic is repeated sooner; a longer time is not that of the excitations."""
 
@@ -132,6 +135,20 @@ class Signal:
         flat = self.volume.voxels.reshape(len(self.volume.times_s), -1)
         return np.ascontiguousarray(flat[:, places].T, dtype=np.float64)
 
+    def mean_curve(self, places: Places) -> Floats:
+        """The mean signal (1, t) of places, of which there is one at least."""
+        total = sum((self.curves(some).sum(axis=0, keepdims=True) for some in in_blocks(places)), np.zeros(1))
+        return np.asarray(total / len(places))
+
+    def mean_concentration(self, places: Places) -> Floats | None:
+        """The mean contrast (1, t) in mM of those places that have one at every time; None where none has."""
+        total, count = np.zeros((1, len(self.volume.times_s))), 0
+        for some in in_blocks(places):
+            found = self.concentration(self.curves(some), self.rates(some))
+            found = found[np.isfinite(found).all(axis=1)]
+            total, count = total + found.sum(axis=0, keepdims=True), count + len(found)
+        return total / count if count else None
+
     def before(self, curves: Floats) -> Floats:
         """The mean (n,) of the samples before contrast."""
         return np.asarray(curves[:, : self.baseline].mean(axis=1))
@@ -167,9 +184,13 @@ class Signal:
 
     def blocks(self) -> Iterator[Places]:
         """The places of the body, so many at a time."""
-        places = np.flatnonzero(self.body)
-        for begin in range(0, len(places), VOXELS_AT_ONCE):
-            yield places[begin : begin + VOXELS_AT_ONCE]
+        return in_blocks(np.flatnonzero(self.body))
+
+
+def in_blocks(places: Places) -> Iterator[Places]:
+    """So many at a time: curves of a whole region may be more than memory holds."""
+    for begin in range(0, len(places), VOXELS_AT_ONCE):
+        yield places[begin : begin + VOXELS_AT_ONCE]
 
 
 def signal_of(
@@ -185,14 +206,46 @@ def signal_of(
     Raises what ``bolus_of`` raises, EmptyRoi, and NoEnhancement where nothing in the body takes up contrast.
     """
     body = body & volume.valid
-    curve, from_artery, words = _first_curve(volume, body, artery)
-    bolus = bolus_of(volume.times_s, curve, LEAST_ARTERIAL_RISE if from_artery else LEAST_BODY_RISE)
-    count = _baseline(bolus, curve)
+    bolus, count, words = _arrival(volume, body, artery)
+    if _unsteady(volume, body, count):
+        volume = _without_first(volume)
+        bolus, count, words = _arrival(volume, body, artery)
+        words = ("first image left out: far above the others before contrast, so not steady yet", *words)
     words = (*words, f"baseline of {count} image{'s' if count > 1 else ''}, arrival at {bolus.arrival_s:.1f} s")
     sequence, r1 = _physics(volume, flip_angles, factors, body)
     told = sequence.words if isinstance(sequence, Sequence) else ()
     words = (*told, _t1_words(flip_angles, factors), *words, *factors.words)
     return Signal(volume, factors, body, bolus, count, sequence, r1, words)
+
+
+def _arrival(volume: DceVolume, body: Bools, artery: Bools | None) -> tuple[Bolus, int, tuple[str, ...]]:
+    """The bolus, how many images lie before it, and how that was found."""
+    curve, from_artery, words = _first_curve(volume, body, artery)
+    bolus = bolus_of(volume.times_s, curve, LEAST_ARTERIAL_RISE if from_artery else LEAST_BODY_RISE)
+    return bolus, _baseline(bolus, curve), words
+
+
+def _unsteady(volume: DceVolume, body: Bools, count: int) -> bool:
+    """Whether the first of ``count`` images before contrast is brighter than the others by more than their noise and
+    ``UNSTEADY``. The artery does not tell it: blood flows in steady."""
+    if count < 2 or not body.any():
+        return False
+    curve = np.array([image[body].mean(dtype=np.float64) for image in volume.voxels])
+    others = float(curve[1:count].mean())
+    chance = CERTAIN * float(kinetics.noise(volume.times_s, curve[np.newaxis])[0]) * np.sqrt(1 + 1 / (count - 1))
+    return bool(curve[0] - others > max(chance, UNSTEADY * others))
+
+
+def _without_first(volume: DceVolume) -> DceVolume:
+    """All but the first time point, at the times that they had."""
+    apart = len(volume.series_uids) == len(volume.times_s)
+    return replace(
+        volume,
+        voxels=volume.voxels[1:],
+        times_s=volume.times_s[1:],
+        sources=volume.sources[1:],
+        series_uids=volume.series_uids[1:] if apart else volume.series_uids,
+    )
 
 
 def _baseline(bolus: Bolus, curve: Floats) -> int:
@@ -252,8 +305,7 @@ def _r1(flip_angles: FlipAngleSeries, body: Bools) -> Voxels:
         raise MissingAttribute("a second FlipAngle, without which T1 cannot be had")
     found = np.full(body.shape, np.nan, dtype=np.float32)
     flat, places = flip_angles.voxels.reshape(len(angles), -1), np.flatnonzero(body)
-    for begin in range(0, len(places), VOXELS_AT_ONCE):
-        some = places[begin : begin + VOXELS_AT_ONCE]
+    for some in in_blocks(places):
         signal = flat[:, some].astype(np.float64)
         found.reshape(-1)[some] = relaxation.by_flip_angles(signal, np.array(angles), repetition_ms / 1000).r1
     found.flags.writeable = False

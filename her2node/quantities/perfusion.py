@@ -137,16 +137,18 @@ def peak_enhancement(curves: Floats) -> Floats:
     return np.asarray(curves.max(axis=1))
 
 
-def time_to_peak(times_s: Floats, curves: Floats, begin_s: float) -> Floats:
+def time_to_peak(times_s: Floats, curves: Floats, arrival_s: float, since_s: float) -> Floats:
     """Time to peak.
 
-    Formula: t of the highest sample of C, less the arrival of the bolus in the artery (or less the first image).
+    Formula: t of the highest sample of C after the arrival of the bolus in the artery, less that (or less the first
+    image).
     Unit: s.
     Shapes: times (t,), curves (n, t).
     Source: DICOM (113069, DCM); the review's Tmax.
     Known deviation: one of the sampled times.
     """
-    return np.asarray(times_s[curves.argmax(axis=1)] - begin_s)
+    after = times_s > arrival_s
+    return np.asarray(times_s[after][curves[:, after].argmax(axis=1)] - since_s)
 
 
 def tmax(found: deconvolution.Deconvolution) -> Floats:
@@ -250,16 +252,20 @@ def _of_exchange(found: kinetics.Exchange, factors: Factors) -> _Values:
 
 def enhance(curves: Curves, factors: Factors) -> _Values:
     """Peak enhancement and time to peak."""
-    bolus = curves.bolus
+    arrival_s = curves.bolus.arrival_s
     return (
         (Concept.PEAK_ENHANCEMENT, Unit.HU, peak_enhancement(curves.enhancement)),
-        (Concept.TIME_TO_PEAK, Unit.SECOND, time_to_peak(bolus.times_s, curves.enhancement, bolus.arrival_s)),
+        (
+            Concept.TIME_TO_PEAK,
+            Unit.SECOND,
+            time_to_peak(curves.bolus.times_s, curves.enhancement, arrival_s, arrival_s),
+        ),
     )
 
 
 def _since_first_image(curves: Curves, factors: Factors) -> _Values:
     bolus = curves.bolus
-    absolute = time_to_peak(bolus.times_s, curves.enhancement, float(bolus.times_s[0]))
+    absolute = time_to_peak(bolus.times_s, curves.enhancement, bolus.arrival_s, float(bolus.times_s[0]))
     return ((Concept.TIME_TO_PEAK, Unit.SECOND, absolute),)
 
 

@@ -185,7 +185,8 @@ class _Enhanced:
         self._bolus = bolus
 
     def __call__(self, places: Places, enhancement: Floats) -> Sequence[Floats]:
-        peak_s = perfusion.time_to_peak(self._bolus.times_s, enhancement, self._bolus.arrival_s)
+        arrival_s = self._bolus.arrival_s
+        peak_s = perfusion.time_to_peak(self._bolus.times_s, enhancement, arrival_s, arrival_s)
         return perfusion.peak_enhancement(enhancement), np.where(_rising(enhancement), peak_s, np.nan)
 
 

@@ -14,8 +14,8 @@ Points = npt.NDArray[np.float64]
 
 _ROUNDED = 1e-3
 """Matrices are decimal strings of 16 characters, often rounded to fewer digits."""
-_FLATTEST, _LARGEST = 0.1, 10.0
-"""By which volumes may shrink or grow in a body that is registered with another."""
+_FLATTEST, _LARGEST = 0.5, 2.0
+"""By which lengths may shrink or grow, in whatever direction, in a body that is registered with another."""
 _FARTHEST_MM = 1e5
 
 
@@ -49,10 +49,6 @@ def matrix_of(values: Sequence[float], kind: str) -> Matrix:
     off = np.abs(square - np.diag(np.diag(square))).max()
     if np.abs(found[3] - (0, 0, 0, 1)).max() > _ROUNDED:
         raise RegistrationUnusable("the last row of FrameOfReferenceTransformationMatrix is not 0 0 0 1")
-    if np.abs(found[:3, 3]).max() > _FARTHEST_MM:
-        raise RegistrationUnusable("FrameOfReferenceTransformationMatrix leads out of any body")
-    if not _FLATTEST <= np.linalg.det(linear) <= _LARGEST:
-        raise RegistrationUnusable(f"FrameOfReferenceTransformationMatrix has determinant {np.linalg.det(linear):.3g}")
     if kind not in ("RIGID", "RIGID_SCALE", "AFFINE"):
         raise RegistrationUnusable(f"FrameOfReferenceTransformationMatrixType is {kind or 'absent'}")
     if kind == "RIGID" and np.abs(square - np.eye(3)).max() > _ROUNDED:
@@ -60,4 +56,21 @@ def matrix_of(values: Sequence[float], kind: str) -> Matrix:
     if kind == "RIGID_SCALE" and off > _ROUNDED:
         raise RegistrationUnusable("FrameOfReferenceTransformationMatrix is called RIGID_SCALE and shears")
     found[3] = 0, 0, 0, 1
-    return Matrix(found)
+    return believed(Matrix(found))
+
+
+def believed(found: Matrix) -> Matrix:
+    """A matrix or a product of several. Raises RegistrationUnusable for one that mirrors, leads away, or shrinks or
+    grows a body beyond belief along any direction, whatever its volume."""
+    linear = found.values[:3, :3]
+    if np.abs(found.values[:3, 3]).max() > _FARTHEST_MM:
+        raise RegistrationUnusable("FrameOfReferenceTransformationMatrix leads out of any body")
+    if not np.linalg.det(linear) > 0:
+        raise RegistrationUnusable(f"FrameOfReferenceTransformationMatrix has determinant {np.linalg.det(linear):.3g}")
+    most, *_, least = np.linalg.svd(linear, compute_uv=False)
+    if least < _FLATTEST or most > _LARGEST:
+        raise RegistrationUnusable(
+            f"FrameOfReferenceTransformationMatrix stretches by {least:.3g} to {most:.3g}, "
+            f"{_FLATTEST:g} to {_LARGEST:g} expected"
+        )
+    return found

@@ -5,7 +5,7 @@ one item multiply in their order, so the last is applied first. They are inverte
 **Deformations** map points of the registered frame of reference into the source: M_post (M_pre x + d(x)), d between the
 centres of its grid trilinearly, undefined beyond them and where it is NaN. They are not inverted: a region given in the
 registered frame of reference is not carried into the source. **Chains**: of several ways the one over the fewest
-registrations; of several registrations of one pair the latest.
+registrations; of several registrations of one pair the latest, and where that cannot be used, none.
 
 What an item says is taken for its whole frame of reference, whichever images it names.
 """
@@ -24,7 +24,7 @@ from pydicom.uid import DeformableSpatialRegistrationStorage, SpatialRegistratio
 from her2node.dicom.attributes import items, moment, needed_numbers, text
 from her2node.errors import OtherFrameOfReference, Refused, RegistrationUnusable
 from her2node.rois.deformation import Deformation, deformation_of
-from her2node.rois.matrices import Matrix, matrix_of
+from her2node.rois.matrices import Matrix, believed, matrix_of
 from her2node.selection.study import Instance, Study
 
 SPATIAL, DEFORMABLE = SpatialRegistrationStorage, DeformableSpatialRegistrationStorage
@@ -48,6 +48,21 @@ class Link:
     sop_instance_uid: str
     series_instance_uid: str
     created: datetime = _NEVER
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """Why a registration object cannot be used, and for what it was made: ``frames`` are all the frames of reference
+    that it names, None where it does not tell."""
+
+    refused: Refused
+    sop_instance_uid: str
+    frames: frozenset[str] | None
+    created: datetime = _NEVER
+
+    def may_replace(self, link: Link) -> bool:
+        """Whether it is of the same pair and not older."""
+        return self.created >= link.created and (self.frames is None or {link.start, link.goal} <= self.frames)
 
 
 @dataclass(frozen=True)
@@ -79,14 +94,26 @@ class Way:
 
 @dataclass(frozen=True)
 class Registrations:
-    """All that the registrations of a study say, and those that say nothing that can be used, by their UID."""
+    """All that the registrations of a study say, and those that say nothing that can be used."""
 
     links: tuple[Link, ...] = ()
-    flaws: Mapping[str, Refused] = field(default_factory=dict)
+    flaws: tuple[Flaw, ...] = ()
 
     def way(self, start: str, goal: str) -> Way:
         """The way over the fewest links. Raises OtherFrameOfReference where there is none, RegistrationUnusable where
-        two registrations of one moment say different things, or there might be a way over one that is flawed."""
+        the two latest registrations of one moment say different things, where one that is flawed may have replaced a
+        link, or there might be a way over it, and where the links together stretch beyond belief."""
+        found = self._shortest(start, goal)
+        for flaw in self.flaws:
+            if found is None or any(map(flaw.may_replace, found.links)):
+                raise RegistrationUnusable(f"registration {flaw.sop_instance_uid}: {flaw.refused}") from flaw.refused
+        if found is None:
+            raise OtherFrameOfReference(self._none(start, goal))
+        if found.matrix is not None:
+            believed(found.matrix)
+        return found
+
+    def _shortest(self, start: str, goal: str) -> Way | None:
         ways = [Way(())]
         seen = {start}
         while ways:
@@ -100,22 +127,20 @@ class Registrations:
                         seen.add(link.goal)
                         longer.append(Way((*way.links, link)))
             ways = longer
-        for uid, flaw in self.flaws.items():
-            raise RegistrationUnusable(f"registration {uid}: {flaw}") from flaw
-        raise OtherFrameOfReference(self._none(start, goal))
+        return None
 
     def _from(self, start: str) -> Iterator[Link]:
         """The latest link to each frame of reference. Raises RegistrationUnusable."""
-        latest: dict[str, Link] = {}
+        to: dict[str, list[Link]] = {}
         for link in self.links:
-            if link.start != start:
-                continue
-            other = latest.get(link.goal)
-            if other is not None and other.created == link.created:
-                _need_same(other, link)
-            elif other is None or other.created < link.created:
-                latest[link.goal] = link
-        yield from latest.values()
+            if link.start == start:
+                to.setdefault(link.goal, []).append(link)
+        for several in to.values():
+            newest = max(link.created for link in several)
+            first, *others = (link for link in several if link.created == newest)
+            for other in others:
+                _need_same(first, other)
+            yield first
 
     def _none(self, start: str, goal: str) -> str:
         backward = [link for link in self.links if (link.start, link.goal) == (goal, start)]
@@ -134,14 +159,37 @@ def registrations_of(study: Study) -> Registrations:
     """What the registration objects of a study say. Never raises for a flaw of one of them."""
     frames = {i.identity.sop_instance_uid: text(i.header, "FrameOfReferenceUID") for i in study.instances}
     links: list[Link] = []
-    flaws: dict[str, Refused] = {}
+    flaws: list[Flaw] = []
     for instance in study.instances:
         if instance.identity.sop_class_uid in SOP_CLASSES:
             try:
                 links += _links(instance, frames)
             except Refused as error:
-                flaws[instance.identity.sop_instance_uid] = error
-    return Registrations(tuple(links), flaws)
+                flaws.append(_flaw(instance, frames, error))
+    return Registrations(tuple(links), tuple(flaws))
+
+
+def _flaw(instance: Instance, frames: Mapping[str, str], error: Refused) -> Flaw:
+    header, prefix = instance.header, ""
+    sequence = "RegistrationSequence"
+    if instance.identity.sop_class_uid == DEFORMABLE:
+        sequence, prefix = "DeformableRegistrationSequence", "Source"
+    registered = text(header, "FrameOfReferenceUID")
+    try:
+        sources = [
+            text(item, f"{prefix}FrameOfReferenceUID") or _frame_of_images(item, frames)
+            for item in items(header, sequence)
+        ]
+    except RegistrationUnusable:
+        sources = []
+    named = frozenset({registered, *sources})
+    return Flaw(
+        error, instance.identity.sop_instance_uid, named if registered and len(named) > 1 else None, _created(header)
+    )
+
+
+def _created(header: Dataset) -> datetime:
+    return moment(header, "ContentDate", "ContentTime") or _NEVER
 
 
 def _links(instance: Instance, frames: Mapping[str, str]) -> list[Link]:
@@ -156,7 +204,7 @@ def _links(instance: Instance, frames: Mapping[str, str]) -> list[Link]:
         identity.sop_class_uid,
         identity.sop_instance_uid,
         identity.series_instance_uid,
-        moment(header, "ContentDate", "ContentTime") or _NEVER,
+        _created(header),
     )
     found: list[Link] = []
     if identity.sop_class_uid == DEFORMABLE:
@@ -203,7 +251,7 @@ def _matrix(item: Dataset) -> Matrix:
     for one in reversed(stated):
         values = needed_numbers(one, "FrameOfReferenceTransformationMatrix", 16)
         found = found.then(matrix_of(values, text(one, "FrameOfReferenceTransformationMatrixType")))
-    return found
+    return believed(found)
 
 
 def _need_same(one: Link, other: Link) -> None:

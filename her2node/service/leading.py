@@ -36,9 +36,12 @@ def leader_of(settings: Settings, send: Callable[[int], None]) -> Leader:
     queueing = DispatchOptions(settings.jobs.resend, settings.jobs.window, settings.jobs.attempts)
     house = HouseRules(timedelta(days=settings.retention.days), timedelta(days=settings.retention.set_aside_days))
     still = min(settings.completion.settle / 2, timedelta(seconds=1))
+    classifying = partial(
+        classify_changed, ledger, spool, rules_of(settings), still, door, interval_s=settings.dce.interval_s or None
+    )
     steps = (
         Step("filing", partial(file_arrivals, ledger, spool, door)),
-        Step("classifying", partial(classify_changed, ledger, spool, rules_of(settings), still, door)),
+        Step("classifying", classifying),
         Step("completing", partial(complete_ready, ledger, judge, door)),
         Step("requeueing", partial(requeue_expired, ledger, queueing)),
         Step("dispatching", partial(dispatch, ledger, send, queueing)),

@@ -53,12 +53,13 @@ def preview(series: Series) -> Volume:
     return coarse.preview(series)
 
 
-def stack_of(series: Series, role: Role | None = None) -> Stack:
+def stack_of(series: Series, role: Role | None = None, interval_s: float | None = None) -> Stack:
     """Judge a series from its headers, without any pixel: its frames in slice order and their grid.
 
     ``role`` tells what the values must be: iodine, an effective atomic number, diffusion coefficients, signal, uptake,
     else Hounsfield units. Of a diffusion series the grid is that of its lowest b-value, of a dynamic one its first time
-    point, of one of several flip angles its lowest.
+    point, of one of several flip angles its lowest. ``interval_s``: seconds between the time points of a dynamic MR
+    whose headers tell an order alone.
 
     Raises OtherKindOfImage, Localizer, NoFrameOfReference, MissingAttribute, InvalidAttribute, MixedOrientations,
     DuplicateSlices, GantryTilt, UnevenSpacing, MissingSlices, SingleSlice, NotCalibrated, UnknownUnit.
@@ -68,7 +69,7 @@ def stack_of(series: Series, role: Role | None = None) -> Stack:
     if role is Role.ADC_MAP:
         return mr.adc_stack_of(series)
     if role is Role.DCE:
-        found = dce.dynamic_stack_of((series,))
+        found = dce.dynamic_stack_of((series,), interval_s)
         return Stack(found.geometry, found.frames[0])
     if role is Role.FLIP_ANGLES:
         return next(iter(dce.slab_of((series,)).values()))[0]

@@ -13,7 +13,7 @@ from datetime import datetime
 
 import numpy as np
 
-from her2node.dicom.attributes import moment, texts, timestamp
+from her2node.dicom.attributes import moment, moment_of, text, texts
 from her2node.dicom.codes import Unit
 from her2node.dicom.diffusion import Content
 from her2node.dicom.magnet import field_strength_t
@@ -100,7 +100,8 @@ def build(members: Sequence[Series], interval_s: float | None = None) -> DceVolu
     timing = timing_of(frames)
     header = frames[0].header
     field_t, on_field = field_strength_t(header)
-    contrast, on_contrast = contrast_of(header, _begun(found.frames[0]))
+    begun = _begun(found.frames[0])
+    contrast, on_contrast = contrast_of(header, begun and _on_the_wall(begun))
     voxels, valid = _decoded(found)
     shifted = on_common_times(found, voxels)
     valid.flags.writeable = False
@@ -125,7 +126,8 @@ def flip_angles(candidates: Sequence[Series], members: Sequence[Series], onto: G
     """The slab of some series at each of its flip angles, on the grid of the examination that ``members`` are.
 
     Images of one flip angle are averaged; those of another grid are brought to this one by geometry. Images acquired
-    when contrast may have come (after the first time point) are left out. Raises RoleMissing where fewer than two flip
+    when contrast may have come (after the first time point) are left out, and those of which no clock tells beside an
+    examination that has one. Raises RoleMissing where fewer than two flip
     angles are left, MissingAttribute or InvalidAttribute for a flip angle or repetition time that is absent, impossible
     or not one, MixedOrientations (another frame of reference, or angles on different grids), and what ``stack`` and
     decoding raise.
@@ -186,29 +188,58 @@ def _mean(stacks: Sequence[Stack]) -> Floats:
 
 
 def _before(candidates: Sequence[Series], begun: datetime | None) -> tuple[list[Series], tuple[str, ...]]:
-    """The series acquired before contrast, as far as clocks tell, and what was left out."""
+    """The series acquired before contrast, as far as clocks tell, and what was left out or had to be believed.
+
+    A series without a clock is believed only where the examination has none either (both are anonymised then): beside
+    one that has, it may as well have been acquired after contrast.
+    """
     before, notes = [], []
     for series in candidates:
-        at = _begun(frames_of(series, Content.SIGNAL))
-        if at is not None and begun is not None and at > begun:
-            notes.append(f"flip angles of series {series.number} left out: acquired after contrast may have come")
+        at, number = _begun(frames_of(series, Content.SIGNAL)), series.number
+        unknown = f"no clock tells that flip angles of series {number} were acquired before contrast"
+        if at is not None and begun is not None and _is_later(at, begun):
+            notes.append(f"flip angles of series {number} left out: acquired after contrast may have come")
+        elif at is None and begun is not None:
+            notes.append(f"{unknown}, so they are left out")
         else:
             before.append(series)
+            if begun is None:
+                notes.append(unknown)
     return before, tuple(notes)
 
 
+def _is_later(at: datetime, other: datetime) -> bool:
+    """As moments where both state their zone, else by the clock on the scanner's wall: of one scanner some objects
+    state it and others do not."""
+    if at.tzinfo is None or other.tzinfo is None:
+        return _on_the_wall(at) > _on_the_wall(other)
+    return at > other
+
+
+def _on_the_wall(at: datetime) -> datetime:
+    return at.replace(tzinfo=None)
+
+
 def _begun(frames: Iterable[Frame]) -> datetime | None:
-    """When the earliest of some frames was acquired, as far as headers tell a time of day."""
-    return min((at for frame in frames if (at := _acquired(frame)) is not None), default=None)
+    """When the earliest of some frames was acquired, as far as headers tell a time of day; without a zone where any of
+    them states none."""
+    found = [at for frame in frames if (at := _acquired(frame)) is not None]
+    zoned = all(at.tzinfo is not None for at in found)
+    return min(found if zoned else map(_on_the_wall, found), default=None)
 
 
 def _acquired(frame: Frame) -> datetime | None:
-    """By the clock on the scanner's wall: of one scanner some objects state its zone and others do not."""
-    own = timestamp(frame.group("FrameContentSequence"), "FrameAcquisitionDateTime") if frame.number else None
-    day = "AcquisitionDate" if frame.header.get("AcquisitionDate") else "StudyDate"
-    timed = moment(frame.header, day, "AcquisitionTime") if frame.header.get("AcquisitionTime") else None
-    found = own or timed or timestamp(frame.header, "AcquisitionDateTime")
-    return found.replace(tzinfo=None) if found else None
+    """With its zone only where that is stated."""
+    header = frame.header
+    own = text(frame.group("FrameContentSequence"), "FrameAcquisitionDateTime") if frame.number else ""
+    day = "AcquisitionDate" if header.get("AcquisitionDate") else "StudyDate"
+    timed = moment(header, day, "AcquisitionTime") if header.get("AcquisitionTime") else None
+    whole = text(header, "AcquisitionDateTime")
+    for at, words in ((moment_of(own, header), own), (timed, ""), (moment_of(whole, header), whole)):
+        if at is not None:
+            zoned = text(header, "TimezoneOffsetFromUTC") or words[-5:-4] in ("+", "-")
+            return at if zoned else _on_the_wall(at)
+    return None
 
 
 def _on_times(found: DynamicStack, shifted: bool) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from pydicom.uid import MRImageStorage
 
 from her2node.errors import BrokerAway
 from her2node.intake.completion import Verdict
@@ -186,6 +187,26 @@ def test_a_time_point_that_a_rule_names_belongs_to_no_scan(house: House) -> None
     house.later(2 * SECOND)
     classify_all(house, rule)
     assert [series.role for series in house.ledger.study(STUDY).series if series.role != "perfusion"] == ["portal"]
+
+
+@pytest.mark.parametrize(("interval_s", "refused"), [(None, True), (4.0, False)])
+def test_a_dynamic_without_times_is_refused_by_the_status_only_where_the_site_declares_no_interval(
+    interval_s: float | None, refused: bool, house: House
+) -> None:
+    """As it is analysed: completion would else wait for what is there."""
+    mr = {"SOPClassUID": MRImageStorage, "Modality": "MR", "SeriesDescription": "DCE dynamic", "FlipAngle": 15}
+    for point, place in itertools.product(range(9), (1, 2, 3)):
+        image = ct(3 * point + place, ImagePositionPatient=[0, 0, 2.5 * place], **mr)
+        image.InstanceNumber = point + 1
+        house.receive([image])
+    file_arrivals(house.ledger, house.spool, Door(), house.now)
+    house.ledger.enter(STUDY, f"role:{STUDY}.1", "dce", house.now)
+    house.later(2 * SECOND)
+    classify_changed(house.ledger, house.spool, (), STILL, Door(), house.now, interval_s=interval_s)
+    series = series_of(house)
+    assert (series.role, series.refused is not None) == ("dce", refused)
+    if series.refused is not None:
+        assert "no attribute gives different times" in series.refused
 
 
 def test_entered_words_become_roles_and_unknown_ones_are_left_out() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tarfile
+import tracemalloc
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +22,7 @@ from her2node.errors import (
 )
 from her2node.quantities import dce, kinetics, population
 from her2node.quantities.dce import DceFactors, DceFit
+from her2node.quantities.dce_signal import VOXELS_AT_ONCE, signal_of
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.rois.roi import Roi, RoiOrigin
 from her2node.selection.roles import Role
@@ -144,6 +146,34 @@ def test_the_area_under_the_first_minute_is_that_of_the_concentration() -> None:
     assert found == pytest.approx(expected, rel=0.01)
 
 
+def bright_first(made: Made, by: float) -> np.ndarray:
+    """Signal whose first image of still tissue was acquired before it was steady; blood flows in and is."""
+    signal = made.volume.voxels.copy()
+    signal[0, made.body] *= by
+    return signal
+
+
+@pytest.mark.parametrize("noise", [0.0, 2.0])
+def test_a_first_image_that_is_not_steady_is_left_out_and_said(noise: float) -> None:
+    made = examination([Tissue(0.02, 0.2), Tissue()], times_s=np.arange(0, 300, 5.0), noise=noise)
+    whole = made.volume
+    later = made.with_(voxels=whole.voxels[1:], times_s=whole.times_s[1:], sources=whole.sources[1:])
+    steady = fit_of(made, volume=later)
+    fit = fit_of(made, volume=made.with_(voxels=bright_first(made, 1.35)))
+    assert any("first image left out" in words for words in fit.words)
+    assert not any("first image left out" in words for words in (*steady.words, *fit_of(made).words))
+    plain, found = in_block(steady, made), in_block(fit, made)
+    assert [q.value for q in found if isinstance(q, Quantity)] == [q.value for q in plain if isinstance(q, Quantity)]
+    assert value(found, Dce.TIME_TO_PEAK, Dce.OF_CURVE) > 0
+
+
+def test_a_first_image_that_differs_by_noise_or_little_stays_in_the_baseline() -> None:
+    made = examination([Tissue()], noise=20.0)
+    for by in (1.0, 1.03, 0.9):
+        fit = fit_of(made, volume=made.with_(voxels=bright_first(made, by)))
+        assert len(fit.signal.volume.times_s) == len(made.volume.times_s)
+
+
 # --- what is undefined, by name ------------------------------------------------------------------------------------
 
 
@@ -180,6 +210,25 @@ def test_signal_beyond_the_sequence_is_counted_by_name() -> None:
     [count] = [q for q in found if isinstance(q, Quantity) and q.code == Dce.EXCLUDED]
     assert count.value == 3
     assert any("3 of 64 voxels signal beyond" in flag for flag in count.flags)
+
+
+def test_a_region_of_any_size_takes_the_memory_of_one_block() -> None:
+    """Some 33 bytes a voxel and time point of a block."""
+    made = examination([Tissue()], times_s=np.arange(0, 140, 2.0), block=6000)
+    tracemalloc.start()
+    try:
+        places = np.flatnonzero(made.mask(0))
+        signal = signal_of(made.volume, None, dce.FACTORS, made.body, made.artery)
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        mean, contrast = signal.mean_curve(places), signal.mean_concentration(places)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert peak < 50 * VOXELS_AT_ONCE * len(made.volume.times_s)
+    assert len(places) > 10 * VOXELS_AT_ONCE
+    assert mean == pytest.approx(signal.curves(places[:1]))
+    assert contrast == pytest.approx(signal.concentration(signal.curves(places[:1]), signal.rates(places[:1])))
 
 
 def test_a_region_outside_the_body_is_named() -> None:
@@ -260,6 +309,21 @@ def test_patlak_agrees_with_tofts_where_hardly_anything_comes_back() -> None:
     line = value(found, Dce.KTRANS, Dce.PATLAK_CURVE)
     assert line == pytest.approx(0.02, rel=0.1)
     assert value(found, Dce.VP, Dce.PATLAK_CURVE) == pytest.approx(0.03, abs=0.004)
+
+
+def test_a_voxel_from_which_contrast_comes_back_has_nothing_by_patlaks_line_and_is_counted() -> None:
+    made = examination([Tissue(0.25, 0.3, 0.02), Tissue(0.02, 0.5, 0.03)], times_s=np.arange(0, 140, 2.0))
+    fit = fit_of(made, DceFactors(model="patlak"))
+    back, still = in_block(fit, made, 0), in_block(fit, made, 1)
+    assert refusals(back, Dce.KTRANS)[0] is Undefined
+    [reason] = [q.refused.detail for q in back if isinstance(q, NotMeasured) and q.code == Dce.VP]
+    assert "64 of 64 voxels contrast comes back" in reason
+    [count] = [q.value for q in back if isinstance(q, Quantity) and q.code == Dce.EXCLUDED]
+    assert count == 64
+    [ktrans] = [one.voxels for one in dce.maps(fit, None) if one.code == Dce.KTRANS]
+    assert np.isnan(ktrans[made.mask(0)]).all()
+    assert value(still, Dce.KTRANS, Dce.PATLAK, Derivation.MEAN) == pytest.approx(0.02, rel=0.1)
+    assert np.isfinite(ktrans[made.mask(1)]).all()
 
 
 @pytest.mark.parametrize("model", ["tofts", "extended-tofts", "patlak", "2cxm"])

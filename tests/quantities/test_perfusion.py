@@ -111,6 +111,12 @@ def test_peak_enhancement_time_to_peak_and_tmax_are_three_quantities() -> None:
     assert [units[c] for c in (Concept.PEAK_ENHANCEMENT, Concept.TIME_TO_PEAK, Concept.TMAX)] == ["[hnsf'U]", "s", "s"]
 
 
+def test_what_is_bright_before_the_bolus_is_no_peak() -> None:
+    times, bright = np.array([0.0, 10.0, 20.0, 30.0]), np.array([[50.0, 0.0, 30.0, 20.0]])
+    assert perfusion.time_to_peak(times, bright, 12.0, 12.0) == pytest.approx(8.0)
+    assert perfusion.time_to_peak(times, bright, 12.0, 0.0) == pytest.approx(20.0)
+
+
 # --- regimes ------------------------------------------------------------------------------------------------------
 
 

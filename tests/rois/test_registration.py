@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,63 @@ def test_two_of_one_moment_that_say_different_things_are_refused_and_two_that_ag
     assert lay(seg, [one, same], series_in(MR)).carried_by == ("1.2.3.7.1",)
     with pytest.raises(RegistrationUnusable, match=r"1\.2\.3\.7\.1 and 1\.2\.3\.7\.3 of one moment"):
         lay(seg, [one, other], series_in(MR))
+
+
+def test_two_of_one_moment_are_not_compared_where_a_later_one_replaces_both(seg: Path, tmp_path: Path) -> None:
+    shifts = {"1.2.3.7.1": (4.0, "20260102"), "1.2.3.7.2": (6.0, "20260102"), "1.2.3.7.3": (1.0, "20260105")}
+    all_three = [
+        registering.spatial(tmp_path, MR, {ct.FRAME: [rigid(0, (x, 0, 0))]}, uid=uid, day=day)
+        for uid, (x, day) in shifts.items()
+    ]
+    for order in permutations(all_three):
+        assert lay(seg, order, series_in(MR)).carried_by == ("1.2.3.7.3",)
+
+
+MIRROR = np.diag([-1.0, 1, 1, 1])
+
+
+@pytest.mark.parametrize(("day", "used"), [("20260101", True), ("20260102", False), ("20260103", False)])
+def test_an_older_registration_does_not_stand_in_for_a_later_one_that_is_flawed(
+    day: str, used: bool, seg: Path, tmp_path: Path
+) -> None:
+    good = registering.spatial(tmp_path, MR, {ct.FRAME: [np.eye(4)]}, uid="1.2.3.7.1", day="20260102")
+    flawed = registering.spatial(tmp_path, MR, {ct.FRAME: [MIRROR]}, kind="AFFINE", uid="1.2.3.7.2", day=day)
+    if used:
+        assert lay(seg, [good, flawed], series_in(MR)).carried_by == ("1.2.3.7.1",)
+        return
+    with pytest.raises(RegistrationUnusable, match=r"registration 1\.2\.3\.7\.2.*determinant -1"):
+        lay(seg, [good, flawed], series_in(MR))
+
+
+def test_a_later_flaw_of_another_pair_is_no_matter_and_one_that_names_no_pair_may_be(seg: Path, tmp_path: Path) -> None:
+    good = registering.spatial(tmp_path, MR, {ct.FRAME: [np.eye(4)]}, uid="1.2.3.7.1", day="20260102")
+    other = registering.spatial(tmp_path, MR, {PET: [MIRROR]}, kind="AFFINE", uid="1.2.3.7.2")
+    nameless = registering.spatial(
+        tmp_path, MR, {ct.FRAME: [np.eye(4)]}, uid="1.2.3.7.4", change=lambda ds: ds.pop("FrameOfReferenceUID")
+    )
+    assert lay(seg, [good, other], series_in(MR)).carried_by == ("1.2.3.7.1",)
+    with pytest.raises(RegistrationUnusable, match=r"registration 1\.2\.3\.7\.4"):
+        lay(seg, [good, nameless], series_in(MR))
+
+
+@pytest.mark.parametrize("kind", ["AFFINE", "RIGID_SCALE"])
+@pytest.mark.parametrize("scale", [(100, 0.1, 0.1), (10, 0.1, 1), (2.1, 1, 1), (0.45, 1, 1)])
+def test_what_stretches_a_body_beyond_belief_is_refused_whatever_its_determinant(
+    kind: str, scale: Sequence[float], seg: Path, tmp_path: Path
+) -> None:
+    reg = registering.spatial(tmp_path, MR, {ct.FRAME: [np.diag([*scale, 1])]}, kind=kind)
+    with pytest.raises(RegistrationUnusable, match="stretches by"):
+        lay(seg, [reg], series_in(MR))
+
+
+def test_a_product_of_matrices_and_a_chain_of_registrations_are_judged_as_one(seg: Path, tmp_path: Path) -> None:
+    grown = np.diag([1.6, 1, 1, 1])
+    twice = registering.spatial(tmp_path, MR, {ct.FRAME: [grown, grown]}, kind="AFFINE", uid="1.2.3.7.1")
+    one = registering.spatial(tmp_path, ATLAS, {ct.FRAME: [grown]}, kind="AFFINE", uid="1.2.3.7.2")
+    two = registering.spatial(tmp_path, MR, {ATLAS: [grown]}, kind="AFFINE", uid="1.2.3.7.3")
+    for registrations in ([twice], [one, two]):
+        with pytest.raises(RegistrationUnusable, match=r"stretches by"):
+            lay(seg, registrations, series_in(MR))
 
 
 def first_matrix(ds: Dataset) -> Dataset:

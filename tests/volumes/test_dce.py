@@ -24,7 +24,7 @@ from her2node.errors import (
 from her2node.phantoms.dce import DceOptions, Layout, make
 from her2node.selection.study import Series, Study, open_study
 from her2node.volumes.dce import DceVolume, FlipAngleSeries, build, dynamic_stack_of, flip_angles
-from tests.volumes.dce_made import Studies, lacking, of_angles, of_dynamic, timeless
+from tests.volumes.dce_made import Change, Studies, lacking, of_angles, of_dynamic, timeless
 
 TIMES = (0.0, 3.0, 6.0, 10.0, 15.0, 21.0, 28.0, 36.0, 45.0)
 EVEN = tuple(4.0 * n for n in range(9))
@@ -320,6 +320,63 @@ def test_flip_angles_acquired_after_contrast_are_no_witness_of_t1_before_it(made
     study = made(SMALL, of_angles(change))
     with pytest.raises(RoleMissing, match=r"two flip angles before contrast; .*acquired after contrast may have come"):
         flip_angles(angles(study), dynamic(study), dynamic_stack_of(dynamic(study)).geometry)
+
+
+CLOCKLESS = lacking("AcquisitionTime", "AcquisitionDateTime")
+
+
+def slab_of_study(study: Study) -> FlipAngleSeries:
+    return flip_angles(angles(study), dynamic(study), dynamic_stack_of(dynamic(study), 4.0).geometry)
+
+
+def test_flip_angles_without_a_clock_are_left_out_beside_an_examination_that_has_one(made: Studies) -> None:
+    with pytest.raises(
+        RoleMissing, match=r"no clock tells that flip angles of series \d+ were .* so they are left out"
+    ):
+        slab_of_study(made(SMALL, of_angles(CLOCKLESS)))
+
+
+@pytest.mark.parametrize("change", [CLOCKLESS, of_dynamic(timeless)], ids=["neither has a clock", "they alone have"])
+def test_flip_angles_beside_an_examination_without_a_clock_are_believed_and_that_is_said(
+    change: Change, slab: FlipAngleSeries, made: Studies
+) -> None:
+    found = slab_of_study(made(SMALL, change))
+    assert (found.voxels == slab.voxels).all()
+    assert len(found.notes) == 4
+    for note in found.notes:
+        assert note.startswith("no clock tells that flip angles of series")
+        assert note.endswith("were acquired before contrast")
+
+
+def in_zone(offset: str) -> Change:
+    """The frames of an enhanced examination state the same hour in another zone."""
+
+    def change(ds: Dataset) -> None:
+        for item in ds.PerFrameFunctionalGroupsSequence:
+            content = item.FrameContentSequence[0]
+            for keyword in ("FrameAcquisitionDateTime", "FrameReferenceDateTime"):
+                content[keyword].value = f"{str(content[keyword].value)[:-5]}{offset}"
+
+    return of_dynamic(change)
+
+
+@pytest.mark.parametrize("offset", ["+0900", "-0900"])
+def test_flip_angles_that_state_no_zone_are_compared_by_the_clock_on_the_wall(offset: str, made: Studies) -> None:
+    def change(ds: Dataset) -> None:
+        in_zone(offset)(ds)
+        of_angles(lacking("TimezoneOffsetFromUTC"))(ds)
+
+    found = slab_of_study(made(replace(SMALL, layout=Layout.ENHANCED), change))
+    assert len(found.flip_angles_deg) == 4
+    assert found.notes == ()
+
+
+def test_flip_angles_that_state_another_zone_are_compared_as_moments(made: Studies) -> None:
+    """They were acquired eight minutes before at +0800: the same hours at +0900 are over by then, at +0700 to come."""
+    options = replace(SMALL, layout=Layout.ENHANCED)
+    assert slab_of_study(made(options, in_zone("+0700"))).notes == ()
+    with pytest.raises(RoleMissing, match="acquired after contrast"):
+        slab_of_study(made(options, in_zone("+0900")))
 
 
 @pytest.mark.parametrize(
