@@ -13,6 +13,10 @@ from her2node import phantoms
 from her2node.dicom.codes import Code, Derivation, Diffusion
 from her2node.dicom.codes import Quantity as Concept
 from her2node.dicom.uids import derived_uid
+from her2node.models.inputs import Where, gather
+from her2node.models.literature.writing import DECLARED
+from her2node.models.manifest import QuantityInput
+from her2node.models.package import load_packages
 from her2node.phantoms.diffusion import TUMOUR, DiffusionOptions, make
 from her2node.phantoms.weighting import Tagging
 from her2node.quantities.quantity import Quantity
@@ -48,6 +52,29 @@ def test_ivim_of_a_phantom_s_tumour_is_the_truth(full: Reading) -> None:
     assert of(full, Diffusion.F).value == pytest.approx(truth.f, abs=0.01)
     assert of(full, Diffusion.D_STAR, Derivation.MEDIAN).value == pytest.approx(truth.d_star, rel=0.06)
     assert of(full, Diffusion.F).method == of(full, Diffusion.D_STAR).method == Diffusion.IVIM
+
+
+OF_ADC = {"he2015-adc": (0, 1000), "ji2017-adc": (0, 50, 800), "wangzheng2019-dce-adc": (0, 50, 800)}
+"""Packages that take an ADC, each with b-values that it was made for."""
+
+
+@pytest.mark.parametrize("name", OF_ADC)
+def test_a_package_takes_the_adc_that_stands_first(name: str, tmp_path: Path) -> None:
+    reading = reading_of(tmp_path, replace(FEW, b_values=OF_ADC[name]))
+    (package,) = load_packages([name]).packages
+    taken = tuple(given for given in package.manifest.inputs if getattr(given, "code", None) == Diffusion.ADC)
+    where = Where(reading.tumour, {(Role.DIFFUSION, None): reading.measured[0].series_instance_uid})
+    (case,) = gather(replace(package.manifest, inputs=taken), reading.quantities, (), where, {}).cases
+    first = [of(reading, given.code, given.modifier) for given in taken if isinstance(given, QuantityInput)]
+    assert first
+    assert [used.method for used in case] == [one.method.meaning for one in first if one.method]
+    assert [1000 * used.value for used in case] == pytest.approx([one.value for one in first])
+
+
+def test_every_package_that_takes_an_adc_is_among_those() -> None:
+    packages = load_packages([one.manifest.name for one in DECLARED]).packages
+    codes = {p.manifest.name: {getattr(given, "code", None) for given in p.manifest.inputs} for p in packages}
+    assert {name for name in codes if Diffusion.ADC in codes[name]} == set(OF_ADC)
 
 
 def test_adc_lies_above_d_by_the_perfusion_in_it(full: Reading) -> None:
