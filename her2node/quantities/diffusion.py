@@ -329,8 +329,9 @@ def _statistics(
     def told(value: float, modifier: Code | None, code: Code = parameter.code, unit: Code = Unit.ONE) -> Quantity:
         return Quantity(roi.tracking_id, role, code, value, unit, modifier, parameter.method, series_uids)
 
-    def lacks(words: str) -> NotMeasured:
-        return NotMeasured(roi.tracking_id, role, TooFewVoxels(words), parameter.code, series_uids)
+    def lacks(words: str, modifier: Code | None = None) -> NotMeasured:
+        where = (roi.tracking_id, role, TooFewVoxels(words), parameter.code, series_uids)
+        return NotMeasured(*where, modifier=modifier, method=parameter.method)
 
     if not finite.any():
         return [lacks(f"no voxel of the region has a fit of {parameter.code.meaning}")]
@@ -342,7 +343,7 @@ def _statistics(
     if parameter.code == Diffusion.ADC:
         discs = _disc_means(parameter.voxels, roi.mask, geometry)
         lowest = told(lowest_disc(discs), Diffusion.LOWEST_DISC, unit=parameter.unit) if len(discs) else None
-        found.append(lowest or lacks(f"no disc of {DISC_MM2:g} mm2 fits into the region"))
+        found.append(lowest or lacks(f"no disc of {DISC_MM2:g} mm2 fits into the region", Diffusion.LOWEST_DISC))
     if parameter.r2 is not None:
         r2 = parameter.r2[roi.mask][finite].astype(np.float64)
         explained = r2[np.isfinite(r2)]
