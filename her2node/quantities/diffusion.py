@@ -16,6 +16,7 @@ every positive sample counts.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -161,11 +162,19 @@ def fitted(series: DiffusionSeries, factors: Factors = FACTORS) -> Fitted:
         geometry=series.geometry,
         parameters=tuple(parameters),
         refused=tuple(refused),
-        series_uids=tuple(dict.fromkeys(series.series_uids)),
+        series_uids=tuple(dict.fromkeys(uid for uids in series.series_uids for uid in uids)),
         sources=series.sources[0],
         floor=floor,
-        words=factors.words(floor),
+        words=(*factors.words(floor), *_combined(series)),
     )
+
+
+def _combined(series: DiffusionSeries) -> tuple[str, ...]:
+    """What the images of each b-value were combined from, as a report prints it."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for b, words in zip(series.b_values, series.combined, strict=True):
+        alike[words].append(f"{b:g}")
+    return tuple(f"b {' '.join(b_values)} s/mm2: {words}" for words, b_values in alike.items())
 
 
 def noise_floor(series: DiffusionSeries) -> float | None:
