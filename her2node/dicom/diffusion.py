@@ -27,6 +27,8 @@ from her2node.dicom.csa import csa_numbers, csa_text
 from her2node.dicom.private import PrivateTag, private_numbers, private_text
 from her2node.errors import InvalidAttribute
 
+SAME_SHELL = 0.02
+"""Relative difference up to which b-values are one, beside half a unit: effective values scatter with direction."""
 HIGHEST_B = 50_000.0
 """s/mm2; no scanner of patients reaches it, so a higher number is no b-value."""
 SAME_B = 0.05
@@ -86,6 +88,11 @@ class Encoding:
     direction: Direction | None
     place: str = field(compare=False)
     numbered: int | None = None
+
+
+def same_shell(low: float, high: float) -> bool:
+    """Whether two b-values are one."""
+    return abs(high - low) <= max(0.5, SAME_SHELL * min(low, high))
 
 
 class Content(StrEnum):

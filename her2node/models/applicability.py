@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -70,18 +70,20 @@ def _made_by(kind: str, name: str, value: str, usual: str) -> Iterator[Flag]:
         yield Flag(kind, f"{name} '{value}' is none of those that the package was made for")
 
 
-def unlike_training(seen: TrainingSet, inputs: Mapping[str, float]) -> Iterator[Flag]:
-    """The flag for a case far from those that the model was fitted on.
+def unlike_training(seen: TrainingSet, cases: Sequence[Mapping[str, float]]) -> Iterator[Flag]:
+    """The flag where any of the cases that are still possible lies far from those that the model was fitted on.
 
     Squared Mahalanobis distance (x - mean)' covariance^-1 (x - mean) against ``usual``.
     """
-    case = np.array([inputs[name] for name in seen.inputs])
-    distance = squared_distance(case, np.array(seen.mean), np.array(seen.covariance))
-    if distance > seen.usual:
+    told = [np.array([case[name] for name in seen.inputs]) for case in cases]
+    distances = np.array([squared_distance(one, np.array(seen.mean), np.array(seen.covariance)) for one in told])
+    far = distances[distances > seen.usual]
+    if len(far):
+        where = f" in {len(far)} of {len(cases)} alternatives" if len(cases) > 1 else ""
         yield Flag(
             "unlike-training",
-            f"the inputs together lie far from the training set (squared distance {distance:.3g}, {seen.usual:.3g} "
-            "is usual)",
+            f"the inputs together lie far from the training set{where} (squared distance up to {far.max():.3g}, "
+            f"{seen.usual:.3g} is usual)",
         )
 
 

@@ -126,6 +126,12 @@ def _is(given: QuantityInput, quantity: Quantity) -> bool:
     return given.method is None or _by(given.method, quantity.method)
 
 
+def _is_of(given: QuantityInput, refusal: NotMeasured) -> bool:
+    if _key(refusal.code) != _key(given.code) or _key(refusal.modifier) not in (None, _key(given.modifier)):
+        return False
+    return given.method is None or refusal.method is None or _by(given.method, refusal.method)
+
+
 def _by(wanted: Code, method: Code | None) -> bool:
     """Whether ``method`` is the wanted one, or one of the family ``NAME*``."""
     if method is None or method.scheme != wanted.scheme:
@@ -139,11 +145,12 @@ def _key(code: Code | None) -> tuple[str, str] | None:
 
 
 def _why_not(given: QuantityInput, not_measured: Sequence[NotMeasured], tumour: str | None, series_uid: str) -> Refused:
-    """The refusal of this quantity, else that of its series or ROI, else that nobody measures it."""
+    """The refusal of this quantity, else that of its series or ROI, else that nobody measures it. A refusal that names
+    no modifier or no method is of them all."""
     mine = [refusal for refusal in not_measured if refusal.role is given.role and refusal.roi in (tumour, "")]
     mine = [refusal for refusal in mine if not refusal.series_uids or series_uid in refusal.series_uids]
     mine = [refusal for refusal in mine if given.phase is None or refusal.phase is given.phase]
-    exact = [refusal for refusal in mine if _key(refusal.code) == _key(given.code)]
+    exact = [refusal for refusal in mine if _is_of(given, refusal)]
     whole = [refusal for refusal in mine if refusal.code is None]
     for refusal in (*exact, *whole):
         return refusal.refused

@@ -85,7 +85,7 @@ def _predicted(
         shifted = shifted_probability(probability, shift)
         interval = interval_of(manifest, case, shifted)
         answers.append(Answer(used, shifted, category(shifted, manifest.output), interval))
-    far = applicability.unlike_training(manifest.training_set, cases[0]) if manifest.training_set else ()
+    far = applicability.unlike_training(manifest.training_set, cases) if manifest.training_set else ()
     return Prediction(
         package=package.ref,
         answers=tuple(answers),

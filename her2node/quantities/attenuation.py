@@ -167,7 +167,8 @@ def measure(volume: Volume, roi: Roi, role: Role | None) -> tuple[Quantity | Not
     def judged(statistic: _Statistic) -> Quantity | NotMeasured:
         refused = _too_few(statistic, len(values))
         if refused is not None:
-            return NotMeasured(roi.tracking_id, role, refused, Concept.ATTENUATION, series_uids)
+            modifier = statistic.modifier
+            return NotMeasured(roi.tracking_id, role, refused, Concept.ATTENUATION, series_uids, modifier=modifier)
         return Quantity(
             roi=roi.tracking_id,
             role=role,

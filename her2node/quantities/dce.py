@@ -336,8 +336,8 @@ class _Region:
             flags=self.flags, parameters=self.fit.words,
         )  # fmt: skip
 
-    def lacks(self, code: Code | None, reason: Refused) -> NotMeasured:
-        return NotMeasured(self.roi.tracking_id, self.role, reason, code, _uids(self.fit))
+    def lacks(self, code: Code | None, reason: Refused, method: Code | None = None) -> NotMeasured:
+        return NotMeasured(self.roi.tracking_id, self.role, reason, code, _uids(self.fit), method=method)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -397,7 +397,7 @@ def _of_model(
     if found is None or reason is not None:
         words = reason.detail if reason is not None else ""
         named = type(reason or Undefined())(f"{model.of_curve.meaning}: {words}")
-        yield region.lacks(Dce.KTRANS, named)
+        yield region.lacks(Dce.KTRANS, named, model.of_curve)
         return
     for name, kind in _KINDS.items():
         values: Floats | None = getattr(found, name)

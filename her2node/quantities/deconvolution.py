@@ -50,9 +50,10 @@ class Deconvolver:
     """Block-circulant singular value decomposition of one arterial curve at even steps, one inverse a threshold.
 
     A circulant matrix is diagonal in Fourier space, so its singular values are |FFT(arterial)|, and an inverse that
-    keeps those above a threshold is a filter. ``inverses`` (levels, t, 2 t) are these filters as matrices: most curves
-    need the first few levels only, and a product of matrices is quicker than as many transforms. Both the arterial and
-    the residue curve are straight between samples, which weights three neighbours by 1, 4, 1 (Ostergaard 1996).
+    keeps those above a threshold is a filter. ``impulses`` (levels, 2 t) are these filters in time. Each is applied as
+    a matrix (t, 2 t), for a product of matrices is quicker than as many transforms; one is held at a time, for a long
+    recording at fine steps has many. Both the arterial and the residue curve are straight between samples, which
+    weights three neighbours by 1, 4, 1 (Ostergaard 1996).
 
     Truncation flattens the peak of K, the more the shorter the transit, and an early last image cuts its tail. Both are
     known: ``peaks`` and ``areas`` (levels, transits) are what each inverse finds of an exponential residue function of
@@ -60,7 +61,7 @@ class Deconvolver:
     """
 
     step_s: float
-    inverses: Floats
+    impulses: Floats
     thresholds: Floats
     peaks: Floats
     areas: Floats
@@ -86,27 +87,26 @@ class Deconvolver:
         passed = [size >= threshold for threshold in thresholds]
         new = [place for place, now in enumerate(passed) if not place or (now != passed[place - 1]).any()]
         filters = [np.divide(1.0, spectrum, out=np.zeros_like(spectrum), where=passed[place]) for place in new]
-        impulses = np.fft.irfft(filters, 2 * count)
-        inverses = np.stack([np.roll(impulses, shift, axis=1) for shift in range(count)], axis=1)
         known = np.fft.rfft(_of_flow_one(arterial, step_s, summed), 2 * count)
-        found = [np.fft.irfft(known * each, 2 * count) for each in filters]
-        peaks = np.array([each.max(axis=2).mean(axis=0) for each in found])
-        areas = np.array([each.sum(axis=2).mean(axis=0) for each in found]) * step_s
-        return cls(step_s, inverses, thresholds[new], peaks, areas)
+        peaks, areas = np.empty((2, len(new), len(_TRANSITS_S)))
+        for level, each in enumerate(filters):
+            found = np.fft.irfft(known * each, 2 * count)
+            peaks[level], areas[level] = found.max(axis=2).mean(axis=0), step_s * found.sum(axis=2).mean(axis=0)
+        return cls(step_s, np.fft.irfft(filters, 2 * count), thresholds[new], peaks, areas)
 
     def single(self) -> Deconvolver:
         """The same for curves in single precision, at twice the speed."""
-        return replace(self, inverses=self.inverses.astype(np.float32))
+        return replace(self, impulses=self.impulses.astype(np.float32))
 
     def __call__(self, curves: Floats, index: float = OSCILLATION_INDEX) -> Deconvolution:
         """Deconvolve ``curves`` (n, t): of each the lowest threshold, coming from the highest, up to which the
         residue function's oscillation index stays under ``index``."""
         count = len(curves)
-        residues = np.zeros((count, self.inverses.shape[2]), dtype=self.inverses.dtype)
+        residues = np.zeros((count, self.impulses.shape[1]), dtype=self.impulses.dtype)
         level = np.zeros(count, dtype=np.int64)
         going = np.arange(count)
-        for number, inverse in enumerate(self.inverses):
-            tried = curves[going] @ inverse
+        for number, impulse in enumerate(self.impulses):
+            tried = curves[going] @ _inverse(impulse)
             smooth = oscillation(tried) < index if number else np.ones(len(going), dtype=np.bool_)
             going = going[smooth]
             residues[going], level[going] = tried[smooth], number
@@ -142,6 +142,13 @@ class Deconvolver:
             volume[those] *= np.interp(*at, (_TRANSITS_S / self.areas[number])[band])
             resolved[those] = True
         return flow, volume, resolved
+
+
+def _inverse(impulse: Floats) -> Floats:
+    """The filter of an impulse (2 t,) as a matrix (t, 2 t): each row is the one above, a sample later."""
+    length = len(impulse)
+    shifted = np.lib.stride_tricks.sliding_window_view(np.tile(impulse, 2), length)
+    return np.ascontiguousarray(shifted[length : length // 2 : -1])
 
 
 def _of_flow_one(arterial: Floats, step_s: float, summed: bool) -> Floats:

@@ -16,6 +16,7 @@ every positive sample counts.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -161,11 +162,19 @@ def fitted(series: DiffusionSeries, factors: Factors = FACTORS) -> Fitted:
         geometry=series.geometry,
         parameters=tuple(parameters),
         refused=tuple(refused),
-        series_uids=tuple(dict.fromkeys(series.series_uids)),
+        series_uids=tuple(dict.fromkeys(uid for uids in series.series_uids for uid in uids)),
         sources=series.sources[0],
         floor=floor,
-        words=factors.words(floor),
+        words=(*factors.words(floor), *_combined(series)),
     )
+
+
+def _combined(series: DiffusionSeries) -> tuple[str, ...]:
+    """What the images of each b-value were combined from, as a report prints it."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for b, words in zip(series.b_values, series.combined, strict=True):
+        alike[words].append(f"{b:g}")
+    return tuple(f"b {' '.join(b_values)} s/mm2: {words}" for words, b_values in alike.items())
 
 
 def noise_floor(series: DiffusionSeries) -> float | None:
@@ -329,8 +338,9 @@ def _statistics(
     def told(value: float, modifier: Code | None, code: Code = parameter.code, unit: Code = Unit.ONE) -> Quantity:
         return Quantity(roi.tracking_id, role, code, value, unit, modifier, parameter.method, series_uids)
 
-    def lacks(words: str) -> NotMeasured:
-        return NotMeasured(roi.tracking_id, role, TooFewVoxels(words), parameter.code, series_uids)
+    def lacks(words: str, modifier: Code | None = None) -> NotMeasured:
+        where = (roi.tracking_id, role, TooFewVoxels(words), parameter.code, series_uids)
+        return NotMeasured(*where, modifier=modifier, method=parameter.method)
 
     if not finite.any():
         return [lacks(f"no voxel of the region has a fit of {parameter.code.meaning}")]
@@ -342,7 +352,7 @@ def _statistics(
     if parameter.code == Diffusion.ADC:
         discs = _disc_means(parameter.voxels, roi.mask, geometry)
         lowest = told(lowest_disc(discs), Diffusion.LOWEST_DISC, unit=parameter.unit) if len(discs) else None
-        found.append(lowest or lacks(f"no disc of {DISC_MM2:g} mm2 fits into the region"))
+        found.append(lowest or lacks(f"no disc of {DISC_MM2:g} mm2 fits into the region", Diffusion.LOWEST_DISC))
     if parameter.r2 is not None:
         r2 = parameter.r2[roi.mask][finite].astype(np.float64)
         explained = r2[np.isfinite(r2)]

@@ -165,7 +165,7 @@ def histogram_of(
     def judged(statistic: _Statistic) -> Quantity | NotMeasured:
         refused = _refusal(statistic, defined)
         if refused is not None:
-            return NotMeasured(roi, role, refused, concept, series_uids)
+            return NotMeasured(roi, role, refused, concept, series_uids, modifier=statistic.modifier)
         own = unit if statistic.unit is None else statistic.unit
         return Quantity(
             roi, role, concept, statistic.of(defined), own, statistic.modifier, statistic.method, series_uids

@@ -204,7 +204,7 @@ def measure(volume: Volume, roi: Roi, role: Role | None, *, wall: bool = True) -
     found = [*_in_space(mask, spacing_mm, cut_off or single, wall), *_in_slice(mask, spacing_mm, cut_off)]
     series_uids = (volume.series_instance_uid,)
     return tuple(
-        NotMeasured(roi.tracking_id, role, value, code, series_uids)
+        NotMeasured(roi.tracking_id, role, value, code, series_uids, method=method)
         if isinstance(value, Refused)
         else Quantity(roi.tracking_id, role, code, value, unit, method=method, series_uids=series_uids)
         for code, value, unit, method in found

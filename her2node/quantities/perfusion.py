@@ -360,7 +360,8 @@ def _judged(
     ]
     for code, reason in refusals.items():
         named = type(reason)(f"{method.meaning}: {reason.detail}", remedy=reason.remedy)
-        found.append(NotMeasured(region.roi, region.role, named, code, region.series_uids))
+        where = (region.roi, region.role, named, code, region.series_uids)
+        found.append(NotMeasured(*where, modifier=modifier, method=method))
     return found
 
 
@@ -408,7 +409,8 @@ def _quantity(
     finite = values[np.isfinite(values)]
     if len(finite) < FEWEST_DEFINED * len(values) or not len(finite):
         reason = OutsideRegime(f"{method.meaning}: {len(finite)} of {len(values)} curves give a possible value")
-        return NotMeasured(region.roi, region.role, reason, code, region.series_uids)
+        where = (region.roi, region.role, reason, code, region.series_uids)
+        return NotMeasured(*where, modifier=modifier, method=method)
     return Quantity(
         region.roi, region.role, code, float(finite.mean()), unit, modifier, method, region.series_uids,
         parameters=parameters, flags=region.flags,

@@ -34,14 +34,16 @@ class Quantity:
 
 @dataclass(frozen=True)
 class NotMeasured:
-    """What could not be measured, and why. ``code`` is None when nothing at all could be measured in the series.
-    ``phase`` as in ``Quantity``."""
+    """What could not be measured, and why. ``code`` is None when nothing at all could be measured in the series,
+    ``modifier`` and ``method`` when it is about all of them. ``phase`` as in ``Quantity``."""
 
     roi: str
     role: Role | None
     refused: Refused
     code: Code | None = None
     series_uids: tuple[str, ...] = ()
+    modifier: Code | None = field(default=None, kw_only=True)
+    method: Code | None = field(default=None, kw_only=True)
     phase: Role | None = field(default=None, kw_only=True)
 
 

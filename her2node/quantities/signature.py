@@ -81,8 +81,7 @@ def measured(
     found: dict[object, Quantity | NotMeasured] = {}
     for signature in signatures:
         for value in signature.measured(volume, roi, role):
-            key = (value.code, value.modifier, value.method) if isinstance(value, Quantity) else (value.code,)
-            found.setdefault(key, value)
+            found.setdefault((value.code, value.modifier, value.method), value)
     return tuple(found.values())
 
 

@@ -274,8 +274,8 @@ class _Telling:
         """A value that is no uptake: neither the rules of uptake nor its flags are about it."""
         return Quantity(self.roi.tracking_id, self.role, code, value, unit, series_uids=self.series_uids)
 
-    def not_measured(self, refused: Refused, code: Code | None) -> NotMeasured:
-        return NotMeasured(self.roi.tracking_id, self.role, refused, code, self.series_uids)
+    def not_measured(self, refused: Refused, code: Code | None, method: Code | None = None) -> NotMeasured:
+        return NotMeasured(self.roi.tracking_id, self.role, refused, code, self.series_uids, method=method)
 
 
 def _suv(told: _Telling, values: Values, highest: float) -> list[Quantity]:
@@ -309,7 +309,7 @@ def _volumes(told: _Telling, values: Values, voxel_ml: float, around: Circumstan
     try:
         found += _above(told, Uptake.ABOVE_PERCIST, values, _percist(around), voxel_ml)
     except Refused as error:
-        found += [told.not_measured(error, code) for code in (Uptake.MTV, Uptake.TLG)]
+        found += [told.not_measured(error, code, Uptake.ABOVE_PERCIST) for code in (Uptake.MTV, Uptake.TLG)]
     slope = heterogeneity(values, voxel_ml)
     return [*found, told.quantity(Uptake.HETEROGENEITY, slope, Unit.ML_PER_PERCENT, method=Uptake.SLOPE)]
 

@@ -1,8 +1,8 @@
 """Diffusion-weighted MR: which series are one examination, its fits, and the ADC maps of scanners beside it.
 
 A series of several b-values is an examination of its own. Series of one b-value each are one examination where they lie
-on one grid in one frame of reference and have one echo time. Of several examinations that with the most b-values comes
-first, so it is the one whose values a package gets.
+on one grid in one frame of reference and have one echo time; where a b-value comes again, as after motion, the next
+begins (``mr.parted``). Of several examinations that with the most b-values comes first.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from her2node.dicom.diffusion import same_shell
 from her2node.errors import BValuesMissing, MixedOrientations, Refused
 from her2node.quantities import diffusion, morphology
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined
 from her2node.rois import GivenRoi, lay
+from her2node.selection.mr import parted
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
-from her2node.volumes.diffusion import build, echo_time_of, same_shell, shells_of
+from her2node.volumes.diffusion import build, echo_time_of, shells_of
 from her2node.volumes.mr import build_adc
 from her2node.volumes.volume import Geometry, same_grid
 
@@ -66,13 +68,19 @@ def _member(series: Series) -> _Member:
 
 
 def _examinations(members: Sequence[_Member]) -> list[list[_Member]]:
-    found: list[list[_Member]] = []
+    alike: list[list[_Member]] = []
     for member in members:
-        mine = next((others for others in found if member.belongs_with(others[0])), None)
+        mine = next((others for others in alike if member.belongs_with(others[0])), None)
         if mine is None:
-            found.append([member])
+            alike.append([member])
         else:
             mine.append(member)
+    of_series = {member.series.series_instance_uid: member for member in members}
+    found = [
+        [of_series[series.series_instance_uid] for series in part]
+        for others in alike
+        for part in parted([member.series for member in others])
+    ]
     return sorted(found, key=lambda group: -len(_b_values(group)))
 
 
@@ -110,11 +118,11 @@ def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], s
 
 
 def _is_told_elsewhere(member: _Member, all_of_them: list[list[_Member]]) -> bool:
-    """Whether a series of one b-value, as the trace images of a scanner, shows what an examination on its grid shows
-    already: then there is nothing to refuse."""
+    """Whether a series of one b-value, as the trace images of a scanner, shows what a series of several on its grid
+    shows already: then there is nothing to refuse."""
     (b,) = member.b_values
     return any(
-        len(_b_values(group)) > 1
+        len(group[0].b_values) > 1
         and group[0].echo_time_ms == member.echo_time_ms
         and same_grid(group[0].geometry, member.geometry)
         and any(same_shell(b, other) for other in _b_values(group))
@@ -125,6 +133,13 @@ def _is_told_elsewhere(member: _Member, all_of_them: list[list[_Member]]) -> boo
 def _why_alone(members: Sequence[_Member], all_of_them: list[list[_Member]]) -> Refused:
     """Why there is one b-value: no other was acquired, or what was acquired lies elsewhere."""
     (b,) = _b_values(members)
+    for group in all_of_them:
+        for other in group if group is not members and members[0].belongs_with(group[0]) else ():
+            if same_shell(b, other.b_values[0]):
+                return BValuesMissing(
+                    f"b {b:g} of series {members[0].series.number} repeats that of series {other.series.number}, and "
+                    "no other b-value goes with it; repetitions in several series are not averaged, for patients move"
+                )
     others = [
         member for group in all_of_them for member in group if member not in members and len(member.b_values) == 1
     ]

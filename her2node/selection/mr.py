@@ -10,7 +10,7 @@ from contextlib import suppress
 from pydicom.dataset import Dataset
 
 from her2node.dicom.attributes import items, text, texts
-from her2node.dicom.diffusion import Content, Encoding, content_of, encoding_of
+from her2node.dicom.diffusion import Content, Encoding, content_of, encoding_of, same_shell
 from her2node.errors import Refused
 from her2node.selection.dce import dynamic_words
 from her2node.selection.extent import along_normal
@@ -60,27 +60,61 @@ def b_values_of(series: Series) -> frozenset[float]:
     """The b-values of a series' images (s/mm2), as far as its headers can be read; none of other modalities."""
     if any(instance.identity.sop_class_uid not in SOP_CLASSES for instance in series.instances):
         return frozenset()
-    found: set[float] = set()
-    with suppress(Refused):
-        for header, groups in _frames(series):
-            if content_of(header, _image_type(header, groups)) is Content.SIGNAL:
-                encoding = encoding_of(header, groups)
-                found |= {encoding.b} if encoding else set()
-    return frozenset(found)
+    return frozenset(encoding.b for encoding in _encodings(series))
 
 
 def examinations(candidates: Sequence[Series]) -> list[tuple[Series, ...]]:
     """Series of one b-value each that lie at the same places, in one frame of reference and of one echo time are one
-    examination; every other series is one of its own."""
+    examination, or several where images are repeated (``parted``); every other series is one of its own."""
     groups: dict[tuple[object, ...], list[Series]] = defaultdict(list)
     for number, series in enumerate(candidates):
         header = series.first
         places = frozenset(round(place) for one in series.instances for place in along_normal(one.header))
-        alone = len(b_values_of(series)) != 1 or not text(header, "FrameOfReferenceUID")
+        b_values = b_values_of(series)
+        one_b = bool(b_values) and same_shell(min(b_values), max(b_values))
+        alone = not one_b or not text(header, "FrameOfReferenceUID")
         echo_time, grid = text(header, "EchoTime"), (text(header, "Rows"), text(header, "Columns"))
         key = (number,) if alone else (text(header, "FrameOfReferenceUID"), grid, echo_time, places)
         groups[key].append(series)
-    return [tuple(group) for group in groups.values()]
+    return [tuple(part) for group in groups.values() for part in parted(group)]
+
+
+def parted(alike: Sequence[Series]) -> list[list[Series]]:
+    """Series of one b-value each that could be one examination, as examinations in which no image is repeated.
+
+    A series of a b-value, weighting and direction that every examination holds already begins the next: patients move
+    between two, so nothing is averaged over series. Any other goes to the examination of the fewest series.
+    """
+    found: list[tuple[list[Series], list[Encoding]]] = []
+    for series in alike:
+        mine = _encodings(series)
+        free = [part for part in found if not any(_repeats(one, other) for one in mine for other in part[1])]
+        if not free:
+            free = [([], [])]
+            found += free
+        members, held = min(free, key=lambda part: len(part[0]))
+        members.append(series)
+        held += mine
+    return [members for members, _ in found]
+
+
+def _encodings(series: Series) -> list[Encoding]:
+    """The encodings of a series' images, each once, as far as its headers can be read."""
+    found: dict[Encoding, None] = {}
+    with suppress(Refused):
+        for header, groups in _frames(series):
+            if content_of(header, _image_type(header, groups)) is Content.SIGNAL:
+                found |= {encoding: None} if (encoding := encoding_of(header, groups)) else {}
+    return list(found)
+
+
+def _repeats(one: Encoding, other: Encoding) -> bool:
+    """Whether two images show the same; directions to two digits, for they are written as they were rotated."""
+    if one.weighting is not other.weighting or not same_shell(one.b, other.b) or one.numbered != other.numbered:
+        return False
+    if one.direction is None or other.direction is None:
+        return one.direction is other.direction
+    return all(abs(a - b) < 0.01 for a, b in zip(one.direction, other.direction, strict=True))
 
 
 def is_plain(series: Series) -> bool:

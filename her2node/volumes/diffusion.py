@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from her2node.dicom.attributes import number, text
 from her2node.dicom.codes import Unit
-from her2node.dicom.diffusion import Content, Encoding, Weighting, b_value_tags, encoding_of
+from her2node.dicom.diffusion import Content, Encoding, Weighting, b_value_tags, encoding_of, same_shell
 from her2node.errors import MissingAttribute, MissingSlices, MixedOrientations, OtherKindOfImage
 from her2node.selection.study import Series
 from her2node.volumes.frames import Frame, plane_of
@@ -25,9 +25,6 @@ from her2node.volumes.mr import frames_of, holds_image, need_grey, scaled, signa
 from her2node.volumes.slices import decoded
 from her2node.volumes.stack import SAME_PLACE_MM, Stack, stack
 from her2node.volumes.volume import Bools, Floats, Geometry, SliceSource, Volume, same_grid
-
-SAME_SHELL = 0.02
-"""Relative difference up to which b-values are one, beside half a unit: effective values scatter with direction."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +40,19 @@ class Shell:
     def first(self) -> Stack:
         return self.directions[0][0]
 
+    @property
+    def series_uids(self) -> tuple[str, ...]:
+        """Every series that it was read from, that of ``first`` first."""
+        frames = (frame for direction in self.directions for repeated in direction for frame in repeated.frames)
+        return tuple(dict.fromkeys(frame.instance.identity.series_instance_uid for frame in frames))
+
 
 @dataclass(frozen=True)
 class DiffusionSeries:
     """Signal at ascending ``b_values`` (s/mm2), shape (b-values, slices, rows, columns), float32, read-only.
 
-    ``sources``, ``series_uids`` and ``combined`` have one entry a b-value: the objects of its first image, the series
-    that it was read from, and what was combined to it.
+    ``sources``, ``series_uids`` and ``combined`` have one entry a b-value: the objects of its first image, every series
+    that it was read from (that of the first image first), and what was combined to it.
     """
 
     b_values: tuple[float, ...]
@@ -57,12 +60,12 @@ class DiffusionSeries:
     valid: Bools = field(repr=False)
     geometry: Geometry
     combined: tuple[str, ...]
-    series_uids: tuple[str, ...]
+    series_uids: tuple[tuple[str, ...], ...]
     sources: tuple[tuple[SliceSource, ...], ...] = field(repr=False)
 
     def volume(self, index: int) -> Volume:
         """The image of one b-value."""
-        uid = self.series_uids[index]
+        uid = self.series_uids[index][0]
         return Volume(self.geometry, self.signal[index], self.valid, Unit.ARBITRARY, uid, self.sources[index])
 
 
@@ -112,14 +115,9 @@ def build(members: Sequence[Series]) -> DiffusionSeries:
         valid=valid,
         geometry=geometry,
         combined=tuple(shell.words for shell in shells),
-        series_uids=tuple(shell.first.frames[0].instance.identity.series_instance_uid for shell in shells),
+        series_uids=tuple(shell.series_uids for shell in shells),
         sources=tuple(tuple(frame.source for frame in shell.first.frames) for shell in shells),
     )
-
-
-def same_shell(low: float, high: float) -> bool:
-    """Whether two b-values are one."""
-    return abs(high - low) <= max(0.5, SAME_SHELL * min(low, high))
 
 
 def _encoded(series: Series) -> list[tuple[Frame, Encoding]]:

@@ -125,7 +125,7 @@ def whole() -> None:
         valid=np.ones(SHAPE, dtype=np.bool_),
         geometry=Geometry(SHAPE, (5.0, 1.5, 1.5), (0, 0, 0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)), "1.2"),
         combined=("trace image",) * len(B),
-        series_uids=("1.2.3",) * len(B),
+        series_uids=(("1.2.3",),) * len(B),
         sources=((SliceSource("1.2.4", "1.2.5"),) * SHAPE[0],) * len(B),
     )
     begun, used = time.perf_counter(), time.process_time()

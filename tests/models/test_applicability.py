@@ -64,12 +64,12 @@ def test_a_case_is_flagged_by_its_mahalanobis_distance(a: float, b: float) -> No
     apart = np.array([a - 10, b - 1])
     distance = apart @ np.linalg.inv(np.array(SEEN.covariance)) @ apart
     if abs(distance - SEEN.usual) > 1e-6:
-        assert bool(list(unlike_training(SEEN, {"a": a, "b": b, "more": 0.0}))) is bool(distance > SEEN.usual)
+        assert bool(list(unlike_training(SEEN, [{"a": a, "b": b, "more": 0.0}]))) is bool(distance > SEEN.usual)
 
 
 def test_a_pair_that_never_occurs_is_flagged_though_each_value_does(tmp_path: Path) -> None:
-    assert not list(unlike_training(SEEN, {"a": 14.0, "b": 3.0}))
-    (flag,) = unlike_training(SEEN, {"a": 14.0, "b": -1.0})
+    assert not list(unlike_training(SEEN, [{"a": 14.0, "b": 3.0}]))
+    (flag,) = unlike_training(SEEN, [{"a": 14.0, "b": -1.0}])
     assert flag.kind == "unlike-training"
     package = small(
         tmp_path,
@@ -78,6 +78,16 @@ def test_a_pair_that_never_occurs_is_flagged_though_each_value_does(tmp_path: Pa
     assert predict(package, findings(), conditions()).flags == ()
     far = predict(package, findings((attenuation(66.0),)), conditions()).flags
     assert [flag.kind for flag in far] == ["unlike-training"]
+
+
+def test_of_an_input_left_open_every_alternative_is_judged(tmp_path: Path) -> None:
+    package = small(
+        tmp_path,
+        lambda m: m + '[training_set]\ninputs = ["metastasis"]\nmean = [0.0]\ncovariance = [[0.01]]\nusual = 9.0\n',
+    )
+    (flag,) = predict(package, findings(), conditions()).flags
+    assert "far from the training set in 1 of 2 alternatives (squared distance up to 100" in flag.said
+    assert predict(package, findings(), conditions(metastasis="0")).flags == ()
 
 
 @pytest.mark.parametrize(

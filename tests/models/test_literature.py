@@ -42,7 +42,7 @@ def found(one: Instance, *quantities: Quantity) -> Findings:
     return Findings(study, select(study, (), {}), quantities, (), "tumour")
 
 
-def adc(value: float, method: Any = Diffusion.log_linear([0.0, 50.0, 800.0]), code: Any = Diffusion.ADC) -> Quantity:  # noqa: B008
+def adc(value: float, method: Any = Diffusion.unweighted([0.0, 50.0, 800.0]), code: Any = Diffusion.ADC) -> Quantity:  # noqa: B008
     return Quantity(
         "tumour", Role.DIFFUSION, code, value, Unit.UM2_PER_S, Derivation.MEAN, method, series_uids=("1.2.3.1",)
     )
@@ -140,7 +140,7 @@ def test_the_cut_off_itself_is_positive_after_the_conversion_of_units() -> None:
 
 def test_an_adc_of_two_b_values_is_not_taken_for_that_of_many() -> None:
     two = adc(1500.0, Diffusion.two_point([0.0, 800.0]))
-    with pytest.raises(QuantityMissing, match="weighted log-linear"):
+    with pytest.raises(QuantityMissing, match="unweighted log-linear"):
         predict(PACKAGES["ji2017-adc"], found(diffusion(), two), Conditions({}))
     both = predict(PACKAGES["ji2017-adc"], found(diffusion(), two, adc(1400.0)), Conditions({}))
     (used,) = both.answers[0].inputs

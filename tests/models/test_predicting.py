@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from her2node.dicom.codes import Derivation, Unit
+from her2node.dicom.codes import Code, Derivation, Unit
 from her2node.dicom.codes import Quantity as Concept
 from her2node.errors import (
     AmbiguousRoi,
@@ -220,6 +220,27 @@ def test_the_reason_of_another_role_or_region_is_not_borrowed(tmp_path: Path) ->
     )
     with pytest.raises(QuantityMissing, match="portal_mean"):
         predict(small(tmp_path), findings((), others), conditions())
+
+
+def test_the_reason_of_another_statistic_or_method_is_not_borrowed(tmp_path: Path) -> None:
+    def refusal(modifier: Code | None = None, method: Code | None = None) -> NotMeasured:
+        refused = GantryTilt(f"of {modifier and modifier.meaning}")
+        return NotMeasured("tumour", Role.PORTAL, refused, Concept.ATTENUATION, modifier=modifier, method=method)
+
+    spread, mean, alike = refusal(Derivation.MAXIMUM), refusal(Derivation.MEAN), refusal()
+    with pytest.raises(QuantityMissing, match="portal_mean"):
+        predict(small(tmp_path / "none"), findings((), (spread,)), conditions())
+    with pytest.raises(GantryTilt, match="of Mean"):
+        predict(small(tmp_path / "mean"), findings((), (spread, mean)), conditions())
+    with pytest.raises(GantryTilt, match="of None"):
+        predict(small(tmp_path / "all"), findings((), (spread, alike)), conditions())
+    family = 'method = { value = "WAY-*", scheme = "99HER2NODE", meaning = "A way" }\nlimits = { usual = [0.0'
+    by_ways = small(tmp_path / "ways", lambda m: m.replace("limits = { usual = [0.0, 150.0", f"{family}, 150.0"))
+    other, own = (refusal(Derivation.MEAN, Code(way, "99HER2NODE", way)) for way in ("OTHER", "WAY-1"))
+    with pytest.raises(QuantityMissing, match="by A way"):
+        predict(by_ways, findings((), (other,)), conditions())
+    with pytest.raises(GantryTilt):
+        predict(by_ways, findings((), (other, own)), conditions())
 
 
 def test_only_the_tumours_own_quantity_of_the_right_role_and_code_is_taken(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,20 @@ def test_curves_are_deconvolved_alike_alone_and_among_others() -> None:
     together, alone = deconvolver(curves), [deconvolver(curve[np.newaxis]) for curve in curves]
     assert together.peak == pytest.approx([one.peak[0] for one in alone])
     assert together.threshold == pytest.approx([one.threshold[0] for one in alone])
+
+
+def test_a_long_recording_at_fine_steps_holds_one_inverse_at_a_time() -> None:
+    times = np.arange(0, 300, 0.5)
+    arterial = np.exp(-(((times - 20) / 2) ** 2))
+    curves = 0.01 * kinetics.convolved(times, arterial, np.array([1 / 4, 1 / 12]))
+    tracemalloc.start()
+    deconvolver = Deconvolver.of(arterial, 0.5)
+    deconvolver(curves, index=np.inf)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    one = 2 * len(times) ** 2 * arterial.itemsize
+    assert len(deconvolver.thresholds) > 20
+    assert most < 4 * one
 
 
 def test_a_curve_without_contrast_has_no_flow_that_is_no_number() -> None:

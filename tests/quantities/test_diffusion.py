@@ -40,7 +40,7 @@ def examination(b_values: tuple[float, ...], adc: np.ndarray | float = 1e-3, sig
         valid=np.ones(SHAPE, np.bool_),
         geometry=volume.geometry,
         combined=("trace image",) * len(b_values),
-        series_uids=("1.2.4",) * len(b_values),
+        series_uids=(("1.2.4",),) * len(b_values),
         sources=(tuple(SliceSource("1.2.5", f"1.2.6.{i}") for i in range(3)),) * len(b_values),
     )
 
@@ -193,7 +193,8 @@ def test_the_segmented_fit_and_a_declared_noise_floor_are_had_on_request_and_nam
     d = value(found, Diffusion.D, Derivation.MEAN)
     assert d.method == Diffusion.IVIM_SEGMENTED
     assert d.value == pytest.approx(1000, rel=0.01)
-    assert d.parameters == ("IVIM fit segmented", "perfusion gone from b 400 s/mm2", "noise floor 30 as set")
+    assert d.parameters[:3] == ("IVIM fit segmented", "perfusion gone from b 400 s/mm2", "noise floor 30 as set")
+    assert [words.rpartition(" s/mm2: ")[2] for words in d.parameters[3:]] == ["trace image"]
 
 
 def test_the_threshold_of_perfusion_decides_which_b_values_permit_ivim() -> None:

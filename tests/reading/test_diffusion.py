@@ -13,12 +13,16 @@ from her2node import phantoms
 from her2node.dicom.codes import Code, Derivation, Diffusion
 from her2node.dicom.codes import Quantity as Concept
 from her2node.dicom.uids import derived_uid
+from her2node.models.inputs import Where, gather
+from her2node.models.literature.writing import DECLARED
+from her2node.models.manifest import QuantityInput
+from her2node.models.package import load_packages
 from her2node.phantoms.diffusion import TUMOUR, DiffusionOptions, make
 from her2node.phantoms.weighting import Tagging
 from her2node.quantities.quantity import Quantity
 from her2node.reading import Reading, read
 from her2node.selection.roles import Role
-from her2node.selection.study import open_study
+from her2node.selection.study import Study, open_study
 
 FULL = DiffusionOptions()
 FEW = DiffusionOptions(b_values=(0, 50, 800), rows=64, columns=64, spacing_mm=4.0)
@@ -48,6 +52,29 @@ def test_ivim_of_a_phantom_s_tumour_is_the_truth(full: Reading) -> None:
     assert of(full, Diffusion.F).value == pytest.approx(truth.f, abs=0.01)
     assert of(full, Diffusion.D_STAR, Derivation.MEDIAN).value == pytest.approx(truth.d_star, rel=0.06)
     assert of(full, Diffusion.F).method == of(full, Diffusion.D_STAR).method == Diffusion.IVIM
+
+
+OF_ADC = {"he2015-adc": (0, 1000), "ji2017-adc": (0, 50, 800), "wangzheng2019-dce-adc": (0, 50, 800)}
+"""Packages that take an ADC, each with b-values that it was made for."""
+
+
+@pytest.mark.parametrize("name", OF_ADC)
+def test_a_package_takes_the_adc_that_stands_first(name: str, tmp_path: Path) -> None:
+    reading = reading_of(tmp_path, replace(FEW, b_values=OF_ADC[name]))
+    (package,) = load_packages([name]).packages
+    taken = tuple(given for given in package.manifest.inputs if getattr(given, "code", None) == Diffusion.ADC)
+    where = Where(reading.tumour, {(Role.DIFFUSION, None): reading.measured[0].series_instance_uid})
+    (case,) = gather(replace(package.manifest, inputs=taken), reading.quantities, (), where, {}).cases
+    first = [of(reading, given.code, given.modifier) for given in taken if isinstance(given, QuantityInput)]
+    assert first
+    assert [used.method for used in case] == [one.method.meaning for one in first if one.method]
+    assert [1000 * used.value for used in case] == pytest.approx([one.value for one in first])
+
+
+def test_every_package_that_takes_an_adc_is_among_those() -> None:
+    packages = load_packages([one.manifest.name for one in DECLARED]).packages
+    codes = {p.manifest.name: {getattr(given, "code", None) for given in p.manifest.inputs} for p in packages}
+    assert {name for name in codes if Diffusion.ADC in codes[name]} == set(OF_ADC)
 
 
 def test_adc_lies_above_d_by_the_perfusion_in_it(full: Reading) -> None:
@@ -93,6 +120,60 @@ def test_series_of_one_b_value_each_are_one_examination(tmp_path: Path) -> None:
     assert adc.value == pytest.approx(of(together, Diffusion.ADC).value, rel=1e-6)
     assert adc.series_uids == tuple(s.series_instance_uid for s in apart.study.series if s.modality == "MR")
     assert len(apart.measured) == 1
+
+
+def repeated(folder: Path, b_values: tuple[float, ...], again: tuple[float, ...]) -> Study:
+    """Series of one b-value each, then those of ``again`` once more, where the signal of b above 0 is lower."""
+    paths = list(phantoms.write(make(replace(FEW, apart=True, noise=0.0, b_values=b_values)), folder))
+    for path in tuple(paths):
+        ds = dcmread(path)
+        if ds.Modality != "MR" or ds.DiffusionBValue not in again:
+            continue
+        ds.SeriesInstanceUID, ds.SeriesNumber = derived_uid("again", ds.SeriesInstanceUID), ds.SeriesNumber + 50
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = derived_uid("again", ds.SOPInstanceUID)
+        if ds.DiffusionBValue:
+            ds.PixelData = (ds.pixel_array * 0.6).astype(ds.pixel_array.dtype).tobytes()
+        paths.append(folder / f"again-{path.name}")
+        ds.save_as(paths[-1])
+    return open_study(paths)
+
+
+def test_an_examination_that_is_repeated_is_two_and_packages_are_told_so(tmp_path: Path) -> None:
+    study = repeated(tmp_path, (0, 400, 800), again=(0, 400, 800))
+    (package,) = load_packages(["ji2017-adc"]).packages
+    reading = read(study, (package,))
+    means = [q for q in reading.quantities if (q.code, q.modifier) == (Diffusion.ADC, Derivation.MEAN)]
+    first, second = (q for q in means if q.method == Diffusion.unweighted([0, 400, 800]))
+    assert second.value - first.value == pytest.approx(-1e6 * np.log(0.6) * 400 / 320000, rel=0.02)
+    assert len(set(first.series_uids) | set(second.series_uids)) == 6
+    (answer,) = reading.not_predicted
+    assert answer.refused.reason == "role-ambiguous"
+
+
+def test_a_b_value_alone_that_is_repeated_is_not_averaged_and_named(tmp_path: Path) -> None:
+    once, twice = (read(repeated(tmp_path / str(len(b)), (0, 1000), again=b), ()) for b in ((), (1000,)))
+    assert of(twice, Diffusion.ADC).value == of(once, Diffusion.ADC).value
+    assert len([q for q in twice.quantities if (q.code, q.modifier) == (Diffusion.ADC, Derivation.MEAN)]) == 1
+    assert "b 1000 of series 56 repeats that of series 6" in refused(twice)[-1]
+
+
+def test_directions_in_series_of_their_own_are_one_examination_that_names_them_all(tmp_path: Path) -> None:
+    options = replace(FEW, directional=True, noise=0.0, b_values=(0, 800))
+    paths = phantoms.write(make(options), tmp_path)
+    for path in paths:
+        ds = dcmread(path)
+        if ds.Modality == "MR":
+            said = ds.get("DiffusionGradientOrientation")
+            ds.SeriesInstanceUID = derived_uid("direction", str(ds.DiffusionBValue), str(said))
+            ds.save_as(path)
+    adc = of(read(open_study(paths), ()), Diffusion.ADC)
+    assert len(adc.series_uids) == 4
+    assert "b 800 s/mm2: geometric mean of 3 directions" in adc.parameters
+
+
+def test_repetitions_in_one_series_are_averaged_and_said(tmp_path: Path) -> None:
+    adc = of(reading_of(tmp_path, replace(FEW, repetitions=2)), Diffusion.ADC)
+    assert "b 50 800 s/mm2: trace image, 2 repetitions averaged" in adc.parameters
 
 
 def refused(reading: Reading) -> list[str]:

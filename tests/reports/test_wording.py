@@ -35,7 +35,9 @@ def reading(**what: Any) -> Reading:
     return Reading(study=group([instance("1.2.3.1")]), tumour=None, **(nothing | what))
 
 
-USED = InputUsed("adc_mean", 1.4, "10-3 mm2/s", "measured", ("1.2.3.1",), "ADC, weighted log-linear, b 0 50 800 s/mm2")
+USED = InputUsed(
+    "adc_mean", 1.4, "10-3 mm2/s", "measured", ("1.2.3.1",), "ADC, unweighted log-linear, b 0 50 800 s/mm2"
+)
 SURE = Prediction(
     package("adc"),
     (Answer((USED,), 0.3128, Category.INDETERMINATE, (0.21, 0.44)),),

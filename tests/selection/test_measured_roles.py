@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from pydicom.dataset import Dataset
 
 from her2node.errors import RoleAmbiguous, RoleMissing
 from her2node.selection import select
+from her2node.selection.mr import examinations
 from her2node.selection.roles import Role
 from her2node.selection.study import Instance, Study, group
 from tests.selection.headers import instance
@@ -67,6 +69,27 @@ def test_series_of_one_b_value_each_are_one_examination_and_the_first_stands_for
         select(group([*weighted("1.2.1", 0, EchoTime=80), *weighted("1.2.2", 400), *other_echo]), (), {}).series_uid_of(
             Role.DIFFUSION
         )
+
+
+def test_an_examination_that_is_repeated_series_by_series_is_two_alike_in_whatever_order() -> None:
+    for b_values in ((0, 1000, 0, 1000), (0, 0, 1000, 1000), (0, 1000, 1002, 0)):
+        study = group([one for n, b in enumerate(b_values) for one in weighted(f"1.2.{n}", b)])
+        with pytest.raises(RoleAmbiguous, match=r"1\.2\.0, 1\.2\.[12]"):
+            select(study, (), {}).series_uid_of(Role.DIFFUSION)
+
+
+def test_series_of_another_direction_or_a_trace_beside_them_repeat_nothing() -> None:
+    def along(*direction: float) -> dict[str, Any]:
+        return {"DiffusionDirectionality": "DIRECTIONAL", "DiffusionGradientOrientation": list(direction)}
+
+    directions = [weighted(f"1.2.{n}", 800, **along(*np.eye(3)[n])) for n in range(3)]
+    trace = weighted("1.2.4", 800, DiffusionDirectionality="ISOTROPIC")
+    once = [*weighted("1.2.3", 0), *(one for direction in directions for one in direction), *trace]
+    assert select(group(once), (), {}).series_uid_of(Role.DIFFUSION) == "1.2.0"
+    (examination,) = examinations(group(once).series)
+    assert len(examination) == 5
+    again = weighted("1.2.5", 800, **along(0.999, 0.004, 0.0))
+    assert [len(one) for one in examinations(group([*once, *again]).series)] == [5, 1]
 
 
 def test_of_two_pet_series_the_one_of_more_images_is_chosen_and_two_alike_are_ambiguous_for_packages_alone() -> None:

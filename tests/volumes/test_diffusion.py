@@ -101,7 +101,7 @@ def test_series_of_one_b_value_each_are_one_stack_together(tmp_path: Path) -> No
     assert [b_values_of(one) for one in series] == [(0.0,), (50.0,), (400.0,), (800.0,)]
     found = build(series)
     assert found.b_values == (0.0, 50.0, 400.0, 800.0)
-    assert found.series_uids == tuple(one.series_instance_uid for one in series)
+    assert found.series_uids == tuple((one.series_instance_uid,) for one in series)
     assert all(len(sources) == 5 for sources in found.sources)
 
 

@@ -96,7 +96,7 @@ ADC = quantity(
     Diffusion.ADC,
     _COEFFICIENT,
     Derivation.MEAN,
-    Code("ADC-WLS-*", "99HER2NODE", "ADC, weighted log-linear fit of three b-values or more"),
+    Code("ADC-LS-*", "99HER2NODE", "ADC, unweighted log-linear fit of three b-values or more"),
     limits=Limits(hard=(0.0, 4.0)),
 )
 D = quantity(

@@ -257,8 +257,8 @@ JI_ADC = Declared(
 | specificity | 0.651, that is 28 of 43 | printed; the counts are inferred |
 | area under the curve | 0.733, p = 0.023 | printed |
 | at or above means positive | | read from the printed correlation with the score, r = 0.276, p = 0.048 |""",
-    limits="The ADC is the node's weighted log-linear fit over all b-values of the examination; an examination of two "
-    "b-values is refused.",
+    limits="The ADC is the node's unweighted log-linear fit over all b-values of the examination; an examination of "
+    "two b-values is refused.",
     cases=tuple(_after(_JI_ADC, _JI_PRIOR, value) for value in (0.9, 1.3209, 1.321, 1.6)),
 )
 JI_D = Declared(

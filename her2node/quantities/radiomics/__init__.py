@@ -73,7 +73,8 @@ def _measured(
     for name in wanted.names.values():
         value = found[name.tag] if sizeless is None or name.family != "morph" else sizeless
         if isinstance(value, Refused):
-            yield NotMeasured(roi.tracking_id, role, value, name.code, series_uids)
+            where = (roi.tracking_id, role, value, name.code, series_uids)
+            yield NotMeasured(*where, modifier=name.aggregation, method=wanted.method)
             continue
         unit = unit_of(name, wanted.unit, wanted.configuration)
         yield Quantity(

@@ -47,7 +47,7 @@ def measure(volume: Volume, roi: Roi, role: Role | None) -> tuple[Quantity | Not
     if isinstance(plane, Refused):
         return (NotMeasured(roi.tracking_id, role, plane, None, series_uids),)
     return tuple(
-        NotMeasured(roi.tracking_id, role, value, Texture.feature(name), series_uids)
+        NotMeasured(roi.tracking_id, role, value, Texture.feature(name), series_uids, method=method)
         if isinstance(value, Refused)
         else Quantity(
             roi.tracking_id, role, Texture.feature(name), value, _unit(name), method=method, series_uids=series_uids
