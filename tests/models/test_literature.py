@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from her2node.dicom.codes import Derivation, Diffusion, Unit, Uptake
 from her2node.errors import ModalityAbsent, NeedsTraining, QuantityMissing, RoleMissing
@@ -32,9 +33,12 @@ def diffusion() -> Instance:
 
 
 def pet() -> Instance:
+    given = Dataset()
+    given.Radiopharmaceutical = "FDG"
     return instance(
-        "1.2.3.1", 1, PT, Modality="PT", CorrectedImage=["ATTN"], ImageType=["ORIGINAL", "PRIMARY"], PatientAge="060Y"
-    )
+        "1.2.3.1", 1, PT, Modality="PT", CorrectedImage=["ATTN"], ImageType=["ORIGINAL", "PRIMARY"], PatientAge="060Y",
+        RadiopharmaceuticalInformationSequence=[given],
+    )  # fmt: skip
 
 
 def found(one: Instance, *quantities: Quantity) -> Findings:

@@ -1,10 +1,11 @@
-"""Regions of every degenerate kind through every method of CT: a finite value, or a refusal by name; never NaN."""
+"""Regions of every degenerate kind through every method: a finite value, or a refusal by name; never NaN."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,15 +13,21 @@ import pytest
 from her2node import quantities
 from her2node.dicom.codes import Unit
 from her2node.errors import DisplacementUnknown, Refused
-from her2node.quantities import dual_energy, enhancement, signature
+from her2node.phantoms.flow import Artery, Tissue
+from her2node.phantoms.flow import uptake as flow_phantom
+from her2node.quantities import dce, diffusion, dual_energy, enhancement, perfusion, signature, uptake
+from her2node.quantities.bolus import bolus_of
 from her2node.quantities.displacement import displacement
 from her2node.quantities.dual_energy import Aorta, Provenance
 from her2node.quantities.enhancement import PhaseMeans
 from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.quantities.uptake import Circumstances
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
+from her2node.volumes.body import Body
+from her2node.volumes.diffusion import DiffusionSeries
 from her2node.volumes.volume import Volume
-from tests.quantities import made
+from tests.quantities import dce_made, made
 
 Found = tuple[Quantity | NotMeasured, ...]
 SHAPE = (8, 14, 16)
@@ -199,7 +206,79 @@ def iodine(volume: Volume, roi: Roi) -> Found:
     return dual_energy.measure(mg, roi, Role.IODINE, Provenance(), Aorta(roi.mask))
 
 
-METHODS = (attenuation_and_morphology, radiomics_filters_and_texture, iodine)
+def fdg(volume: Volume, roi: Roi) -> Found:
+    suv = made.volume(volume.voxels / 20, spacing=(3.0, 2.0, 2.0), valid=volume.valid, unit=Unit.SUVBW)
+    liver = np.random.default_rng(7).normal(2.0, 0.2, 100)
+    return uptake.measure(suv, roi, Role.PET, Circumstances(Body(70.0, 1.75, "M"), liver=liver))
+
+
+def diffusion_of_many_b_values(volume: Volume, roi: Roi) -> Found:
+    """IVIM by either fit; the signal of b 0 is what the volume holds, with noise of its own at each b."""
+    b_values = (0.0, 20.0, 60.0, 120.0, 250.0, 500.0, 800.0)
+    rng = np.random.default_rng(9)
+    decays = [0.1 * np.exp(-b * 0.02) + 0.9 * np.exp(-b * 0.001) for b in b_values]
+    signal = [10 * volume.voxels * d + rng.normal(0, 5, volume.voxels.shape) * volume.voxels.any() for d in decays]
+    series = DiffusionSeries(
+        b_values=b_values,
+        signal=np.stack(signal).astype(np.float32),
+        valid=volume.valid,
+        geometry=volume.geometry,
+        combined=("trace image",) * len(b_values),
+        series_uids=("1.2.4",) * len(b_values),
+        sources=(volume.sources,) * len(b_values),
+    )
+    fits = [diffusion.fitted(series, diffusion.Factors(ivim=ivim)) for ivim in ("variable-projection", "segmented")]
+    return tuple(one for fit in fits for one in diffusion.measure(fit, roi, Role.DIFFUSION))
+
+
+def vendors_adc(volume: Volume, roi: Roi) -> Found:
+    return diffusion.measure_vendor_map(made.volume(volume.voxels * 20, valid=volume.valid), roi, Role.ADC_MAP)
+
+
+def ct_perfusion(volume: Volume, roi: Roi) -> Found:
+    """Every voxel takes up contrast by its own share: the zeros nothing, air less than nothing. Every fourth is taken,
+    lest the whole image be fitted."""
+    times = tuple(float(t) for t in range(0, 61, 2))
+    artery = Artery()
+    bolus = bolus_of(np.array(times), np.array([artery.at(t) for t in times]), perfusion.LEAST_ARTERIAL_HU)
+    own = volume.voxels[roi.mask & volume.valid].astype(np.float64)[::4, np.newaxis]
+    curves = own + own / 60 * flow_phantom(artery, Tissue(60, 0.06, 15, 0.2, 2.0), times)
+    return perfusion.measure(
+        bolus, curves, perfusion.Region(roi.tracking_id, Role.PERFUSION, ("1.2.4",)), perfusion.FACTORS
+    )
+
+
+def dynamic_mr(volume: Volume, roi: Roi) -> Found:
+    """Signal by what the volume holds, blood in the first column; an examination may be refused as a whole."""
+    times_s = np.arange(0.0, 240.0, 6.0)
+    enhanced = dce_made.echo(dce_made.concentration(dce_made.Tissue(vp=0.02), times_s), 1.0)
+    blood = dce_made.echo(dce_made.plasma(times_s) * (1 - dce_made.HAEMATOCRIT), dce_made.BLOOD_T1_S)
+    signal = enhanced[:, np.newaxis, np.newaxis, np.newaxis] * volume.voxels / 60
+    signal[..., 0] = blood[:, np.newaxis, np.newaxis]
+    artery = np.zeros(volume.voxels.shape, np.bool_)
+    artery[..., 0] = True
+    series = replace(
+        dce_made.examination([dce_made.Tissue()], times_s=times_s, block=1).volume,
+        voxels=signal.astype(np.float32),
+        valid=volume.valid,
+        geometry=volume.geometry,
+        sources=(volume.sources,) * len(times_s),
+    )
+    found: list[Quantity | NotMeasured] = []
+    for model in ("extended-tofts", "patlak"):
+        try:
+            fit = dce.fitted(series, None, dce.DceFactors(model=model), volume.voxels > 0, artery)
+        except Refused as error:
+            found.append(NotMeasured("", Role.DCE, error))
+            continue
+        found += dce.measure(fit, roi, Role.DCE)
+    return tuple(found)
+
+
+METHODS = (
+    attenuation_and_morphology, radiomics_filters_and_texture, iodine, fdg, diffusion_of_many_b_values, vendors_adc,
+    ct_perfusion, dynamic_mr,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
@@ -216,6 +295,14 @@ def test_every_degenerate_region_has_values_or_named_refusals(
             assert isinstance(value.refused, Refused)
             assert value.refused.reason
             assert value.refused.detail or value.refused.reason
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+@pytest.mark.parametrize("region", [one_voxel, sphere], ids=lambda region: region.__name__)
+def test_every_method_measures_what_is_there(
+    region: Callable[[], tuple[Volume, Roi]], method: Callable[[Volume, Roi], Found]
+) -> None:
+    assert any(isinstance(value, Quantity) for value in method(*region()))
 
 
 def test_of_one_voxel_the_value_is_its_mean_and_what_needs_more_is_refused() -> None:
