@@ -11,6 +11,7 @@ from her2node import phantoms
 from her2node.models.package import load_packages
 from her2node.models.predicting import Conditions, Findings
 from her2node.models.prediction import Category, InputUsed, Prediction
+from her2node.quantities.signature import shipped
 from her2node.reading import Reading, read
 from her2node.reading.reading import Found, Scene
 from her2node.reading.stability import with_stability
@@ -104,6 +105,15 @@ def test_dynamic_mr_is_tried_otherwise_with_its_flip_angles_and_all_series_of_it
     with_stability([(DEMO, said)], tumour, scene, [course], findings, Conditions({}, demonstration=True))
     (again,) = seen
     assert [a.role for a in again.selection.assignments] == [Role.DCE, Role.DCE, Role.FLIP_ANGLES]
+
+
+@pytest.mark.parametrize("stability", [False, True])
+def test_what_packages_in_shadow_want_measured_is_told_nobody(folder: Path, *, stability: bool) -> None:
+    study = open_study(sorted(folder.rglob("*.dcm")))
+    mean = replace(DEMO, features=shipped("ibsi-c"))
+    alone, beside = (read(study, (LEE,), shadow=s, demonstration=True, stability=stability) for s in ((), (mean,)))
+    assert (beside.quantities, len(beside.not_measured)) == (alone.quantities, len(alone.not_measured))
+    assert beside.predictions == alone.predictions
 
 
 def test_packages_in_shadow_are_answered_and_told_apart(folder: Path, tmp_path: Path) -> None:
