@@ -1,8 +1,8 @@
 """Whether estimates hold when the tumour is drawn a voxel otherwise.
 
-Only what packages measured is measured again, and all other regions at once, so that every volume is made and every fit
-done one more time, not once a region; the region as it was drawn goes first, for the others move with its tissue.
-Nothing of it but the figures is kept.
+Only series of roles that packages measured are measured again, and all other regions at once, so that every volume is
+made and every fit done one more time, not once a region; the region as it was drawn goes first, for the others move
+with its tissue. Nothing of it but the figures is kept.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from her2node.reading.reading import Found, Scene, joined
 from her2node.rois import GivenRoi
 from her2node.rois.varied import VARIATIONS, Variation
 from her2node.selection.choice import PHASES
+from her2node.selection.roles import Role
 
 Course = Callable[[Scene], Found]
 Answered = Prediction | Observation | NotPredicted
@@ -66,11 +67,16 @@ def _drawn(region: GivenRoi, variation: Variation) -> GivenRoi:
 
 
 def _narrowed(scene: Scene, regions: tuple[GivenRoi, ...], used: set[str]) -> Scene:
-    """The scene of these regions on the series that were used; of the contrast phases on all, for regions follow the
-    tissue from one to the other."""
+    """The scene of these regions on the series that were used, on all that play a role with them (an examination may
+    be several series), and on those that such roles rest on: regions follow the tissue from one contrast phase to the
+    other, and flip angles give T1 to dynamic MR."""
     assignments = scene.selection.assignments
-    in_phase = any(a.role in PHASES for a in assignments if a.series_instance_uid in used)
-    kept = tuple(a for a in assignments if a.series_instance_uid in used or (in_phase and a.role in PHASES))
+    roles = {a.role for a in assignments if a.series_instance_uid in used and a.role is not None}
+    if roles.intersection(PHASES):
+        roles.update(PHASES)
+    if Role.DCE in roles:
+        roles.add(Role.FLIP_ANGLES)
+    kept = tuple(a for a in assignments if a.series_instance_uid in used or a.role in roles)
     methods = replace(scene.methods, suv_maps=False)
     return replace(scene, selection=replace(scene.selection, assignments=kept), regions=regions, methods=methods)
 

@@ -9,7 +9,7 @@ from her2node.errors import AmbiguousRoi, NoRoi, Refused, RoleAmbiguous
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import NotPredicted, Observation, Prediction
-from her2node.quantities.quantity import NotMeasured
+from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading.dce import read_dce
 from her2node.reading.diffusion import read_diffusion
 from her2node.reading.dual_energy import read_dual_energy
@@ -73,9 +73,9 @@ def read(
     roles = entered_roles or {}
     study = arranged(study, keep=tuple(roles))
     landmarks = looked_at(study, rules, roles)
-    methods = _with_features(methods, (*packages, *shadow))
+    methods = _with_features(methods, packages)
     testimonies = _testimonies(study, landmarks) if methods.images else {}
-    selection = select(study, rules, roles, testimonies, _reconstructions(methods, (*packages, *shadow)))
+    selection = select(study, rules, roles, testimonies, _reconstructions(methods, packages))
     regions = _regions(study, selection)
     tumour = _tumour([region for region in regions if not is_reference(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
@@ -85,11 +85,9 @@ def read(
     named = tumour if isinstance(tumour, Refused) else tumour.tracking_id
     findings = Findings(study, selection, found.quantities, not_measured, named)
     conditions = Conditions(entered or {}, prior, prior_source, demonstration)
-    answers = [(package, _answer(package, findings, conditions)) for package in (*packages, *shadow)]
-    if stability and isinstance(tumour, GivenRoi):
-        answers = with_stability(answers, tumour, scene, _COURSES, findings, conditions)
-    said = [answer for _, answer in answers]
-    told, kept = said[: len(packages)], said[len(packages) :]
+    tried = tumour if stability and isinstance(tumour, GivenRoi) else None
+    told = _answers(packages, findings, scene, conditions, tried)
+    kept = _answers(shadow, *_of_shadow(shadow, findings, scene), conditions, tried)
     return Reading(
         study=study,
         assignments=selection.assignments,
@@ -135,6 +133,27 @@ def _reconstructions(methods: Methods, packages: Sequence[Package]) -> tuple[Rec
     return (*wishes, *(wish for wanted in methods.signatures for wish in wanted.reconstructions))
 
 
+def _of_shadow(shadow: Sequence[Package], findings: Findings, scene: Scene) -> tuple[Findings, Scene]:
+    """Findings and scene of packages in shadow: with the features that they alone want, which are told nobody.
+
+    So they are measured apart, by going through the phases once more: nothing that is told can change by them.
+    """
+    methods = _with_features(scene.methods, shadow)
+    if methods == scene.methods:
+        return findings, scene
+    wider = replace(scene, methods=methods)
+    more = carrying_told(read_phases(wider))
+    told: tuple[Quantity | NotMeasured, ...] = (*findings.quantities, *findings.not_measured)
+    known = {_meant(one) for one in told}
+    quantities = (*findings.quantities, *(one for one in more.quantities if _meant(one) not in known))
+    not_measured = (*findings.not_measured, *(one for one in more.not_measured if _meant(one) not in known))
+    return replace(findings, quantities=quantities, not_measured=not_measured), wider
+
+
+def _meant(one: Quantity | NotMeasured) -> tuple[object, ...]:
+    return one.roi, one.role, one.phase, one.code, one.modifier, one.method, one.series_uids
+
+
 def _testimonies(study: Study, landmarks: Mapping[str, Landmarks]) -> dict[str, Judgement]:
     """What the images of each series say of its phase, by its UID."""
     return {uid: testimony(series, landmarks[uid]) for uid in landmarks if (series := study.series_of(uid))}
@@ -162,6 +181,16 @@ def _study_refusals(tumour: GivenRoi | Refused, selection: Selection, every_roi:
         if isinstance(found, RoleAmbiguous) and wish.role not in selection.ambiguous
     ]
     return tuple(refusals)
+
+
+def _answers(
+    packages: Sequence[Package], findings: Findings, scene: Scene, conditions: Conditions, tried: GivenRoi | None
+) -> list[Prediction | Observation | NotPredicted]:
+    """What each package says, estimates with their stability where the region ``tried`` is drawn otherwise too."""
+    answers = [(package, _answer(package, findings, conditions)) for package in packages]
+    if tried is not None:
+        answers = with_stability(answers, tried, scene, _COURSES, findings, conditions)
+    return [answer for _, answer in answers]
 
 
 def _answer(package: Package, findings: Findings, conditions: Conditions) -> Prediction | Observation | NotPredicted:

@@ -9,9 +9,17 @@ import pytest
 
 from her2node import phantoms
 from her2node.models.package import load_packages
-from her2node.models.prediction import Category, Prediction
+from her2node.models.predicting import Conditions, Findings
+from her2node.models.prediction import Category, InputUsed, Prediction
+from her2node.quantities.signature import shipped
 from her2node.reading import Reading, read
+from her2node.reading.reading import Found, Scene
+from her2node.reading.stability import with_stability
+from her2node.rois import given
 from her2node.rois.varied import VARIATIONS
+from her2node.selection import Assignment
+from her2node.selection.choice import Selection
+from her2node.selection.roles import Role
 from her2node.selection.study import open_study
 from tests.models.making import make_keys, small
 
@@ -73,6 +81,39 @@ def test_a_region_that_gives_no_answer_counts_as_moved_with_its_reason(folder: P
     assert said.stability is not None
     assert said.stability.held < said.stability.tried
     assert any("outside-intended-use" in one for one in said.stability.moved)
+
+
+def test_dynamic_mr_is_tried_otherwise_with_its_flip_angles_and_all_series_of_its_role(
+    both: tuple[Reading, Reading],
+) -> None:
+    study, (_, demo) = both[0].study, both[0].predictions
+    tumour = given(study)[0]
+    (drawn_on,) = tumour.drawn_on
+    others = [one.series_instance_uid for one in study.series if one.series_instance_uid != drawn_on]
+    roles = dict(zip([drawn_on, *others], [Role.DCE, Role.DCE, Role.FLIP_ANGLES, Role.PET], strict=False))
+    selection = Selection(tuple(Assignment(uid, role, ()) for uid, role in roles.items()), {}, {})
+    used = InputUsed("ktrans", 1.0, "1", "measured", (drawn_on,))
+    said = replace(demo, answers=tuple(replace(answer, inputs=(used,)) for answer in demo.answers))
+    seen: list[Scene] = []
+
+    def course(scene: Scene) -> Found:
+        seen.append(scene)
+        return Found()
+
+    findings = Findings(study, selection, (), (), tumour.tracking_id)
+    scene = Scene(study, selection, (tumour,))
+    with_stability([(DEMO, said)], tumour, scene, [course], findings, Conditions({}, demonstration=True))
+    (again,) = seen
+    assert [a.role for a in again.selection.assignments] == [Role.DCE, Role.DCE, Role.FLIP_ANGLES]
+
+
+@pytest.mark.parametrize("stability", [False, True])
+def test_what_packages_in_shadow_want_measured_is_told_nobody(folder: Path, *, stability: bool) -> None:
+    study = open_study(sorted(folder.rglob("*.dcm")))
+    mean = replace(DEMO, features=shipped("ibsi-c"))
+    alone, beside = (read(study, (LEE,), shadow=s, demonstration=True, stability=stability) for s in ((), (mean,)))
+    assert (beside.quantities, len(beside.not_measured)) == (alone.quantities, len(alone.not_measured))
+    assert beside.predictions == alone.predictions
 
 
 def test_packages_in_shadow_are_answered_and_told_apart(folder: Path, tmp_path: Path) -> None:
