@@ -81,8 +81,8 @@ def test_no_case_of_the_training_set_is_unlike_it_and_one_against_the_grain_is()
     seen = training_set(measured(2), values)
     assert seen is not None
     rows = [dict(zip(seen.inputs, row, strict=True)) for row in values.tolist()]
-    assert [flag for row in rows for flag in unlike_training(seen, row)] == []
-    (flag,) = unlike_training(seen, {"f0": 65.0, "f1": 65.0})
+    assert [flag for row in rows for flag in unlike_training(seen, [row])] == []
+    (flag,) = unlike_training(seen, [{"f0": 65.0, "f1": 65.0}])
     assert flag.kind == "unlike-training"
 
 
