@@ -222,4 +222,4 @@ def test_a_measured_feature_bears_its_code_unit_aggregation_and_configuration() 
     assert (joint.modifier.value, joint.unit) == ("IAZD", Unit.ONE)
     assert level.unit == Unit.ONE  # configuration E counts intensities of the histogram in bins
     assert {item.method for item in found} == {asked.method}
-    assert asked.method != EVERY[4].method
+    assert asked.method == EVERY[4].method  # which features are asked for shapes no value

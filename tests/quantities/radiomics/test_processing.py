@@ -33,7 +33,7 @@ def ramp(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> np
 def test_the_new_grid_shares_its_centre_with_the_old_one(order: int) -> None:
     shape, spacing = (20, 30, 40), (3.0, 1.0, 1.0)
     how = replace(PLAIN, interpolation=to(2.0, 2.0, order))
-    region = prepared(ramp(shape, spacing), np.ones(shape, np.bool_), spacing, how, reach_mm=np.inf)
+    region = prepared(ramp(shape, spacing), np.ones(shape, np.bool_), spacing, how, reach_mm=(np.inf, np.inf, np.inf))
     assert region.image.shape == (30, 15, 20)
     inner = (slice(3, -3),) * 3
     assert region.image[inner] == pytest.approx(ramp((30, 15, 20), (2.0, 2.0, 2.0))[inner], abs=0.05)
@@ -44,14 +44,14 @@ def test_the_new_grid_shares_its_centre_with_the_old_one(order: int) -> None:
 def test_the_grid_of_the_ct_phantom_is_ibsis() -> None:
     shape, spacing = (60, 201, 204), (3.0, 0.9765625, 0.9765625)
     voxels = np.zeros(shape, np.float32)
-    region = prepared(voxels, np.ones(shape, np.bool_), spacing, shipped("ibsi-c"), reach_mm=np.inf)
+    region = prepared(voxels, np.ones(shape, np.bool_), spacing, shipped("ibsi-c"), reach_mm=(np.inf, np.inf, np.inf))
     assert region.image.shape == (90, 99, 100)
 
 
 def test_without_a_slice_spacing_slices_stay_as_they_are() -> None:
     voxels = np.random.default_rng(0).normal(size=(4, 9, 9))
     how = replace(PLAIN, interpolation=to(0.5))
-    region = prepared(voxels, np.ones(voxels.shape, np.bool_), (5.0, 1.0, 1.0), how, reach_mm=np.inf)
+    region = prepared(voxels, np.ones(voxels.shape, np.bool_), (5.0, 1.0, 1.0), how, reach_mm=(np.inf, np.inf, np.inf))
     assert region.spacing_mm == (5.0, 0.5, 0.5)
     assert region.image.shape == (4, 18, 18)
 
@@ -66,8 +66,8 @@ def test_the_box_around_the_region_is_interpolated_as_the_whole_image(
     voxels = np.random.default_rng(seed).normal(0, 100, shape)
     mask = made.ellipsoid(shape, spacing, (24, 31, 28), (7.0, 6.0, 5.0))
     how = replace(PLAIN, interpolation=to(2.0, 2.0, order))
-    part = prepared(voxels, mask, spacing, how, reach_mm=RADIUS_MM)
-    whole = prepared(voxels, mask, spacing, how, reach_mm=np.inf)
+    part = prepared(voxels, mask, spacing, how, reach_mm=(RADIUS_MM, RADIUS_MM, RADIUS_MM))
+    whole = prepared(voxels, mask, spacing, how, reach_mm=(np.inf, np.inf, np.inf))
     assert part.image.size < whole.image.size
     assert part.x == pytest.approx(whole.x, abs=1e-6)
     around = np.argwhere(part.morphological)
@@ -78,21 +78,23 @@ def test_the_box_around_the_region_is_interpolated_as_the_whole_image(
 def test_a_voxel_half_in_the_region_is_in_it() -> None:
     voxels, mask = np.zeros((1, 1, 4)), np.array([[[False, True, True, False]]])
     how = replace(PLAIN, interpolation=to(1.0))
-    region = prepared(voxels, mask, (1.0, 1.0, 2.0), how, reach_mm=np.inf)
+    region = prepared(voxels, mask, (1.0, 1.0, 2.0), how, reach_mm=(np.inf, np.inf, np.inf))
     assert region.morphological.sum() == 4
 
 
 def test_intensities_half_way_are_rounded_to_the_even_number_whatever_the_last_digits_say() -> None:
     voxels = np.array([[[0.0, 1.0, 2.0, 3.0]]]) + 1e-9
     how = replace(PLAIN, interpolation=to(1.0, rounds=True))
-    region = prepared(voxels + 0.25, np.ones((1, 1, 4), np.bool_), (1.0, 1.0, 2.0), how, reach_mm=np.inf)
+    region = prepared(
+        voxels + 0.25, np.ones((1, 1, 4), np.bool_), (1.0, 1.0, 2.0), how, reach_mm=(np.inf, np.inf, np.inf)
+    )
     assert region.image.ravel().tolist() == [0, 0, 1, 2, 2, 2, 3, 3]
 
 
 def test_range_and_outliers_are_judged_on_the_whole_region_and_both_hold() -> None:
     x = np.concatenate([np.zeros(50), np.ones(49), [1000.0]]).reshape(1, 10, 10)
     how = replace(PLAIN, resegmentation=Resegmentation(lowest=0.5, outliers_sigma=3))
-    region = prepared(x, np.ones(x.shape, np.bool_), made.CUBES, how, reach_mm=0)
+    region = prepared(x, np.ones(x.shape, np.bool_), made.CUBES, how, reach_mm=(0, 0, 0))
     assert region.x.tolist() == [1.0] * 49
     assert region.morphological.sum() == 100  # the shape keeps what the intensities lose
 
