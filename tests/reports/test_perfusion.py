@@ -48,7 +48,7 @@ def test_the_report_names_methods_and_parameters(tmp_path: Path) -> None:
         if one.kind is ObjectKind.REPORT
     )
     said = set(texts(report.dataset))
-    assert {"Absolute Regional Blood Flow", "CTP-OSVD", "ml/[100]g/min", "tissue density 1.05 g/ml"} <= said
+    assert {"Absolute Regional Blood Flow", "CTP-2CXM", "ml/[100]g/min", "tissue density 1.05 g/ml"} <= said
 
 
 def texts(ds: Dataset) -> Iterator[str]:
