@@ -163,7 +163,7 @@ def measure(
         typer.Option(
             "--features",
             metavar="FILE",
-            help="TOML file: which quantities (codes = [...]), or a radiomics configuration; ibsi-a to ibsi-e ship.",
+            help="TOML file: codes = [...], radiomics, texture. Ship by name: ibsi-a to ibsi-e, mazda-like.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -183,24 +183,30 @@ def measure(
 @app.command()
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to write the study into.")],
-    seed: Annotated[int, typer.Option(help="Seed of anatomy and noise.")] = 1,
-    matrix: Annotated[int, typer.Option(min=64, max=1024, help="Rows and columns.")] = 256,
-    slices: Annotated[int, typer.Option(min=4, max=2000, help="Slices of each phase.")] = 64,
-    enhanced: Annotated[bool, typer.Option("--enhanced", help="Enhanced multi-frame objects.")] = False,
-    roi: Annotated[bool, typer.Option("--roi/--no-roi", help="Write SEG and RTSTRUCT of the tumour too.")] = True,
-    perfusion: Annotated[
-        str, typer.Option(help="A perfusion scan instead: one-series, series-a-point, enhanced or shuttle.")
+    kind: Annotated[str, typer.Option(help="ct, dual-energy, perfusion, diffusion, dce or pet.")] = "ct",
+    variant: Annotated[
+        str,
+        typer.Option(
+            help="ct: classic, enhanced; dual-energy: unit of iodine; perfusion, dce: layout; diffusion: vendor's "
+            "tagging; pet: units. An unknown one is answered with all that there are."
+        ),
     ] = "",
+    decay: Annotated[str, typer.Option(help="pet: start, start-ge, start-counted, admin or none.")] = "",
+    outlined_on: Annotated[str, typer.Option("--outlined-on", help="pet: pet or ct.")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of anatomy and noise.")] = 1,
+    matrix: Annotated[
+        int | None, typer.Option(min=48, max=1024, help="Rows and columns; each kind has its own.")
+    ] = None,
+    slices: Annotated[
+        int | None, typer.Option(min=4, max=2000, help="Slices of each volume; each kind has its own.")
+    ] = None,
+    roi: Annotated[bool, typer.Option("--roi/--no-roi", help="Write SEG and RTSTRUCT of the tumour too.")] = True,
 ) -> None:
-    """Write a digital CT phantom study with known truth."""
+    """Write a digital phantom study of any kind with known truth."""
     from her2node.service import phantoms
 
-    if perfusion:
-        if perfusion not in ("one-series", "series-a-point", "enhanced", "shuttle"):
-            raise typer.BadParameter("one-series, series-a-point, enhanced or shuttle", param_hint="--perfusion")
-        _out().print(phantoms.write_perfusion(out, seed=seed, matrix=matrix, slices=slices, layout=perfusion, roi=roi))
-        return
-    _out().print(phantoms.write(out, seed=seed, matrix=matrix, slices=slices, enhanced=enhanced, roi=roi))
+    asked = phantoms.Asked(seed, matrix, slices, variant, decay, outlined_on, roi)
+    _out().print(phantoms.write(out, kind, asked))
 
 
 # --- what is known, and what readers say -------------------------------------------------------------------
@@ -274,14 +280,10 @@ def packages_list(as_json: AsJson = False, config: Config = None) -> None:
     if as_json:
         _print_json(rows)
         return
-    table = Table("name", "version", "level", "enabled", "usable", "title", box=None)
+    table = Table("name", "version", "level", "runs", "usable", "title", box=None)
     for row in rows:
-        table.add_row(row["name"], row["version"], row["level"], _tick(row["enabled"]), row["usable"], row["title"])
+        table.add_row(row["name"], row["version"], row["level"], row["mode"], row["usable"], row["title"])
     _out().print(table)
-
-
-def _tick(value: bool) -> str:
-    return "yes" if value else "no"
 
 
 @packages_app.command("show")
@@ -332,6 +334,93 @@ def packages_sign(
     from her2node.service import shelf
 
     _out().print(f"signed: {shelf.sign(folder, key)}")
+
+
+@packages_app.command("install")
+def packages_install(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of the package.")],
+    config: Config = None,
+) -> None:
+    """Copy a trusted package to the node, beside its other versions; nothing that runs changes."""
+    from her2node.service import shelf
+
+    _out().print(shelf.install(settings.read(config), folder))
+
+
+@packages_app.command("remove")
+def packages_remove(name: Annotated[str, typer.Argument(metavar="NAME@VERSION")], config: Config = None) -> None:
+    """Delete an installed package that does not run."""
+    from her2node.service import register
+
+    _out().print(f"removed: {register.remove(settings.read(config), name)}")
+
+
+@packages_app.command("enable")
+def packages_enable(
+    name: Annotated[str, typer.Argument(metavar="NAME[@VERSION]")],
+    shadow: Annotated[bool, typer.Option("--shadow", help="Keep its answers, send them to nobody.")] = False,
+    config: Config = None,
+) -> None:
+    """Let a package run, in place of other versions of it."""
+    from her2node.service import shelf
+
+    _out().print(shelf.enable(settings.read(config), name, shadow=shadow))
+
+
+@packages_app.command("disable")
+def packages_disable(name: Annotated[str, typer.Argument(metavar="NAME")], config: Config = None) -> None:
+    """Let a package run no longer."""
+    from her2node.service import shelf
+
+    _out().print(shelf.disable(settings.read(config), name))
+
+
+@packages_app.command("rollback")
+def packages_rollback(name: Annotated[str, typer.Argument(metavar="NAME")], config: Config = None) -> None:
+    """Let the version and mode before the last enable, disable or rollback hold again."""
+    from her2node.service import shelf
+
+    _out().print(shelf.roll_back(settings.read(config), name))
+
+
+@packages_app.command("keys")
+def packages_keys(config: Config = None) -> None:
+    """The trusted public keys by fingerprint."""
+    from her2node.service import shelf
+
+    for mark, file in shelf.keys(settings.read(config)):
+        _out().print(f"{mark}  {file}")
+
+
+@packages_app.command("trust")
+def packages_trust(
+    public: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Public key (PEM).")],
+    config: Config = None,
+) -> None:
+    """Trust the packages that a key signed."""
+    from her2node.service import register
+
+    _out().print(f"trusted: {register.trust(settings.read(config), public)}")
+
+
+@packages_app.command("distrust")
+def packages_distrust(
+    mark: Annotated[str, typer.Argument(metavar="FINGERPRINT", help="As `packages keys` prints it.")],
+    config: Config = None,
+) -> None:
+    """Trust a key no longer; what it signed is refused from the next start on."""
+    from her2node.service import register
+
+    register.distrust(settings.read(config), mark)
+    _out().print(f"no longer trusted: {mark}")
+
+
+@packages_app.command("literature")
+def packages_literature() -> None:
+    """Every study of the review, and which package stands for it."""
+    from her2node.service import shelf
+
+    _out().print(shelf.literature())
 
 
 # --- settings, conformance, doctor -------------------------------------------------------------------------

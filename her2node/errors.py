@@ -160,6 +160,10 @@ class NoEnhancement(Refused):
     """The region takes up too little contrast to be measured."""
 
 
+class OutsideProtocol(Refused):
+    """The patient was not prepared and scanned as the method demands."""
+
+
 class OutsideRegime(Refused):
     """The time series lies outside what this method is good for."""
 
@@ -175,6 +179,10 @@ class EmptyRoi(Refused):
 
 class OtherFrameOfReference(Refused):
     """The region of interest lies in another frame of reference than the series."""
+
+
+class RegistrationUnusable(Refused):
+    """The registration between frames of reference cannot be used."""
 
 
 class RoiUnreadable(Refused):
@@ -200,6 +208,10 @@ class UnitMissing(Refused):
 
 class NoReference(Refused):
     """The tissue to compare with is not outlined, or does not hold what it must."""
+
+
+class TooLarge(Refused):
+    """This is larger than the node has memory set aside for."""
 
 
 class NotRequested(Refused):
@@ -244,6 +256,18 @@ class InputRefused(Refused):
 
 class QuantityMissing(Refused):
     """A quantity that the package needs was not measured."""
+
+
+class QuantityAmbiguous(Refused):
+    """Several quantities that were measured could be the one that the package needs."""
+
+
+class ModalityAbsent(Refused):
+    """The study has no series of a modality that the package reads."""
+
+
+class NeedsTraining(Refused):
+    """The package is a form without weights and must be trained on a site's own cases."""
 
 
 class OutsideIntendedUse(Refused):

@@ -98,22 +98,37 @@ def _forbidden(reason: str) -> bool:
     return (lacks_data and SHARED.is_dir()) or (bool(os.environ.get("CI")) and (lacks_data or lacks_tool))
 
 
+LONGEST = "tests/scenarios/test_kills.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file goes first: of several workers none is left alone with it in the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
 class Tally:
-    """Counts truth tests, and finds skips that may not be."""
+    """Counts truth tests, keeps what goes into the kill matrix, and finds skips that may not be."""
 
     def __init__(self) -> None:
         self.truth_passed = 0
+        self.kills: list[str] = []
         self.forbidden: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and report.passed and "truth" in report.keywords:
             self.truth_passed += 1
+        if report.when == "teardown":
+            self.kills += (str(line) for name, line in report.user_properties if name == "kill matrix")
         if report.skipped and not hasattr(report, "wasxfail"):
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             if _forbidden(reason):
                 self.forbidden.append(f"{report.nodeid}: {reason}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.kills:
+            terminalreporter.write_line("kill matrix (SIGKILLs at the point; objects filed; result sets an edition):")
+        for line in self.kills:
+            terminalreporter.write_line(f"  {line}")
         terminalreporter.write_line(f"truth tests passed: {self.truth_passed}")
         for line in self.forbidden:
             terminalreporter.write_line(f"may not be skipped here: {line}", red=True)

@@ -56,6 +56,10 @@ class Unit:
     ML_PER_PERCENT = Code("ml/%", "UCUM", "milliliter per percent")
     GRAM = Code("g", "UCUM", "gram")
     MINUTE = Code("min", "UCUM", "minute")
+    MG_PER_DL = Code("mg/dl", "UCUM", "milligram per deciliter")
+    PER_MINUTE = Code("/min", "UCUM", "/min")
+    MMOL_S_PER_L = Code("mmol.s/l", "UCUM", "millimole second per liter")
+    MILLISECOND = Code("ms", "UCUM", "millisecond")
 
 
 class Quantity:
@@ -98,6 +102,9 @@ class Uptake:
     TLG = Code("126033", "DCM", "Total Lesion Glycolysis")
     HETEROGENEITY = _private("SUV-HI", "Heterogeneity index: fall of metabolic volume with its threshold")
     UPTAKE_TIME = _private("UPTAKE-TIME", "Time from injection to the first acquisition")
+    GLUCOSE = _private("GLUCOSE", "Blood glucose before the injection of FDG, as entered")
+    SIGNET_RING = Code("87737001", "SCT", "Signet ring cell carcinoma")
+    MUCINOUS = Code("72495009", "SCT", "Mucinous adenocarcinoma")
     PEAK = Code("126031", "DCM", "Peak Value Within ROI")
     BY_WEIGHT = Code("126410", "DCM", "SUV body weight calculation method")
     BY_LEAN_JANMAHASATIAN = Code("126414", "DCM", "SUV lean body mass calculation Janmahasatian method")
@@ -108,6 +115,13 @@ class Uptake:
     ABOVE_FIXED = _private("MTV-SUV2.5", "Voxels of at least SUVbw 2.5")
     ABOVE_PERCIST = _private("MTV-PERCIST", "Voxels above 1.5 x liver SULmean + 2 SD (PERCIST)")
     SLOPE = _private("HI-40-80", "Slope of volume on thresholds of 40, 50, ... 80 % of SUVmax")
+
+
+class Answer:
+    """What a reader answered (CID 231)."""
+
+    YES = Code("373066001", "SCT", "Yes")
+    NO = Code("373067005", "SCT", "No")
 
 
 class Derivation:
@@ -164,6 +178,7 @@ class DualEnergy:
     NORMALIZED_IODINE = _private("NIC", "Normalized iodine concentration")
     EFFECTIVE_ATOMIC_NUMBER = Code("129320", "DCM", "Effective Atomic Number")
     REGION_OF_AORTA = _private("NIC-AORTA", "Ratio to the mean of a region of the aorta, same images")
+    FOUND_AORTA = _private("NIC-AORTA-AUTO", "Ratio to the mean of the aorta found by shape, same images")
 
     @staticmethod
     def converted(factor: float, words: str) -> Code:
@@ -220,6 +235,42 @@ def _of_b_values(value: str, words: str, b_values: Sequence[float]) -> Code:
     if len(meaning) > 64:
         meaning = f"{words}, {len(b_values)} b from {min(b_values):g} to {max(b_values):g} s/mm2"
     return _private(f"{value}-{crc32(listed.encode()):08X}", meaning)
+
+
+class Dce:
+    """Dynamic contrast-enhanced MR: what is measured, by which model (CID 4101, 4107, 4109)."""
+
+    KTRANS = Code("126312", "DCM", "Ktrans")
+    KEP = Code("126313", "DCM", "kep")
+    VE = Code("126314", "DCM", "ve")
+    VP = Code("126331", "DCM", "vp")
+    IAUC60 = Code("126321", "DCM", "IAUC60")
+    T1 = Code("113063", "DCM", "T1")
+    TIME_TO_PEAK = Code("113069", "DCM", "Time To Peak")
+    PLASMA_FLOW = _private("DCE-FP", "Plasma flow")
+    PERMEABILITY = _private("DCE-PS", "Permeability surface area product of plasma")
+    PEAK_ENHANCEMENT = _private("DCE-PE", "Peak enhancement relative to baseline signal")
+    WASH_IN = _private("DCE-WASHIN", "Wash-in rate of relative enhancement")
+    WASH_OUT = _private("DCE-WASHOUT", "Wash-out rate of relative enhancement")
+    SER = _private("DCE-SER", "Signal enhancement ratio")
+    EXCLUDED = _private("DCE-NOFIT", "Voxels of the region without a fit of the tracer model")
+    TOFTS = Code("126340", "DCM", "Standard Tofts Model")
+    EXTENDED_TOFTS = Code("126341", "DCM", "Extended Tofts Model")
+    EXCHANGE = Code("126347", "DCM", "Two Compartment Exchange (2CX) Model")
+    PATLAK = _private("DCE-PATLAK", "Patlak model")
+    TOFTS_CURVE = _private("DCE-TM-CURVE", "Standard Tofts model, mean curve")
+    EXTENDED_TOFTS_CURVE = _private("DCE-ETM-CURVE", "Extended Tofts model, mean curve")
+    EXCHANGE_CURVE = _private("DCE-2CXM-CURVE", "Two-compartment exchange model, mean curve")
+    PATLAK_CURVE = _private("DCE-PATLAK-CURV", "Patlak model, mean curve")
+    FLIP_ANGLES = Code("126350", "DCM", "T1 by Multiple Flip Angles")
+    OF_CURVE = _private("DCE-CURVE", "Of the region's mean curve")
+    OF_EACH_VOXEL = _private("DCE-MAP", "Of each voxel's curve")
+
+    @staticmethod
+    def ratio_at(early_s: float, late_s: float) -> Code:
+        """The method of the signal enhancement ratio, which names its times after the arrival of the contrast."""
+        words = f"Mean curve, {early_s:.0f} s over {late_s:.0f} s after arrival"
+        return _private(f"SER-{early_s:.0f}-{late_s:.0f}", words)
 
 
 class Phase:
@@ -293,6 +344,13 @@ class Statement:
     CONCLUSION = _private("CONCLUSION", "Imaging estimate in words")
     ANSWER = _private("ANSWER", "Which of several answers this is")
     INPUT = _private("INPUT", "Input of the model")
+    CATEGORIES = _private("CATEGORIES", "How the categories are told")
+    REMARK = _private("REMARK", "How the package decided")
+    INTERVAL = _private("INTERVAL", "95 % interval of the probability")
+    STABILITY = _private("STABILITY", "Whether the answer holds when the region is drawn otherwise")
+    OBSERVATION = _private("OBSERVATION", "Measured beside a printed cut-off, no estimate")
+    AGREEMENT = _private("AGREEMENT", "Whether the packages agree")
+    CAUTION = _private("CAUTION", "What the node cannot check")
     PRIOR = _private("PRIOR", "Prior probability of HER2 positivity")
     PRIOR_SOURCE = _private("PRIOR-SOURCE", "Source of the prior")
     LEVEL = _private("LEVEL", "Provenance level of the package")

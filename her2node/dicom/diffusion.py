@@ -78,12 +78,14 @@ class Weighting(StrEnum):
 
 @dataclass(frozen=True)
 class Encoding:
-    """b in s/mm2 with the place it was read from, and what of the diffusion the image shows."""
+    """b in s/mm2 with the place it was read from, and what of the diffusion the image shows. ``numbered`` tells
+    directions apart where the header numbers them and gives no vector."""
 
     b: float
     weighting: Weighting
     direction: Direction | None
     place: str = field(compare=False)
+    numbered: int | None = None
 
 
 class Content(StrEnum):
@@ -129,7 +131,10 @@ def encoding_of(header: Dataset, groups: Sequence[Dataset] = ()) -> Encoding | N
             raise InvalidAttribute(f"{first} holds b = {b:g}, {name} holds b = {other:g}")
     direction = next((d for read in _DIRECTIONS if (d := _first(read, places)) is not None), None)
     weighting = Weighting.NONE if b == 0 else _weighting(places, direction)
-    return Encoding(b, weighting, _unit(direction) if weighting is Weighting.DIRECTIONAL else None, first)
+    if weighting is not Weighting.DIRECTIONAL:
+        return Encoding(b, weighting, None, first)
+    numbered = None if direction else _first(_siemens_sequence_number, places)
+    return Encoding(b, weighting, _unit(direction), first, numbered)
 
 
 def b_value_tags() -> str:
@@ -166,6 +171,11 @@ def _siemens_sequence(ds: Dataset) -> re.Match[str] | None:
 def _siemens_sequence_b(ds: Dataset) -> float | None:
     found = _siemens_sequence(ds)
     return float(found.group(1)) if found else None
+
+
+def _siemens_sequence_number(ds: Dataset) -> int | None:
+    found = _siemens_sequence(ds)
+    return int(found.group(3)) if found and found.group(3) else None
 
 
 def _canon_b(ds: Dataset) -> float | None:

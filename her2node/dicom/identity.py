@@ -27,13 +27,14 @@ class InstanceIdentity:
     def conflicts(self, other: InstanceIdentity) -> tuple[str, ...]:
         """Keywords of patient attributes that both objects fill, and fill differently.
 
-        The name is left out on purpose: it is respelled (character sets, corrections) for one and the same patient.
+        Name and sex are left out on purpose: a name is respelled (character sets, corrections) for one and the same
+        patient, and sex describes a patient without identifying one (PS3.3 C.2.3, not C.2.2): scanners write O where
+        the treatment planning system writes M. Identifier and date of birth do not change with who writes them.
         """
         pairs = {
             "PatientID": (self.patient_id, other.patient_id),
             "IssuerOfPatientID": (self.issuer_of_patient_id, other.issuer_of_patient_id),
             "PatientBirthDate": (self.patient_birth_date, other.patient_birth_date),
-            "PatientSex": (self.patient_sex, other.patient_sex),
         }
         return tuple(keyword for keyword, (a, b) in pairs.items() if a and b and a != b)
 

@@ -135,7 +135,7 @@ def _missing(facts: Gathering, needs: Sequence[Need]) -> list[str]:
     """Roles and regions that are not there, with the packages that need them."""
     wanted: dict[str, list[str]] = {}
     for need in needs:
-        here = {item.role for item in _usable(facts, need.modality)}
+        here = {role for item in _usable(facts, need.modality) for role in item.roles}
         for role in sorted(need.roles - here):
             wanted.setdefault(f"the {role} series", []).append(need.package)
         if need.roi and not any(item.role == ROI_ROLE and not item.refused for item in facts.series):
@@ -163,9 +163,11 @@ def _extents(series: Sequence[SeriesFacts], roles: frozenset[str]) -> dict[str, 
     """Role to what its series cover together; series without a known extent say nothing."""
     extents: dict[str, Extent] = {}
     for item in series:
-        if item.role in roles and item.extent is not None:
-            low, high = extents.get(item.role, item.extent)
-            extents[item.role] = (min(low, item.extent[0]), max(high, item.extent[1]))
+        if item.extent is None:
+            continue
+        for role in roles.intersection(item.roles):
+            low, high = extents.get(role, item.extent)
+            extents[role] = (min(low, item.extent[0]), max(high, item.extent[1]))
     return extents
 
 

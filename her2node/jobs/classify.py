@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 from her2node.errors import Refused
+from her2node.intake.completion import EXTENT_TOLERANCE_MM
 from her2node.jobs.door import Door, Failed
 from her2node.jobs.filing import open_stored
 from her2node.ledger import Ledger
-from her2node.ledger.records import Extent, UnclassifiedSeries
-from her2node.selection.assignment import assign
+from her2node.ledger.records import JOINT, Extent, UnclassifiedSeries
+from her2node.selection.assignment import Assignment, assign
 from her2node.selection.extent import extent_of
+from her2node.selection.packing import split
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
 from her2node.selection.study import Series, group
@@ -35,7 +37,7 @@ IGNORE = "ignore"
 
 @dataclass(frozen=True)
 class Classified:
-    """What the ledger notes of a series."""
+    """What the ledger notes of a series. ``role``: of a series that packs several phases all of them, joined."""
 
     role: str | None
     evidence: tuple[str, ...]
@@ -86,13 +88,39 @@ def classified(spool: Spool, rules: Sequence[SiteRule], changed: UnclassifiedSer
         series = group([open_stored(path, met=True) for path in paths]).series[0]
     except Refused as error:  # its files could be read when they were filed
         return Classified(None, (), None, str(error))
-    assignment = assign(series, rules, entered_roles(changed.entered_roles))
-    return Classified(assignment.role, assignment.evidence, extent_of(series), _refusal(series, assignment.role))
+    entered = entered_roles(changed.entered_roles)
+    parts = [series] if series.series_instance_uid in entered else split(series)
+    assignments = [assign(part, rules, entered) for part in parts]
+    roles = dict.fromkeys(one.role for one in assignments if one.role is not None)
+    refusals = [_refusal(part, one.role) for part, one in zip(parts, assignments, strict=True)]
+    return Classified(
+        JOINT.join(roles) or None,
+        tuple(dict.fromkeys(_words(assignments))),
+        extent_of(series),
+        next(filter(None, refusals), _unlike(parts)),
+    )
+
+
+def _words(assignments: Sequence[Assignment]) -> Iterator[str]:
+    """The evidence of every part; of several with the role that it speaks for."""
+    if len(assignments) > 1:
+        yield f"{len(assignments)} stacks are packed in one series"
+    for one in assignments:
+        said = f"{one.role or 'no role'}: " if len(assignments) > 1 else ""
+        yield from (said + words for words in one.evidence)
+
+
+def _unlike(parts: Sequence[Series]) -> str | None:
+    """Why the parts of a packed series are not all here: one is shorter than another."""
+    extents = [extent for part in parts if (extent := extent_of(part)) is not None]
+    if any(max(ends) - min(ends) > EXTENT_TOLERANCE_MM for ends in zip(*extents, strict=True)):
+        return "the stacks that are packed in this series cover different extents"
+    return None
 
 
 def _refusal(series: Series, role: Role | None) -> str | None:
     """Why a series with a role that wants a volume cannot be one (yet), or None."""
-    if role is None or role is Role.ROI:
+    if role in (None, Role.ROI, Role.REGISTRATION):
         return None
     try:
         dynamic_stack_of((series,)) if role is Role.PERFUSION else stack_of(series, role)

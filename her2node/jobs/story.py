@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from her2node.delivery.outbox import remedy_for
+from her2node.errors import ModalityAbsent
 from her2node.ledger.records import Claim, NewDelivery, NewResult
 from her2node.log import Event, emit
-from her2node.models.prediction import NotPredicted, Prediction
+from her2node.models.prediction import NotPredicted, Observation, Prediction
 from her2node.reading import Reading
 
 
@@ -44,8 +45,15 @@ def summary_of(reading: Reading, number: int, objects: int, seconds: Mapping[str
         "quantities": len(reading.quantities),
         "not_measured": dict(Counter(item.refused.reason for item in reading.not_measured)),
         "estimates": [_estimate(prediction) for prediction in reading.predictions],
+        "observations": [f"{o.package.name}@{o.package.version}" for o in reading.observations],
         "not_predicted": [_refusal(refusal) for refusal in reading.not_predicted],
+        "flags": dict(Counter(flag.kind for said in _told(reading) for flag in said.flags)),
+        "shadows": [_shadow(said) for said in reading.shadows],
     }
+
+
+def _told(reading: Reading) -> tuple[Prediction | Observation, ...]:
+    return (*reading.predictions, *reading.observations)
 
 
 def tell_outcome(
@@ -66,6 +74,8 @@ def tell_outcome(
         rois=summary.get("rois"),
         quantities=summary.get("quantities"),
         estimates=len(summary.get("estimates", ())),
+        flags=sum(summary.get("flags", {}).values()),
+        shadows=len(summary.get("shadows", ())),
         results=len(results),
         reason=summary["reason"],
         **{f"{step}_s": spent for step, spent in summary["seconds"].items()},
@@ -89,6 +99,7 @@ def _reason(reading: Reading) -> str:
     if reading.predictions:
         return f"{len(reading.predictions)} estimates, {len(reading.quantities)} quantities"
     refusals = [item.refused for item in reading.not_predicted] + [item.refused for item in reading.not_measured]
+    refusals.sort(key=lambda refused: isinstance(refused, ModalityAbsent))
     why = f": {refusals[0]}" if refusals else ""
     if reading.quantities:
         return f"{len(reading.quantities)} quantities, no estimate{why}"
@@ -103,11 +114,21 @@ def _estimate(prediction: Prediction) -> dict[str, Any]:
             {
                 "assumed": {i.name: i.value for i in answer.inputs if i.source == "assumed"},
                 "probability": answer.probability,
+                "interval": answer.interval,
                 "category": answer.category.value,
             }
             for answer in prediction.answers
         ],
     }
+
+
+def _shadow(said: Prediction | Observation | NotPredicted) -> dict[str, Any]:
+    """What a package in shadow says: kept for whoever compares it, told nobody."""
+    if isinstance(said, NotPredicted):
+        return _refusal(said)
+    if isinstance(said, Prediction):
+        return _estimate(said)
+    return {"package": f"{said.package.name}@{said.package.version}", "remarks": list(said.remarks)}
 
 
 def _refusal(refusal: NotPredicted) -> dict[str, str]:

@@ -142,6 +142,10 @@ class UnclassifiedSeries:
 # --- completion --------------------------------------------------------------------------------------------
 
 
+JOINT = " + "
+"""Between the roles of a series that packs several phases."""
+
+
 @dataclass(frozen=True)
 class SeriesFacts:
     """What completion needs to know of a series. ``classified``: the role is that of all its present instances."""
@@ -153,6 +157,11 @@ class SeriesFacts:
     refused: str | None
     instances: int
     classified: bool = True
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Every role that the series plays: several where it packs several phases."""
+        return tuple(self.role.split(JOINT)) if self.role else ()
 
 
 @dataclass(frozen=True)

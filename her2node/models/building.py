@@ -1,8 +1,7 @@
 """How a package is made: a graph from coefficients, hashes into package.toml, a signature beside it.
 
 The only module that needs the ``onnx`` package (extra ``test``), and only to make a graph; nothing here runs when the
-node reads a study. ``python -m her2node.models.building FOLDER...`` makes the graph of packages that ship anew from
-the coefficients in their package.toml, seals them and pins them.
+node reads a study. What ships is made by ``models.literature`` and ``models.synthetic``.
 """
 
 from __future__ import annotations
@@ -10,18 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from her2node.errors import PackageRefused
 from her2node.models import manifest as manifests
-from her2node.models.manifest import Logistic
+from her2node.models.manifest import Logistic, Prior, Threshold
 from her2node.models.package import CARD, CASES, MANIFEST, MODEL, OUTPUT, PINNED, SIGNATURE, check_files, read_folder
 from her2node.models.trust import sign
+from her2node.models.uncertainty import likelihood_ratio
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 _OPSET, _IR_VERSION = 17, 8
 """Old enough for every onnxruntime that the node accepts."""
@@ -32,32 +33,62 @@ def logistic_graph(model: Logistic, names: Sequence[str]) -> bytes:
 
     Terms are added in the order of ``names``, so that a plain evaluation in double precision agrees to the last digits.
     """
-    from onnx import TensorProto, checker, helper, numpy_helper  # extra `test`: building only
+    from onnx import helper
 
     stored = {"intercept": model.intercept, **{f"b_{name}": model.coefficients[name] for name in names}}
-    constants = [numpy_helper.from_array(np.array(value, dtype=np.float64), name) for name, value in stored.items()]
     nodes, total = [], "intercept"
     for name in names:
         nodes.append(helper.make_node("Mul", [name, f"b_{name}"], [f"term_{name}"]))
         nodes.append(helper.make_node("Add", [total, f"term_{name}"], [f"sum_{name}"]))
         total = f"sum_{name}"
     nodes.append(helper.make_node("Sigmoid", [total], [OUTPUT]))
-    ports = [helper.make_tensor_value_info(name, TensorProto.DOUBLE, ["cases"]) for name in (*names, OUTPUT)]
-    graph = helper.make_graph(nodes, "logistic", ports[:-1], ports[-1:], constants)
+    return _graph("logistic", names, stored, nodes)
+
+
+def threshold_graph(rule: Threshold, cohort: Prior) -> bytes:
+    """ONNX bytes of Bayes' rule at the cohort's prevalence: the post-test probability on either side of the cut-off."""
+    from onnx import helper
+
+    odds = cohort.positives / cohort.negatives
+    after = {positive: odds * likelihood_ratio(rule, positive=positive) for positive in (True, False)}
+    stored = {
+        "cut_off": rule.cut_off,
+        "if_positive": after[True] / (1 + after[True]),
+        "if_negative": after[False] / (1 + after[False]),
+    }
+    compared = "GreaterOrEqual" if rule.positive_if == ">=" else "Less"
+    nodes = [
+        helper.make_node(compared, [rule.input, "cut_off"], ["positive"]),
+        helper.make_node("Where", ["positive", "if_positive", "if_negative"], [OUTPUT]),
+    ]
+    return _graph("threshold", [rule.input], stored, nodes)
+
+
+def _graph(name: str, inputs: Sequence[str], stored: Mapping[str, float], nodes: Sequence[NodeProto]) -> bytes:
+    """A graph of named double vectors with stored doubles, checked and serialised the same way every time."""
+    from onnx import TensorProto, checker, helper, numpy_helper  # extra `test`: building only
+
+    constants = [numpy_helper.from_array(np.array(value, dtype=np.float64), key) for key, value in stored.items()]
+    ports = [helper.make_tensor_value_info(port, TensorProto.DOUBLE, ["cases"]) for port in (*inputs, OUTPUT)]
+    graph = helper.make_graph(nodes, name, ports[:-1], ports[-1:], constants)
     opset = [helper.make_opsetid("", _OPSET)]
     proto = helper.make_model(graph, producer_name="her2node", ir_version=_IR_VERSION, opset_imports=opset)
     checker.check_model(proto)
     return bytes(proto.SerializeToString(deterministic=True))
 
 
-def write_package(folder: Path, manifest: str, model: bytes, cases: Sequence[Mapping[str, object]], card: str) -> bytes:
-    """Write a whole package folder and return the sealed package.toml. ``manifest`` is its text without [files].
+def write_package(
+    folder: Path, manifest: str, model: bytes | None, cases: Sequence[Mapping[str, object]], card: str
+) -> bytes:
+    """Write a whole package folder and return the sealed package.toml. ``manifest`` is its text without [files];
+    ``model`` is None for a package that predicts nothing.
 
     Raises PackageRefused when the manifest cannot be used.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MODEL).write_bytes(model)
-    (folder / CASES).write_text(json.dumps(list(cases), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if model is not None:
+        (folder / MODEL).write_bytes(model)
+        (folder / CASES).write_text(json.dumps(list(cases), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / CARD).write_text(card, encoding="utf-8")
     (folder / MANIFEST).write_text(manifest, encoding="utf-8")
     return seal(folder)
@@ -89,27 +120,8 @@ def sign_package(folder: Path, private_pem: bytes) -> Path:
     return path
 
 
-def rebuild(folder: Path) -> None:
-    """Make model.onnx anew from the coefficients in package.toml, and seal.
-
-    Raises PackageRefused when package.toml holds no coefficients.
-    """
-    stated = tomllib.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    if "logistic" not in stated:
-        raise PackageRefused(f"{folder.name} states no logistic coefficients")
-    model = Logistic(**stated["logistic"])
-    (folder / MODEL).write_bytes(logistic_graph(model, [given["name"] for given in stated["inputs"]]))
-    seal(folder)
-
-
 def pin(folder: Path) -> None:
     """Write the SHA-256 of a sealed package's package.toml into pinned.json: it ships with the node."""
     pinned = json.loads(PINNED.read_bytes()) if PINNED.exists() else {}
     pinned[folder.name] = [hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()]
     PINNED.write_text(json.dumps(pinned, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        rebuild(Path(argument))
-        pin(Path(argument))

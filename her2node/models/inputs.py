@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import product
 
 from her2node.dicom.codes import Code
-from her2node.errors import InputMissing, InputRefused, QuantityMissing, Refused
-from her2node.models.applicability import check
+from her2node.errors import InputMissing, InputRefused, QuantityAmbiguous, QuantityMissing, Refused
+from her2node.models.applicability import Played, check
 from her2node.models.manifest import Manifest, QuantityInput, ReaderInput
-from her2node.models.prediction import InputUsed
+from her2node.models.prediction import Flag, InputUsed
 from her2node.models.units import convert
 from her2node.quantities.quantity import NotMeasured, Quantity
 
@@ -20,37 +20,48 @@ LARGEST_ALTERNATIVES = 64
 
 
 @dataclass(frozen=True)
+class Where:
+    """Where a package's quantities are measured: the tumour's tracking id, and the series chosen for each role."""
+
+    tumour: str | None
+    series_uids: Mapping[Played, str]
+
+
+@dataclass(frozen=True)
 class Inputs:
     """``cases``: every set of inputs that is possible, in the order of the manifest's inputs and their values.
-    ``open_inputs``: those that a reader has not entered. ``flags``: values outside the package's usual ranges."""
+    ``open_inputs``: those that a reader has not entered. ``flags``: values outside the package's usual ranges, and
+    what the measured ones are flagged with."""
 
     cases: tuple[tuple[InputUsed, ...], ...]
     open_inputs: tuple[str, ...]
-    flags: tuple[str, ...]
+    flags: tuple[Flag, ...]
 
 
 def gather(
     manifest: Manifest,
     quantities: Sequence[Quantity],
     not_measured: Sequence[NotMeasured],
-    tumour: str | None,
+    where: Where,
     entered: Mapping[str, str],
 ) -> Inputs:
-    """All inputs of a package. ``tumour`` is the tracking id in which its quantities are measured.
+    """All inputs of a package.
 
     Raises InputRefused for an entered value that the package does not allow, InputMissing for one that is missing and
-    has no list of values, OutsideIntendedUse beyond a hard limit, UnknownUnit, and for a quantity that could not be
-    measured the reason why.
+    has no list of values, OutsideIntendedUse beyond a hard limit, UnknownUnit, QuantityAmbiguous, and for a quantity
+    that could not be measured the reason why.
     """
     choices: list[tuple[InputUsed, ...]] = []
-    flags: list[str] = []
+    flags: list[Flag] = []
     for given in manifest.inputs:
         if isinstance(given, QuantityInput):
-            used: tuple[InputUsed, ...] = (_measured(given, quantities, not_measured, tumour),)
+            quantity = _wanted(given, quantities, not_measured, where)
+            used: tuple[InputUsed, ...] = (_measured(given, quantity),)
+            flags += (Flag("measurement", f"{given.name}: {flag}") for flag in quantity.flags)
         else:
             used = tuple(_from_reader(given, entered))
         if used[0].source != "assumed":
-            flags += check(given.name, used[0].value, given.unit, given.limits)
+            flags += check("input-range", given.name, used[0].value, given.unit, given.limits)
         choices.append(used)
     if math.prod(map(len, choices)) > LARGEST_ALTERNATIVES:
         raise InputMissing(", ".join(used[0].name for used in choices if used[0].source == "assumed"))
@@ -80,34 +91,56 @@ def _from_reader(given: ReaderInput, entered: Mapping[str, str]) -> Iterator[Inp
         raise InputMissing(given.name, remedy=f"enter {given.name}=VALUE: {given.meaning}")
 
 
-def _measured(
-    given: QuantityInput, quantities: Sequence[Quantity], not_measured: Sequence[NotMeasured], tumour: str | None
-) -> InputUsed:
-    found = [quantity for quantity in quantities if quantity.roi == tumour and _is(given, quantity)]
+def _wanted(
+    given: QuantityInput, quantities: Sequence[Quantity], not_measured: Sequence[NotMeasured], where: Where
+) -> Quantity:
+    """The one quantity that is meant: measured in the tumour on the chosen series of the role, by the one method."""
+    series_uid = where.series_uids[given.role, given.phase]
+    mine = [one for one in quantities if one.roi == where.tumour and series_uid in one.series_uids]
+    found = [quantity for quantity in mine if _is(given, quantity)]
     if not found:
-        raise _why_not(given, not_measured, tumour)
-    quantity = found[0]
+        raise _why_not(given, not_measured, where.tumour, series_uid)
+    if len(found) > 1:
+        methods = ", ".join(quantity.method.meaning if quantity.method else "no named method" for quantity in found)
+        raise QuantityAmbiguous(f"{given.name} ({given.code.meaning}, {given.role}): {methods}")
+    return found[0]
+
+
+def _measured(given: QuantityInput, quantity: Quantity) -> InputUsed:
     value = convert(quantity.value, quantity.unit.value, given.unit)
-    return InputUsed(given.name, value, given.unit, "measured", quantity.series_uids)
+    method = quantity.method.meaning if quantity.method else ""
+    return InputUsed(given.name, value, given.unit, "measured", quantity.series_uids, method)
 
 
 def _is(given: QuantityInput, quantity: Quantity) -> bool:
     """By code value and scheme; meanings are for people. A method counts only where the package names one."""
-    wanted = (given.role, _key(given.code), _key(given.modifier))
-    if wanted != (quantity.role, _key(quantity.code), _key(quantity.modifier)):
+    wanted = (given.role, given.phase, _key(given.code), _key(given.modifier))
+    phase = quantity.phase if given.phase else None
+    if wanted != (quantity.role, phase, _key(quantity.code), _key(quantity.modifier)):
         return False
-    return given.method is None or _key(given.method) == _key(quantity.method)
+    return given.method is None or _by(given.method, quantity.method)
+
+
+def _by(wanted: Code, method: Code | None) -> bool:
+    """Whether ``method`` is the wanted one, or one of the family ``NAME*``."""
+    if method is None or method.scheme != wanted.scheme:
+        return False
+    family, star, _ = wanted.value.partition("*")
+    return method.value.startswith(family) if star else method.value == wanted.value
 
 
 def _key(code: Code | None) -> tuple[str, str] | None:
     return None if code is None else (code.value, code.scheme)
 
 
-def _why_not(given: QuantityInput, not_measured: Sequence[NotMeasured], tumour: str | None) -> Refused:
+def _why_not(given: QuantityInput, not_measured: Sequence[NotMeasured], tumour: str | None, series_uid: str) -> Refused:
     """The refusal of this quantity, else that of its series or ROI, else that nobody measures it."""
     mine = [refusal for refusal in not_measured if refusal.role is given.role and refusal.roi in (tumour, "")]
+    mine = [refusal for refusal in mine if not refusal.series_uids or series_uid in refusal.series_uids]
+    mine = [refusal for refusal in mine if given.phase is None or refusal.phase is given.phase]
     exact = [refusal for refusal in mine if _key(refusal.code) == _key(given.code)]
     whole = [refusal for refusal in mine if refusal.code is None]
     for refusal in (*exact, *whole):
         return refusal.refused
-    return QuantityMissing(f"{given.name} ({given.code.meaning}, {given.role}) was not measured")
+    how = f" by {given.method.meaning}" if given.method else ""
+    return QuantityMissing(f"{given.name} ({given.code.meaning}{how}, {given.role}) was not measured")

@@ -1,16 +1,20 @@
 """package.toml: everything about a package that is no weight.
 
-The classes below are the format; unknown keys are refused. Required: ``format``, ``kind``, ``name``, ``version``,
-``level``, ``title``, ``citation``, ``intended_use``, ``reference_test``, ``roi``, ``inputs``, ``output``, ``prior``,
-``files``.
+The classes below are the format; unknown keys are refused. Three kinds: ``scalar`` (a probability), ``measured``
+(quantities beside printed cut-offs that are no rule), ``form`` (a model without weights, to be trained). Required:
+``format``, ``kind``, ``name``, ``version``, ``level``, ``title``, ``citation``, ``intended_use``, ``reference_test``,
+``roi``, ``inputs``, ``files``, and what the kind itself demands.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+import numpy as np
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from her2node.dicom.codes import Code
@@ -27,6 +31,22 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\.[A-Za-z0-9]+$")]
 
 
+def _expression(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error}") from error
+    return value
+
+
+Regex = Annotated[str, AfterValidator(_expression)]
+Shape = Literal["logistic", "lasso-logistic", "lda-1nn", "nda-ann"]
+"""Of a model that is to be trained: linear discriminant and nearest neighbour, or non-linear discriminant and network,
+as study 20 has them; a nomogram is a logistic model drawn."""
+Label = Literal["her2-positive", "her2-negative"]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
 @dataclass(frozen=True, config=_STRICT)
 class Limits:
     """Ranges, both ends included: outside ``usual`` the answer carries a flag, outside ``hard`` there is none."""
@@ -37,12 +57,20 @@ class Limits:
 
 @dataclass(frozen=True, config=_STRICT)
 class Requirement:
-    """A series that the package needs, and limits on how it was made. Thickness in mm, tube voltage in kV."""
+    """A series that the package needs, and limits on how it was made. Thickness in mm, tube voltage in kV.
+
+    ``phase``: the contrast phase of a dual-energy series. ``usual_kernel`` and ``usual_scanner`` are regular
+    expressions; where ConvolutionKernel, or Manufacturer and ManufacturerModelName, do not match, the answer carries a
+    flag.
+    """
 
     role: Role
-    modality: Literal["CT"] = "CT"
+    modality: Literal["CT", "MR", "PT"] = "CT"
+    phase: Role | None = None
     slice_thickness_mm: Limits | None = None
     kvp: Limits | None = None
+    usual_kernel: Regex = ""
+    usual_scanner: Regex = ""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -62,7 +90,11 @@ class ReaderInput:
 
 @dataclass(frozen=True, config=_STRICT)
 class QuantityInput:
-    """What the node measures in the tumour on the series of ``role``, by code, converted to ``unit``."""
+    """What the node measures in the tumour on the chosen series of ``role``, by code, converted to ``unit``.
+
+    ``method``: needed where several methods measure it; its value may end in ``*`` for methods that name what an
+    examination had (b-values). ``phase`` as in the requirement that it belongs to.
+    """
 
     source: Literal["quantity"]
     name: InputName
@@ -73,6 +105,7 @@ class QuantityInput:
     modifier: Code | None = None
     method: Code | None = None
     limits: Limits = Limits()
+    phase: Role | None = None
 
 
 Input = Annotated[ReaderInput | QuantityInput, Field(discriminator="source")]
@@ -103,18 +136,97 @@ class Prior:
 
 @dataclass(frozen=True, config=_STRICT)
 class Logistic:
-    """The coefficients of a logistic package as a person can check them; ``building`` makes the graph from them."""
+    """The coefficients of a logistic package as a person can check them; ``building`` makes the graph from them.
+
+    ``covariance``: of the intercept and the coefficients, in the order of the inputs; with it every answer has a 95 %
+    interval. ``covariance_source`` says how it was had.
+    """
 
     intercept: float
     coefficients: dict[InputName, float]
+    covariance: tuple[tuple[float, ...], ...] = ()
+    covariance_source: str = ""
 
 
 @dataclass(frozen=True, config=_STRICT)
-class Manifest:
-    """One package.toml."""
+class Threshold:
+    """A published rule: positive where the input is at or above (below) the cut-off.
+
+    The counts are patients of the cohort whom the rule placed rightly; intervals come from them.
+    """
+
+    input: InputName
+    cut_off: float
+    positive_if: Literal[">=", "<"]
+    sensitivity: Share
+    specificity: Share
+    true_positives: Annotated[int, Field(ge=1)]
+    true_negatives: Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TrainingSet:
+    """Where the cases lay that the model was fitted on: a case whose squared Mahalanobis distance is above ``usual``
+    carries a flag."""
+
+    inputs: Annotated[tuple[InputName, ...], Field(min_length=1)]
+    mean: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+    usual: Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class CutOff:
+    """A printed cut-off from which no probability follows. ``said``: what the paper prints of it and what it lacks."""
+
+    input: InputName
+    value: float
+    said: Said
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Candidates:
+    """Radiomics features among which training selects, inside its folds: those of a configuration, of each role."""
+
+    configuration: Said
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Training:
+    """What a site must do before a form answers. ``label``: which patients are the cases (study 21 predicts the
+    negative ones). ``patients`` is the fewest that make sense at 15 % prevalence."""
+
+    model: Shape
+    patients: Annotated[int, Field(ge=1)]
+    must: Annotated[tuple[Said, ...], Field(min_length=1)]
+    label: Label = "her2-positive"
+    candidates: Candidates | None = None
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Evidence:
+    """Which way a quantity goes in HER2-positive tumours, study by study; printed with every answer."""
+
+    quantity: Said
+    higher: tuple[Said, ...] = ()
+    lower: tuple[Said, ...] = ()
+    none: tuple[Said, ...] = ()
+    note: str = ""
+
+    @property
+    def words(self) -> str:
+        told = (("higher in", self.higher), ("lower in", self.lower), ("no difference in", self.none))
+        parts = "; ".join(f"{how} {', '.join(studies)}" for how, studies in told if studies)
+        said = f"{self.quantity} of HER2-positive tumours: {parts or 'no direction at hand'}."
+        return f"{said} {self.note}".rstrip()
+
+
+@dataclass(frozen=True, config=_STRICT, kw_only=True)
+class _Stated:
+    """What every package.toml says."""
 
     format: Literal[1]
-    kind: Literal["scalar"]
     name: Name
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
     level: Level
@@ -124,21 +236,55 @@ class Manifest:
     reference_test: Said
     roi: Literal["needed", "wanted", "none"]
     """``needed``: no answer without a tumour ROI; ``wanted``: completion waits for one, the answer does not."""
-    inputs: Annotated[tuple[Input, ...], Field(min_length=1)]
-    output: Output
-    prior: Prior
+    roi_protocol: str = ""
+    """How the paper drew the region, as far as that is known."""
+    inputs: tuple[Input, ...]
     files: dict[FileName, Sha256]
     doi: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    """Directions of effect in the literature, contradictions among them."""
     conflicts: tuple[str, ...] = ()
-    """Statements on literature that contradicts the package's direction of effect; printed with every answer."""
+    """Further statements on literature that contradicts the package; printed with every answer."""
     cautions: tuple[str, ...] = ()
     """What the node cannot check (the cohort's stage, say); printed with every answer."""
     requires: tuple[Requirement, ...] = ()
     age_years: Limits | None = None
+    features: FileName | None = None
+    """A file of the package that says which features it wants measured beside what always is (``signature``)."""
+
+
+@dataclass(frozen=True, config=_STRICT, kw_only=True)
+class Scalar(_Stated):
+    """Inputs to a probability. The graph may be anything; ``logistic`` or ``threshold`` state what it calculates."""
+
+    kind: Literal["scalar"]
+    output: Output
+    prior: Prior
     logistic: Logistic | None = None
+    threshold: Threshold | None = None
+    training_set: TrainingSet | None = None
 
 
-_MANIFEST = TypeAdapter(Manifest)
+@dataclass(frozen=True, config=_STRICT, kw_only=True)
+class MeasuredOnly(_Stated):
+    """Quantities beside printed cut-offs, without a probability; no model."""
+
+    kind: Literal["measured"]
+    cut_offs: Annotated[tuple[CutOff, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, config=_STRICT, kw_only=True)
+class Form(_Stated):
+    """A model's inputs and shape without weights: refused until a site has trained it."""
+
+    kind: Literal["form"]
+    training: Training
+
+
+Manifest = Scalar | MeasuredOnly | Form
+"""One package.toml."""
+
+_MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Annotated[Manifest, Field(discriminator="kind")])
 
 
 def parse(content: bytes) -> Manifest:
@@ -148,27 +294,72 @@ def parse(content: bytes) -> Manifest:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PackageRefused(f"package.toml cannot be read: {error}") from error
     except ValidationError as error:
-        lines = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        # the first place is the kind that the classes are told by
+        lines = (f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
         raise PackageRefused(f"package.toml: {'; '.join(lines)}") from error
-    _agree(manifest)
+    for flaw in _disagreements(manifest):
+        raise PackageRefused(f"package.toml {flaw}")
     return manifest
 
 
-def _agree(manifest: Manifest) -> None:
-    """Relations between keys that a type cannot say. Raises PackageRefused."""
+def _disagreements(manifest: Manifest) -> Iterator[str]:
+    """Relations between keys that a type cannot say."""
     names = [given.name for given in manifest.inputs]
     if len(set(names)) != len(names):
-        raise PackageRefused("package.toml names an input twice")
-    if manifest.output.unlikely > manifest.output.likely:
-        raise PackageRefused("package.toml: output.unlikely lies above output.likely")
-    unknown = [given.unit for given in manifest.inputs if not known(given.unit)]
-    if unknown:
-        raise PackageRefused(f"package.toml declares the unknown unit '{unknown[0]}'")
-    roles = {requirement.role for requirement in manifest.requires}
+        yield "names an input twice"
+    yield from (f"declares the unknown unit '{given.unit}'" for given in manifest.inputs if not known(given.unit))
+    played = {(requirement.role, requirement.phase) for requirement in manifest.requires}
     measured = [given for given in manifest.inputs if isinstance(given, QuantityInput)]
-    if any(given.role not in roles for given in measured):
-        raise PackageRefused("package.toml measures on a role that it does not require")
+    if any((given.role, given.phase) not in played for given in measured):
+        yield "measures on a role that it does not require"
+    if manifest.features and manifest.features not in manifest.files:
+        yield f"names {manifest.features}, but not its SHA-256"
     if measured and manifest.roi != "needed":
-        raise PackageRefused("package.toml measures in the tumour but does not need an ROI")
+        yield "measures in the tumour but does not need an ROI"
+    if (manifest.level is Level.MEASURED_ONLY) is not isinstance(manifest, MeasuredOnly):
+        yield f"has the level {manifest.level} and the kind {manifest.kind}, which do not go together"
+    match manifest:
+        case Scalar():
+            yield from _of_scalar(manifest, names)
+        case MeasuredOnly() if {cut.input for cut in manifest.cut_offs} != set(names):
+            yield "has inputs without a cut-off, or cut-offs without an input"
+        case Form() if not names and manifest.training.candidates is None:
+            yield "is a form without inputs"
+        case _:
+            return
+
+
+def _of_scalar(manifest: Scalar, names: list[str]) -> Iterator[str]:
+    if not names:
+        yield "has no inputs"
+    if manifest.output.unlikely > manifest.output.likely:
+        yield "sets output.unlikely above output.likely"
     if manifest.logistic and set(manifest.logistic.coefficients) != set(names):
-        raise PackageRefused("package.toml: logistic.coefficients and inputs differ")
+        yield "gives other logistic.coefficients than inputs: they differ"
+    if manifest.logistic and manifest.logistic.covariance and not _covers(manifest.logistic.covariance, len(names) + 1):
+        yield "has a logistic.covariance that is no covariance of intercept and coefficients"
+    rule = manifest.threshold
+    if rule is None and manifest.level is Level.PUBLISHED_THRESHOLD:
+        yield "states no threshold"
+    if rule and names != [rule.input]:
+        yield "has other inputs than that of its threshold"
+    if rule and not (_rounds_to(rule.true_positives, manifest.prior.positives, rule.sensitivity)
+                     and _rounds_to(rule.true_negatives, manifest.prior.negatives, rule.specificity)):  # fmt: skip
+        yield "has counts in threshold that are not its sensitivity and specificity"
+    seen = manifest.training_set
+    if seen and (not set(seen.inputs) <= set(names) or len(seen.mean) != len(seen.inputs)
+                 or not _covers(seen.covariance, len(seen.inputs))):  # fmt: skip
+        yield "has a training_set whose inputs, mean and covariance do not fit"
+
+
+def _rounds_to(count: int, of: int, share: float) -> bool:
+    """Whether ``count`` of ``of``, not all of them, is the share as three digits print it."""
+    return count < of and abs(count / of - share) <= 0.001
+
+
+def _covers(matrix: tuple[tuple[float, ...], ...], size: int) -> bool:
+    """Whether a matrix is square, of this size, symmetric and positive definite."""
+    array = np.array(matrix) if {len(row) for row in matrix} == {size} and len(matrix) == size else np.zeros((0, 0))
+    if not array.size or not np.allclose(array, array.T):
+        return False
+    return bool(np.linalg.eigvalsh(array).min() > 0)

@@ -1,7 +1,7 @@
 """A model package: a folder that is read once, judged, and becomes a function from inputs to probabilities.
 
-The folder is called NAME or NAME@VERSION and holds package.toml, model.onnx, cases.json, CARD.md, for packages of
-others package.toml.sig, and nothing else. Every file is read once; what is judged is what is used.
+The folder is called NAME or NAME@VERSION and holds package.toml, CARD.md, for what predicts model.onnx and cases.json,
+for packages of others package.toml.sig, and nothing else. Every file is read once; what is judged is what is used.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from her2node.errors import PackageRefused, WorkedCaseFailed
+from her2node.errors import PackageRefused, SettingsRefused, WorkedCaseFailed
 from her2node.models import manifest as manifests
 from her2node.models import onnx_file
-from her2node.models.manifest import Manifest
+from her2node.models.formula import stated_probability
+from her2node.models.manifest import Manifest, QuantityInput, Scalar
 from her2node.models.prediction import PackageRef
 from her2node.models.session import Port, Session
 from her2node.models.trust import Trust, read_key
+from her2node.quantities import signature
+from her2node.quantities.signature import Signature
 
 SHIPPED = Path(__file__).parent.parent / "packages"
 PINNED = SHIPPED / "pinned.json"
@@ -32,6 +35,8 @@ OUTPUT = "probability"
 
 LARGEST_FILE = 64 * 2**20
 """Bytes. A scalar package needs kilobytes."""
+STATED_TOLERANCE = 1e-9
+"""By how much a graph's probability may differ from what package.toml says that it calculates."""
 LARGEST_ELEMENTS = 8 * 2**20
 """Stored numbers in model.onnx, as their dimensions claim."""
 
@@ -51,16 +56,18 @@ _CASES = TypeAdapter(tuple[WorkedCase, ...])
 
 @dataclass(frozen=True)
 class Package:
-    """A package that is trusted and reproduces its own worked cases.
+    """A package that is trusted and, where it has a model, reproduces its own worked cases.
 
-    ``sha256`` is that of package.toml. ``trusted_by``: ``shipped`` or the fingerprint of a key.
+    ``sha256`` is that of package.toml. ``trusted_by``: ``shipped`` or the fingerprint of a key. ``session`` is None for
+    what predicts nothing. ``features``: what it wants measured beside what always is.
     """
 
     manifest: Manifest
     sha256: str
     trusted_by: str
     card: str = field(repr=False)
-    session: Session = field(repr=False, compare=False)
+    features: Signature | None = field(repr=False, default=None, kw_only=True)
+    session: Session | None = field(repr=False, compare=False)
 
     @property
     def ref(self) -> PackageRef:
@@ -80,13 +87,15 @@ class Package:
         """The probability for each case (inputs by name, in the package's units) at the package's own prior.
 
         Cases run one by one: in a batch, onnxruntime's vectorised kernels make the last digit depend on the place.
-        Raises PackageRefused when the graph fails or answers what is no probability.
+        Raises PackageRefused when there is no graph, when it fails or answers what is no probability.
         """
-        return tuple(map(self._probability, cases))
+        if self.session is None:
+            raise PackageRefused(f"{self.manifest.name} holds no model")
+        return tuple(self._probability(self.session, case) for case in cases)
 
-    def _probability(self, case: Mapping[str, float]) -> float:
+    def _probability(self, session: Session, case: Mapping[str, float]) -> float:
         inputs = {given.name: np.array([case[given.name]], dtype=np.float64) for given in self.manifest.inputs}
-        answer = np.asarray(self.session.run(inputs)[OUTPUT], dtype=np.float64)
+        answer = np.asarray(session.run(inputs)[OUTPUT], dtype=np.float64)
         if answer.shape != (1,) or not 0 <= answer[0] <= 1:
             raise PackageRefused(f"{self.manifest.name} answers {answer.tolist()}, which is no probability")
         return float(answer[0])
@@ -102,17 +111,27 @@ def load(folder: Path, trust: Trust) -> Package:
     if manifest.name != name or version not in ("", manifest.version):
         raise PackageRefused(f"the folder {folder.name} holds {manifest.name}@{manifest.version}")
     check_files(manifest, files)
-    onnx_file.check(files[MODEL], LARGEST_ELEMENTS)
+    session = _session(manifest, files)
     package = Package(
         manifest=manifest,
         sha256=hashlib.sha256(content).hexdigest(),
         trusted_by=trusted_by,
         card=files[CARD].decode(errors="replace"),
-        session=Session(files[MODEL]),
+        session=session,
+        features=_features(manifest, files),
     )
-    _check_ports(package)
-    _check_cases(package, files[CASES])
+    if isinstance(manifest, Scalar):
+        _check_cases(package, manifest, files[CASES])
     return package
+
+
+def _session(manifest: Manifest, files: Mapping[str, bytes]) -> Session | None:
+    if not isinstance(manifest, Scalar):
+        return None
+    onnx_file.check(files[MODEL], LARGEST_ELEMENTS)
+    session = Session(files[MODEL])
+    _check_ports(manifest, session)
+    return session
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
@@ -133,10 +152,17 @@ def read_folder(folder: Path) -> dict[str, bytes]:
 
 
 def check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
-    """The files beside package.toml are exactly those that it names, byte for byte. Raises PackageRefused."""
-    missing = {MODEL, CASES, CARD, *manifest.files} - files.keys()
+    """The files beside package.toml are exactly those that it names, byte for byte, and those that its kind has.
+
+    Raises PackageRefused.
+    """
+    predicts = isinstance(manifest, Scalar)
+    own = {MODEL, CASES, CARD} if predicts else {CARD}
+    missing = {*own, *manifest.files} - files.keys()
     if missing:
         raise PackageRefused(f"{manifest.name} lacks {', '.join(sorted(missing))}")
+    if not predicts and {MODEL, CASES} & files.keys():
+        raise PackageRefused(f"{manifest.name} is of the kind {manifest.kind} and holds a model all the same")
     extra = files.keys() - manifest.files.keys()
     if extra:
         raise PackageRefused(f"{manifest.name} holds {', '.join(sorted(extra))}, which package.toml does not name")
@@ -145,35 +171,57 @@ def check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
             raise PackageRefused(f"{manifest.name}/{name} was changed: its SHA-256 is not the one in package.toml")
 
 
-def _check_ports(package: Package) -> None:
+def _features(manifest: Manifest, files: Mapping[str, bytes]) -> Signature | None:
+    """What the package wants measured. Raises PackageRefused for a file that cannot be used, and for an input by a
+    radiomics method that the file does not describe."""
+    found = None
+    if manifest.features is not None:
+        try:
+            found = signature.parse(files[manifest.features].decode(), f"{manifest.name}/{manifest.features}")
+        except (UnicodeDecodeError, SettingsRefused) as error:
+            raise PackageRefused(str(error)) from error
+    described = {code.value for code in found.methods()} if found else set()
+    for given in manifest.inputs:
+        method = given.method if isinstance(given, QuantityInput) else None
+        if method is not None and method.value.startswith("RAD-") and method.value not in described:
+            raise PackageRefused(
+                f"{given.name} is measured by {method.value}, but features has {', '.join(sorted(described)) or 'none'}"
+            )
+    return found
+
+
+def _check_ports(manifest: Manifest, session: Session) -> None:
     """One double vector a declared input, by its name, and one double vector of probabilities."""
     vector = ("tensor(double)", (None,))
-    wanted = {given.name: vector for given in package.manifest.inputs}
-    found = {port.name: (port.type, port.shape) for port in package.session.inputs}
+    wanted = {given.name: vector for given in manifest.inputs}
+    found = {port.name: (port.type, port.shape) for port in session.inputs}
     if found != wanted:
-        raise PackageRefused(f"model.onnx takes {_ports(package.session.inputs)}, package.toml declares {list(wanted)}")
-    if {port.name: (port.type, port.shape) for port in package.session.outputs} != {OUTPUT: vector}:
-        raise PackageRefused(f"model.onnx gives {_ports(package.session.outputs)}, not one vector '{OUTPUT}'")
+        raise PackageRefused(f"model.onnx takes {_ports(session.inputs)}, package.toml declares {list(wanted)}")
+    if {port.name: (port.type, port.shape) for port in session.outputs} != {OUTPUT: vector}:
+        raise PackageRefused(f"model.onnx gives {_ports(session.outputs)}, not one vector '{OUTPUT}'")
 
 
 def _ports(ports: Sequence[Port]) -> str:
     return ", ".join(f"{port.name} {port.type}{list(port.shape)}" for port in ports) or "nothing"
 
 
-def _check_cases(package: Package, content: bytes) -> None:
+def _check_cases(package: Package, manifest: Scalar, content: bytes) -> None:
+    """Every worked case comes out, and what the manifest states that the graph calculates comes out of it too."""
     try:
         cases = _CASES.validate_python(json.loads(content))
     except (ValidationError, ValueError) as error:
         raise PackageRefused(f"cases.json cannot be read: {error}") from error
-    names = {given.name for given in package.manifest.inputs}
+    names = {given.name for given in manifest.inputs}
     if not cases or any(case.inputs.keys() != names for case in cases):
         raise PackageRefused(f"cases.json must hold cases that give every input: {', '.join(sorted(names))}")
     answers = package.probabilities([case.inputs for case in cases])
     for case, answer in zip(cases, answers, strict=True):
         if abs(answer - case.probability) > case.tolerance:
-            raise WorkedCaseFailed(
-                f"{package.manifest.name} gives {answer:.6f} for {case.inputs}, {case.probability} expected"
-            )
+            raise WorkedCaseFailed(f"{manifest.name} gives {answer:.6f} for {case.inputs}, {case.probability} expected")
+        stated = stated_probability(manifest, case.inputs)
+        if stated is not None and abs(answer - stated) > STATED_TOLERANCE:
+            said = f"by the numbers in package.toml it is {stated:.9f}"
+            raise WorkedCaseFailed(f"{manifest.name} gives {answer:.9f} for {case.inputs}, {said}")
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from her2node.errors import DemonstrationOnly, Refused
+from her2node.errors import DemonstrationOnly, ModalityAbsent, NeedsTraining, Refused
 from her2node.models import applicability
-from her2node.models.inputs import gather
-from her2node.models.manifest import Manifest, Output
+from her2node.models.applicability import Played
+from her2node.models.inputs import Inputs, Where, gather
+from her2node.models.manifest import Form, Manifest, MeasuredOnly, Output, Scalar
 from her2node.models.package import Package
-from her2node.models.prediction import Answer, Category, Level, Prediction
+from her2node.models.prediction import Answer, Category, Flag, InputUsed, Level, Observation, Prediction
+from her2node.models.uncertainty import interval_of, remarks_of
+from her2node.models.units import shown
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.selection.choice import Selection
-from her2node.selection.roles import Role
 from her2node.selection.study import Series, Study
 
 
@@ -40,36 +42,88 @@ class Findings:
     tumour: str | Refused
 
 
-def predict(package: Package, findings: Findings, conditions: Conditions) -> Prediction:
-    """The package's answer, one for every set of inputs that is still possible.
+def predict(package: Package, findings: Findings, conditions: Conditions) -> Prediction | Observation:
+    """The package's answer, one for every set of inputs that is still possible; of a package without a model what was
+    measured.
 
-    Raises DemonstrationOnly, RoleMissing, RoleAmbiguous, NoRoi, AmbiguousRoi, OutsideIntendedUse, InputMissing,
-    InputRefused, UnknownUnit, PackageRefused, and the reason for a needed quantity that could not be measured.
+    Raises ModalityAbsent, NeedsTraining, DemonstrationOnly, RoleMissing, RoleAmbiguous, NoRoi, AmbiguousRoi,
+    OutsideIntendedUse, InputMissing, InputRefused, QuantityAmbiguous, UnknownUnit, PackageRefused, and the reason for a
+    needed quantity that could not be measured.
     """
     manifest = package.manifest
     if manifest.level is Level.SYNTHETIC_DEMO and not conditions.demonstration:
         raise DemonstrationOnly(f"{manifest.name}@{manifest.version}")
+    _need_modalities(manifest, findings.study)
+    if isinstance(manifest, Form):
+        raise NeedsTraining(
+            f"{manifest.name}@{manifest.version} ({manifest.training.model})", remedy=" ".join(manifest.training.must)
+        )
     series_of = _required_series(manifest, findings)
     flags = applicability.judge(manifest, series_of)
     tumour = _tumour(manifest, findings)
-    inputs = gather(manifest, findings.quantities, findings.not_measured, tumour, conditions.entered)
-    raw = package.probabilities([{used.name: used.value for used in case} for case in inputs.cases])
+    where = Where(tumour, {played: series.series_instance_uid for played, series in series_of.items()})
+    inputs = gather(manifest, findings.quantities, findings.not_measured, where, conditions.entered)
+    if isinstance(manifest, MeasuredOnly):
+        return _observed(package, manifest, inputs, flags, tumour)
+    return _predicted(package, manifest, inputs, flags, conditions, tumour)
+
+
+def _predicted(
+    package: Package,
+    manifest: Scalar,
+    inputs: Inputs,
+    flags: tuple[Flag, ...],
+    conditions: Conditions,
+    tumour: str | None,
+) -> Prediction:
+    cases = [{used.name: used.value for used in case} for case in inputs.cases]
     prior, prior_source = _prior(manifest, conditions)
     shift = logit(prior) - logit(manifest.prior.prevalence)
     answers = []
-    for case, probability in zip(inputs.cases, raw, strict=True):
+    for used, case, probability in zip(inputs.cases, cases, package.probabilities(cases), strict=True):
         shifted = shifted_probability(probability, shift)
-        answers.append(Answer(case, shifted, category(shifted, manifest.output)))
+        interval = interval_of(manifest, case, shifted)
+        answers.append(Answer(used, shifted, category(shifted, manifest.output), interval))
+    far = applicability.unlike_training(manifest.training_set, cases[0]) if manifest.training_set else ()
     return Prediction(
         package=package.ref,
         answers=tuple(answers),
         open_inputs=inputs.open_inputs,
         prior=prior,
         prior_source=prior_source,
-        flags=(*flags, *inputs.flags, *manifest.cautions),
-        conflicts=manifest.conflicts,
+        flags=(*flags, *inputs.flags, *far),
+        conflicts=conflicts(manifest),
         roi=tumour,
+        cautions=manifest.cautions,
+        categories=categories(manifest.output),
+        remarks=remarks_of(manifest, cases),
     )
+
+
+def _observed(
+    package: Package, manifest: MeasuredOnly, inputs: Inputs, flags: tuple[Flag, ...], tumour: str | None
+) -> Observation:
+    (case,) = inputs.cases
+    used = {one.name: one for one in case}
+    return Observation(
+        package=package.ref,
+        inputs=case,
+        remarks=tuple(_beside(used[cut.input], cut.value, cut.said) for cut in manifest.cut_offs),
+        flags=(*flags, *inputs.flags),
+        conflicts=conflicts(manifest),
+        roi=tumour,
+        cautions=manifest.cautions,
+    )
+
+
+def _beside(used: InputUsed, cut_off: float, said: str) -> str:
+    side = "at or above" if used.value >= cut_off else "below"
+    return f"{used.name} {shown(used.value, used.unit)} is {side} the printed cut-off {cut_off:g}. {said}"
+
+
+def conflicts(manifest: Manifest) -> tuple[str, ...]:
+    """What the literature says of the directions of effect, one sentence a quantity."""
+    return (*(evidence.words for evidence in manifest.evidence), *manifest.conflicts)
 
 
 def category(probability: float, output: Output) -> Category:
@@ -77,6 +131,14 @@ def category(probability: float, output: Output) -> Category:
     if probability >= output.likely:
         return Category.LIKELY
     return Category.UNLIKELY if probability < output.unlikely else Category.INDETERMINATE
+
+
+def categories(output: Output) -> str:
+    """The thresholds of the categories in words."""
+    return (
+        f"likely from a probability of {output.likely:g}, unlikely below {output.unlikely:g}, indeterminate between. "
+        f"{output.explanation}"
+    )
 
 
 def logit(probability: float) -> float:
@@ -94,7 +156,7 @@ def shifted_probability(probability: float, shift: float) -> float:
     return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
 
 
-def _prior(manifest: Manifest, conditions: Conditions) -> tuple[float, str]:
+def _prior(manifest: Scalar, conditions: Conditions) -> tuple[float, str]:
     """The prevalence that the answer is about, and where it comes from."""
     cohort = manifest.prior
     if conditions.prior is None or not cohort.shift:
@@ -103,13 +165,21 @@ def _prior(manifest: Manifest, conditions: Conditions) -> tuple[float, str]:
     return conditions.prior, conditions.prior_source or "setting of the site, its source is not stated"
 
 
-def _required_series(manifest: Manifest, findings: Findings) -> dict[Role, Series]:
-    found: dict[Role, Series] = {}
+def _need_modalities(manifest: Manifest, study: Study) -> None:
+    """Raises ModalityAbsent where the study was not made for the package at all."""
+    present = {series.modality for series in study.series}
+    absent = dict.fromkeys(r.modality for r in manifest.requires if r.modality not in present)
+    if absent:
+        raise ModalityAbsent(f"{', '.join(absent)}")
+
+
+def _required_series(manifest: Manifest, findings: Findings) -> dict[Played, Series]:
+    found: dict[Played, Series] = {}
     for requirement in manifest.requires:
-        uid = findings.selection.series_uid_of(requirement.role)
+        uid = findings.selection.series_uid_of(requirement.role, requirement.phase)
         series = findings.study.series_of(uid)
         if series is not None:
-            found[requirement.role] = series
+            found[requirement.role, requirement.phase] = series
     return found
 
 

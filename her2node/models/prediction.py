@@ -35,22 +35,50 @@ class Category(StrEnum):
 
 @dataclass(frozen=True)
 class InputUsed:
-    """One input as it went into the model. ``source``: ``measured``, ``entered`` or ``assumed`` (an alternative)."""
+    """One input as it went into the model. ``source``: ``measured``, ``entered`` or ``assumed`` (an alternative);
+    ``method``: how it was measured, '' where that needs no name."""
 
     name: str
     value: float
     unit: str
     source: str
     series_uids: tuple[str, ...] = ()
+    method: str = ""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Something about the study that the package was not made for. ``kind`` is for counting, ``said`` for people."""
+
+    kind: str
+    said: str
+
+    def __str__(self) -> str:
+        return self.said
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Probability in [0, 1] and its category for one set of inputs."""
+    """Probability in [0, 1] and its category for one set of inputs; its 95 % interval where the package has one."""
 
     inputs: tuple[InputUsed, ...]
     probability: float
     category: Category
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Whether the answer holds when the region is drawn a little otherwise.
+
+    ``held`` of ``tried`` other regions gave the same categories. ``change`` is the largest difference in probability
+    from the region itself, ``moved`` names those that gave another category or none, in words.
+    """
+
+    tried: int
+    held: int
+    change: float
+    moved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,17 +99,38 @@ class PackageRef:
 @dataclass(frozen=True)
 class Prediction:
     """A package's answer. One answer when every input is known, else one for each possible value of what a reader
-    has not entered (``open_inputs`` names them). ``flags`` are applicability warnings. ``conflicts`` are statements on
-    contradicting literature. ``roi`` is the tracking id or None."""
+    has not entered (``open_inputs`` names them).
+
+    ``flags`` are applicability warnings, ``cautions`` what the node cannot check. ``conflicts`` are statements on
+    contradicting literature. ``categories`` says how the categories are told, ``remarks`` how the rule decided and how
+    intervals were had. ``roi`` is the tracking id or None. ``stability`` is None where it was not tried.
+    """
 
     package: PackageRef
     answers: tuple[Answer, ...]
     open_inputs: tuple[str, ...]
     prior: float
     prior_source: str
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
     conflicts: tuple[str, ...] = ()
     roi: str | None = None
+    cautions: tuple[str, ...] = ()
+    categories: str = ""
+    remarks: tuple[str, ...] = ()
+    stability: Stability | None = None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a measured-only package says: quantities beside printed cut-offs, and no estimate."""
+
+    package: PackageRef
+    inputs: tuple[InputUsed, ...]
+    remarks: tuple[str, ...]
+    flags: tuple[Flag, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    roi: str | None = None
+    cautions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

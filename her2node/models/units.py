@@ -19,7 +19,7 @@ _KINDS: tuple[dict[str, float], ...] = (
     {"ml/[100]g": 1.0, "ml/g": 100.0},
     {"s": 1.0, "min": 60.0, "ms": 1e-3},
     {"/min": 1.0, "/s": 60.0},
-    {"mg/ml": 1.0, "mg/mL": 1.0, "ug/ml": 1e-3, "[100]ug/ml": 0.1},
+    {"mg/ml": 1.0, "mg/mL": 1.0, "ug/ml": 1e-3, "[100]ug/ml": 0.1, "mg/dl": 0.01, "mg/dL": 0.01},
     {"g": 1.0, "kg": 1000.0, "mg": 1e-3},
     {"1": 1.0, "{ratio}": 1.0, "%": 0.01},
     {"g/ml{SUVbw}": 1.0},
@@ -28,12 +28,21 @@ _KINDS: tuple[dict[str, float], ...] = (
     {"g/ml{SUVibw}": 1.0},
     {"a": 1.0, "mo": 1.0 / 12.0},
     {"kV": 1.0, "V": 1e-3},
+    {"[hnsf'U]2": 1.0},
+    {"[arb'U]": 1.0},
+    {"([arb'U])2": 1.0},
+    {"/mm": 1.0, "/cm": 0.1},
 )
 """One table a kind: unit -> factor to the kind's first unit."""
 
 
 def known(unit: str) -> bool:
     return any(unit in kind for kind in _KINDS)
+
+
+def shown(value: float, unit: str) -> str:
+    """A value with its unit for people: '5.8 g/ml{SUVbw}', '0.5'."""
+    return f"{value:.6g}" if unit == "1" else f"{value:.6g} {unit}"
 
 
 def convert(value: float, unit: str, wanted: str) -> float:

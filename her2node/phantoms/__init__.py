@@ -1,12 +1,13 @@
 """Digital reference objects: whole studies whose truth is known before a voxel is made.
 
-``make(PhantomOptions(...))`` plans a study, ``perfusion.make`` one that contrast flows through; ``write`` stores it,
+``make(PhantomOptions(...))`` plans a study, ``perfusion.make`` one that contrast flows through,
+``diffusion.make`` and ``dce.make`` an MR, ``pet.make`` a PET; ``write`` stores it,
 ``mishaps`` spoils it on purpose, ``cohort`` makes many with a planted effect. Imports numpy, pydicom and
 ``her2node.dicom`` only; it may not know how the node selects, reads, measures or reports, so that what it says can be
 held against them.
 """
 
-from her2node.phantoms import cohort, ct, diffusion, dual_energy, mishaps, perfusion
+from her2node.phantoms import cohort, ct, dce, diffusion, dual_energy, mishaps, perfusion, pet
 from her2node.phantoms.anatomy import Anatomy, Phase, varied
 from her2node.phantoms.ct import make
 from her2node.phantoms.dual_energy import DualEnergyOptions, IodineUnit
@@ -25,11 +26,13 @@ from her2node.phantoms.truth import Truth, TumourTruth
 __all__ = [
     "make",
     "ct",
+    "dce",
     "diffusion",
     "cohort",
     "dual_energy",
     "mishaps",
     "perfusion",
+    "pet",
     "write",
     "PhantomOptions",
     "PhantomStudy",

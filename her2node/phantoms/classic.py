@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -10,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
 from her2node.phantoms.anatomy import Phase
-from her2node.phantoms.headers import common, da, decimal, decimals, fill, tm
+from her2node.phantoms.headers import common, copied, da, decimal, decimals, fill, tm
 from her2node.phantoms.options import Border
 from her2node.phantoms.rendering import OUTSIDE_HU, RESCALE_INTERCEPT, Sampling, Stored, stored_values
 from her2node.phantoms.study import PhantomStudy, PlannedSeries, PlannedSlice, file_meta
@@ -100,7 +99,7 @@ def values_at(study: PhantomStudy, series: PlannedSeries, planned: PlannedSlice)
 
 def _image(planned: PlannedSlice, template: Dataset, stored: Stored) -> Dataset:
     plane = planned.plane
-    ds = _copied(template)
+    ds = copied(template)
     ds.file_meta = file_meta(CTImageStorage, planned.sop_instance_uid)
     fill(
         ds,
@@ -115,14 +114,6 @@ def _image(planned: PlannedSlice, template: Dataset, stored: Stored) -> Dataset:
         Columns=plane.size[1],
     )
     ds.PixelData = stored.tobytes()
-    return ds
-
-
-def _copied(template: Dataset) -> Dataset:
-    """A data set whose elements can be changed without changing the template's (which has no sequences)."""
-    ds = Dataset()
-    for element in template:
-        ds.add(copy.copy(element))
     return ds
 
 

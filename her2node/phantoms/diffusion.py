@@ -18,11 +18,19 @@ from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedMRImageStorage, MRImageStorage, RTStructureSetStorage
 
 from her2node.dicom.uids import derived_uid
+from her2node.phantoms.examination import Examination, Head, header, place, put_pixels
 from her2node.phantoms.headers import da, decimal, decimals, fill, item, tm
-from her2node.phantoms.planes import Plane, holds
+from her2node.phantoms.planes import Plane, holds, transverse
 from her2node.phantoms.shapes import Ellipsoid
-from her2node.phantoms.study import file_meta
-from her2node.phantoms.weighting import Direction, Tagging, Weighted, functional_group, scale_as_philips, weight
+from her2node.phantoms.weighting import (
+    Direction,
+    Tagging,
+    Weighted,
+    functional_group,
+    scale_as_philips,
+    scale_frame_as_philips,
+    weight,
+)
 
 AXES: tuple[Direction, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _POINTS = 180
@@ -106,7 +114,7 @@ class DiffusionStudy:
         """The objects; every access starts anew and gives the same objects."""
         options = self.options
         acquired = _acquired(options)
-        if options.tagging is Tagging.ENHANCED:
+        if options.tagging in (Tagging.ENHANCED, Tagging.PHILIPS_ENHANCED):
             for number in sorted({one.series for one in acquired}):
                 yield _enhanced(self, [one for one in acquired if one.series == number])
         else:
@@ -129,18 +137,7 @@ class DiffusionStudy:
 def make(options: DiffusionOptions) -> DiffusionStudy:
     """Plan a study; what shapes its objects shapes its UIDs."""
     study_uid = derived_uid("phantom diffusion study", repr(options))
-    left, back = -(options.columns - 1) / 2 * options.spacing_mm, -(options.rows - 1) / 2 * options.spacing_mm
-    planes = tuple(
-        Plane(
-            (left, back, (index - (options.slices - 1) / 2) * options.slice_spacing_mm),
-            (1.0, 0.0, 0.0),
-            (0.0, 1.0, 0.0),
-            (options.spacing_mm, options.spacing_mm),
-            (options.rows, options.columns),
-            options.slice_spacing_mm,
-        )
-        for index in range(options.slices)
-    )
+    planes = transverse((options.rows, options.columns), options.slices, options.spacing_mm, options.slice_spacing_mm)
     return DiffusionStudy(options, study_uid, derived_uid("phantom frame of reference", study_uid), planes)
 
 
@@ -155,8 +152,8 @@ def clean(study: DiffusionStudy, plane: Plane, weighted: Weighted) -> Signal:
 
 def _acquired(options: DiffusionOptions) -> list[_Acquired]:
     found: list[_Acquired] = []
-    for place, b in enumerate(options.b_values):
-        series = 5 + place if options.apart else 5
+    for index, b in enumerate(options.b_values):
+        series = 5 + index if options.apart else 5
         several = [Weighted(b, axis) for axis in AXES] if options.directional else [Weighted(b, trace=True)]
         for weighted in several if b else [Weighted(0.0)]:
             for repetition in range(options.repetitions):
@@ -176,48 +173,27 @@ def _stored(signal: Signal, slope: float = 1.0) -> npt.NDArray[np.uint16]:
     return np.clip(np.rint(signal * slope), 0, 4095).astype(np.uint16)
 
 
-def _header(study: DiffusionStudy, sop_class: str, number: int, key: str, description: str) -> Dataset:
-    """What every image of the study has, whatever its form."""
+def _header(study: DiffusionStudy, sop_class: str, number: int, key: str, description: str, modality: str) -> Dataset:
+    """What every object of the study has, whatever its form."""
     options = study.options
-    sop_uid = derived_uid("phantom diffusion image", study.series_uid(number), key)
-    ds = item(
-        SOPClassUID=sop_class,
-        SOPInstanceUID=sop_uid,
-        PatientName="Phantom^Diffusion",
-        PatientID=f"PHANTOM-{options.seed:06d}",
-        PatientBirthDate="19600101",
-        PatientSex="F",
-        StudyInstanceUID=study.study_instance_uid,
-        StudyDate=da(options.started),
-        StudyTime=tm(options.started),
-        StudyID="1",
-        AccessionNumber="",
-        ReferringPhysicianName="",
-        StudyDescription="MR abdomen",
-        SeriesInstanceUID=study.series_uid(number),
-        SeriesNumber=number,
-        SeriesDescription=description,
-        SeriesDate=da(options.started),
-        SeriesTime=tm(options.started),
-        ContentDate=da(options.started),
-        ContentTime=tm(options.started),
-        FrameOfReferenceUID=study.frame_of_reference_uid,
-        PositionReferenceIndicator="",
-        Manufacturer="her2node phantoms",
-        ManufacturerModelName="Analytic abdomen",
-        DeviceSerialNumber="0",
-        SoftwareVersions="1",
+    examination = Examination(
+        study.study_instance_uid,
+        study.frame_of_reference_uid,
+        options.started,
+        "Phantom^Diffusion",
+        f"PHANTOM-{options.seed:06d}",
+        "MR abdomen",
     )
-    ds.file_meta = file_meta(sop_class, sop_uid)
-    return ds
+    series = Head(study.series_uid(number), number, description, modality, options.started)
+    sop_uid = derived_uid("phantom diffusion image", series.series_instance_uid, key)
+    return header(examination, series, sop_class, sop_uid)
 
 
 def _image(study: DiffusionStudy, number: int, key: str, description: str, pixels: npt.NDArray[np.uint16]) -> Dataset:
     """A classic MR image with its pixels."""
-    ds = _header(study, MRImageStorage, number, key, description)
+    ds = _header(study, MRImageStorage, number, key, description, "MR")
     fill(
         ds,
-        Modality="MR",
         ImageType=["ORIGINAL", "PRIMARY", "OTHER"],
         AcquisitionDate=da(study.options.started),
         AcquisitionTime=tm(study.options.started),
@@ -233,44 +209,18 @@ def _image(study: DiffusionStudy, number: int, key: str, description: str, pixel
         EchoTrainLength=1,
         MagneticFieldStrength="3",
     )
-    _put_pixels(ds, pixels)
+    put_pixels(ds, pixels, 12)
     return ds
-
-
-def _put_pixels(ds: Dataset, pixels: npt.NDArray[np.uint16]) -> None:
-    fill(
-        ds,
-        SamplesPerPixel=1,
-        PhotometricInterpretation="MONOCHROME2",
-        Rows=pixels.shape[-2],
-        Columns=pixels.shape[-1],
-        BitsAllocated=16,
-        BitsStored=12,
-        HighBit=11,
-        PixelRepresentation=0,
-        PixelData=pixels.astype("<u2").tobytes(),
-    )
-
-
-def _place(ds: Dataset, plane: Plane) -> None:
-    fill(
-        ds,
-        ImagePositionPatient=decimals(*plane.origin_mm),
-        ImageOrientationPatient=decimals(*plane.row, *plane.column),
-        PixelSpacing=decimals(*plane.spacing_mm),
-        SliceThickness=decimal(plane.thickness_mm),
-        SpacingBetweenSlices=decimal(plane.thickness_mm),
-    )
 
 
 def _classic(study: DiffusionStudy, one: _Acquired) -> Iterator[Dataset]:
     options = study.options
     for index, plane in enumerate(study.planes):
-        slope = 1.5 + 0.1 * one.number if options.tagging is Tagging.PHILIPS else 1.0
+        slope = _step(one) if options.tagging is Tagging.PHILIPS else 1.0
         pixels = _stored(_noisy(study, one, index), slope)
         ds = _image(study, one.series, f"{one.number}/{index}", "DWI", pixels)
         ds.InstanceNumber = one.number * options.slices + index + 1
-        _place(ds, plane)
+        place(ds, plane)
         weight(ds, options.tagging, one.weighted)
         if options.tagging is Tagging.PHILIPS:
             scale_as_philips(ds, slope)
@@ -288,7 +238,7 @@ def _mosaic(study: DiffusionStudy, one: _Acquired) -> Iterator[Dataset]:
         pixels[row : row + rows, column : column + columns] = _stored(_noisy(study, one, index))
     ds = _image(study, one.series, f"{one.number}", "DWI", pixels)
     ds.InstanceNumber = one.number + 1
-    _place(ds, study.planes[0])
+    place(ds, study.planes[0])
     weight(ds, options.tagging, one.weighted)
     ds.ImageType = [*ds.ImageType, "MOSAIC"]
     x, y, z = study.planes[0].origin_mm
@@ -298,9 +248,14 @@ def _mosaic(study: DiffusionStudy, one: _Acquired) -> Iterator[Dataset]:
     yield ds
 
 
+def _step(one: _Acquired) -> float:
+    """Of the stored values of a volume, as Philips writes them."""
+    return 1.5 + 0.1 * one.number
+
+
 def _enhanced(study: DiffusionStudy, members: list[_Acquired]) -> Dataset:
     """One enhanced MR object of a series, as far as its geometry, timing and diffusion go."""
-    ds = _header(study, EnhancedMRImageStorage, members[0].series, "all", "DWI")
+    ds = _header(study, EnhancedMRImageStorage, members[0].series, "all", "DWI", "MR")
     plane = study.planes[0]
     kind = ["ORIGINAL", "PRIMARY", "DIFFUSION", "NONE"]
     shared = item(
@@ -311,6 +266,7 @@ def _enhanced(study: DiffusionStudy, members: list[_Acquired]) -> Dataset:
         MRImageFrameTypeSequence=Sequence([item(FrameType=kind)]),
         MREchoSequence=Sequence([item(EffectiveEchoTime=60.0)]),
     )
+    philips = study.options.tagging is Tagging.PHILIPS_ENHANCED
     frames, pixels = [], []
     for one in members:
         for index, at in enumerate(study.planes):
@@ -319,18 +275,21 @@ def _enhanced(study: DiffusionStudy, members: list[_Acquired]) -> Dataset:
             frame.PixelValueTransformationSequence = Sequence(
                 [item(RescaleIntercept="0", RescaleSlope="1", RescaleType="US")]
             )
+            if philips:
+                scale_frame_as_philips(frame, _step(one))
             frames.append(frame)
-            pixels.append(_stored(_noisy(study, one, index)))
+            pixels.append(_stored(_noisy(study, one, index), _step(one) if philips else 1.0))
+    if philips:
+        ds.Manufacturer = "Philips Medical Systems"
     fill(
         ds,
-        Modality="MR",
         ImageType=kind,
         InstanceNumber=1,
         NumberOfFrames=len(frames),
         SharedFunctionalGroupsSequence=Sequence([shared]),
         PerFrameFunctionalGroupsSequence=Sequence(frames),
     )
-    _put_pixels(ds, np.stack(pixels))
+    put_pixels(ds, np.stack(pixels), 12)
     return ds
 
 
@@ -347,13 +306,13 @@ def _adc_map(study: DiffusionStudy, unit: str) -> Iterator[Dataset]:
         ds.ImageType = ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]
         if unit:
             fill(ds, RescaleSlope=slope, RescaleIntercept="0", RescaleType=unit)
-        _place(ds, plane)
+        place(ds, plane)
         yield ds
 
 
 def _contours(study: DiffusionStudy) -> Dataset:
     """The tumour as a structure set: the ellipses in which the slices meet it."""
-    ds = _header(study, RTStructureSetStorage, 100, "tumour", "Tumour contours")
+    ds = _header(study, RTStructureSetStorage, 100, "tumour", "Tumour contours", "RTSTRUCT")
     cuts = (TUMOUR.section(plane.origin_mm, plane.row, plane.column) for plane in study.planes)
     contours = [
         item(
@@ -367,7 +326,6 @@ def _contours(study: DiffusionStudy) -> Dataset:
     where = study.frame_of_reference_uid
     fill(
         ds,
-        Modality="RTSTRUCT",
         InstanceNumber=1,
         StructureSetLabel="TUMOUR",
         StructureSetDate=da(study.options.started),

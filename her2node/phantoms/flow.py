@@ -19,10 +19,11 @@ STEP_S = 0.02
 
 @dataclass(frozen=True)
 class Artery:
-    """Iodine in the aorta, in HU over plain: a gamma variate of height ``peak_hu`` that begins at ``arrival_s`` and is
-    highest ``rise_s`` later, a second lower and wider pass of it, and a slow decline of what stays in the blood."""
+    """Contrast in the aorta, in HU over plain (or mmol/l): a gamma variate of height ``peak`` that begins at
+    ``arrival_s`` and is highest ``rise_s`` later, a second lower and wider pass of it, and a slow decline of what stays
+    in the blood."""
 
-    peak_hu: float = 300.0
+    peak: float = 300.0
     arrival_s: float = 6.0
     rise_s: float = 8.0
     sharpness: float = 3.0
@@ -32,14 +33,14 @@ class Artery:
     clearance_s: float = 600.0
 
     def at(self, t: float) -> float:
-        """HU over plain at ``t`` seconds."""
+        """HU over plain (or mmol/l) at ``t`` seconds."""
         since = t - self.arrival_s
         if since <= 0:
             return 0.0
         first = _gamma(since / self.rise_s, self.sharpness)
         second = self.again * _gamma((since - self.again_after_s) / (2 * self.rise_s), self.sharpness)
         stays = self.staying * (1 - math.exp(-since / 20)) * math.exp(-since / self.clearance_s)
-        return self.peak_hu * (first + second + stays)
+        return self.peak * (first + second + stays)
 
 
 def _gamma(u: float, sharpness: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import date, datetime
 from typing import Any
 
@@ -29,6 +30,14 @@ def fill(ds: Dataset, **attributes: Any) -> None:
     """Set attributes by keyword."""
     for keyword, value in attributes.items():
         setattr(ds, keyword, value)
+
+
+def copied(template: Dataset) -> Dataset:
+    """A data set whose elements can be changed without changing the template's (which has no sequences)."""
+    ds = Dataset()
+    for element in template:
+        ds.add(copy.copy(element))
+    return ds
 
 
 def coded(code: Code) -> Sequence:

@@ -189,6 +189,31 @@ def packed(study: PhantomStudy) -> PhantomStudy:
     return study.with_edit(pack)
 
 
+def packed_enhanced(study: PhantomStudy) -> PhantomStudy:
+    """All phases of enhanced images come in one object: its frames, one phase after the other, are told apart by what
+    stands in their own functional groups. What the phases share stays shared, as the first says it."""
+
+    def images(one: PhantomStudy) -> Iterator[Dataset]:
+        objects = list(study.parts[0](one))
+        whole, own = objects[0], []
+        for ds in objects:
+            (contrast,) = ds.SharedFunctionalGroupsSequence
+            for groups in ds.PerFrameFunctionalGroupsSequence:
+                if "ContrastBolusUsageSequence" in contrast:
+                    groups.ContrastBolusUsageSequence = contrast.ContrastBolusUsageSequence
+                own.append(groups)
+            if "ContrastBolusAgentSequence" in ds:
+                whole.ContrastBolusAgentSequence = ds.ContrastBolusAgentSequence
+        whole.PixelData = b"".join(ds.PixelData for ds in objects)
+        whole["PixelData"].VR = "OW"
+        whole.PerFrameFunctionalGroupsSequence = own
+        whole.NumberOfFrames = len(own)
+        whole.SeriesDescription = "Abdomen multiphase"
+        yield whole
+
+    return replace(study, parts=(images, *study.parts[1:]))
+
+
 def spread(study: PhantomStudy, phase: Phase) -> PhantomStudy:
     """The upper half of one phase's slices comes as a series of its own."""
     series = study.series_of(phase)

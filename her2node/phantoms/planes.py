@@ -60,6 +60,24 @@ def _sum(start: float, *terms: tuple[Floats, float]) -> Floats:
     return total
 
 
+def transverse(size: tuple[int, int], slices: int, spacing_mm: float, slice_spacing_mm: float) -> tuple[Plane, ...]:
+    """Slices from foot to head about the origin, square voxels in the plane, as thick as they are apart."""
+    rows, columns = size
+    left, back = -(columns - 1) / 2 * spacing_mm, -(rows - 1) / 2 * spacing_mm
+    heights = ((index - (slices - 1) / 2) * slice_spacing_mm for index in range(slices))
+    return tuple(
+        Plane(
+            (left, back, height),
+            (1.0, 0.0, 0.0),
+            (0.0, 1.0, 0.0),
+            (spacing_mm, spacing_mm),
+            size,
+            slice_spacing_mm,
+        )
+        for height in heights
+    )
+
+
 def labels(structures: Sequence[Structure], at: Axes3, size: tuple[int, int]) -> Labels:
     """For each voxel 1 + the index of the last structure that holds its centre, 0 for none; shape ``size``."""
     found = np.zeros(size, dtype=np.uint8)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -31,14 +32,22 @@ class Tagging(StrEnum):
     """B_value of the CSA header (0029,1010) alone."""
     SIEMENS_MOSAIC = "siemens-mosaic"
     """(0019,100C), all slices of a volume in one image."""
+    SIEMENS_NAME = "siemens-name"
+    """SequenceName alone (ep_b800t, ep_b800#2), as de-identified images keep it."""
     GE = "ge"
     """(0043,1039) with 1e9 added, direction in (0019,10BB) to (0019,10BD)."""
+    GE_PLAIN = "ge-plain"
+    """The same without 1e9, as other releases write it."""
     PHILIPS = "philips"
     """(2001,1003), and stored values in steps of (2005,100E) that differ from image to image."""
+    PHILIPS_ENHANCED = "philips-enhanced"
+    """One enhanced object a series, MRDiffusionSequence and a private group with its own steps a frame."""
     UIH = "uih"
     """(0065,1009)."""
     CANON = "canon"
     """ImageComments, and nothing at all beside images of b 0."""
+    TOSHIBA = "toshiba"
+    """The same under the older name."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +117,20 @@ def csa(values: dict[str, list[str]]) -> bytes:
     return found
 
 
-def _ge(ds: Dataset, weighted: Weighted) -> None:
-    ds.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(
-        0x39, "IS", [1_000_000_000 + round(weighted.b), 8, 0, 0]
-    )
+def _siemens_name(ds: Dataset, weighted: Weighted) -> None:
+    ds.ImageType = ["ORIGINAL", "PRIMARY", "DIFFUSION", "NONE", "ND"]
+    behind = "t" if weighted.trace else ""
+    if weighted.direction is not None:
+        behind = f"#{1 + int(np.argmax(np.abs(weighted.direction)))}"
+    ds.SequenceName = f"*ep_b{weighted.b:.0f}{behind}"
+
+
+def _ge_plain(ds: Dataset, weighted: Weighted) -> None:
+    _ge(ds, weighted, offset=0)
+
+
+def _ge(ds: Dataset, weighted: Weighted, offset: int = 1_000_000_000) -> None:
+    ds.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(0x39, "IS", [offset + round(weighted.b), 8, 0, 0])
     block = ds.private_block(0x0019, "GEMS_ACQU_01", create=True)
     for element, value in zip((0xBB, 0xBC, 0xBD), weighted.direction or (0.0, 0.0, 0.0), strict=True):
         block.add_new(element, "DS", f"{value:.6f}")
@@ -134,6 +153,15 @@ def scale_as_philips(ds: Dataset, slope: float) -> None:
     fill(ds, RescaleSlope="2.5", RescaleIntercept="0", RescaleType="normalized")
 
 
+def scale_frame_as_philips(frame: Dataset, slope: float) -> None:
+    """The same in the functional groups of a frame of an enhanced object."""
+    private = Dataset()
+    block = private.private_block(0x2005, "Philips MR Imaging DD 001", create=True)
+    block.add_new(0x0E, "FL", slope)
+    block.add_new(0x0D, "FL", 0.0)
+    frame.private_block(0x2005, "Philips MR Imaging DD 005", create=True).add_new(0x0F, "SQ", Sequence([private]))
+
+
 def _uih(ds: Dataset, weighted: Weighted) -> None:
     block = ds.private_block(0x0065, "Image Private Header", create=True)
     block.add_new(0x09, "FD", float(weighted.b))
@@ -152,18 +180,24 @@ _WRITERS: dict[Tagging, Callable[[Dataset, Weighted], None]] = {
     Tagging.SIEMENS: _siemens,
     Tagging.SIEMENS_CSA: _siemens_csa,
     Tagging.SIEMENS_MOSAIC: _siemens,
+    Tagging.SIEMENS_NAME: _siemens_name,
     Tagging.GE: _ge,
+    Tagging.GE_PLAIN: _ge_plain,
     Tagging.PHILIPS: _philips,
     Tagging.UIH: _uih,
     Tagging.CANON: _canon,
+    Tagging.TOSHIBA: _canon,
 }
 _MAKERS = {
     Tagging.STANDARD: "her2node phantoms",
     Tagging.SIEMENS: "SIEMENS",
     Tagging.SIEMENS_CSA: "SIEMENS",
     Tagging.SIEMENS_MOSAIC: "SIEMENS",
+    Tagging.SIEMENS_NAME: "SIEMENS",
     Tagging.GE: "GE MEDICAL SYSTEMS",
+    Tagging.GE_PLAIN: "GE MEDICAL SYSTEMS",
     Tagging.PHILIPS: "Philips Medical Systems",
     Tagging.UIH: "UIH",
     Tagging.CANON: "CANON_MEC",
+    Tagging.TOSHIBA: "TOSHIBA_MEC",
 }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from her2node.errors import NoArterialInput, NoBaseline, TooFewTimePoints
-from her2node.quantities.kinetics import Floats
+from her2node.quantities.deconvolution import Deconvolver
+from her2node.quantities.kinetics import Floats, even
 
 FEWEST_TIME_POINTS = 8
 """Below this there is a handful of phases, not a curve."""
@@ -50,6 +52,11 @@ class Bolus:
         typical = float(np.median(gaps))
         return typical if np.abs(gaps - typical).max() < 0.02 * typical else max(float(gaps.min()), 0.5)
 
+    @cached_property
+    def deconvolver(self) -> Deconvolver:
+        """The inverse of the arterial curve on even steps."""
+        return Deconvolver.of(even(self.times_s, self.arterial, self.step_s)[1], self.step_s)
+
     @property
     def watched_s(self) -> float:
         """Seconds from the arrival to the last image."""
@@ -73,7 +80,7 @@ def bolus_of(times_s: Floats, curve: Floats, least: float) -> Bolus:
     arterial = curve - base
     peak = float(arterial[top])
     if peak < least:
-        raise NoArterialInput(f"the highest rise is {peak:.0f}, {least:.0f} needed")
+        raise NoArterialInput(f"the highest rise is {peak:.3g}, {least:g} needed")
     if arterial[0] > ARRIVED * peak:
         raise NoBaseline("the first image has contrast already")
     return Bolus(

@@ -84,10 +84,10 @@ def variable_projection(signal: Signal, b: Values, floor: float = 0.0) -> BiExpo
     return _in_chunks(lambda part: _projected(part, b, floor, grid), signal)
 
 
-def segmented(signal: Signal, b: Values, floor: float = 0.0) -> BiExponential:
-    """D and the intercept S_int from b >= 200 s/mm2 log-linearly; f = 1 - S_int / S0 with S0 the signal at the
+def segmented(signal: Signal, b: Values, floor: float = 0.0, beyond: float = PERFUSION_IS_GONE) -> BiExponential:
+    """D and the intercept S_int from b >= ``beyond`` s/mm2 log-linearly; f = 1 - S_int / S0 with S0 the signal at the
     lowest b-value; then D* by bounded least squares with all others fixed."""
-    return _in_chunks(lambda part: _segmented(part, b, floor), signal)
+    return _in_chunks(lambda part: _segmented(part, b, floor, beyond), signal)
 
 
 def _in_chunks(fit: Callable[[Values], Fit], signal: Signal) -> Fit:
@@ -290,9 +290,9 @@ def _dot(x: Values, y: Values) -> Values:
     return np.asarray(np.einsum("bn,bn->n", x, y))
 
 
-def _segmented(signal: Values, b: Values, floor: float) -> BiExponential:
+def _segmented(signal: Values, b: Values, floor: float, beyond: float) -> BiExponential:
     counts = counting(signal, floor)
-    high = b >= PERFUSION_IS_GONE
+    high = b >= beyond
     tissue = _log_linear(np.where(counts, signal, 0.0)[high], b[high], floor, _REWEIGHTINGS)
     s0 = signal[0]
     d = np.clip(tissue.d, *D_BOUNDS)

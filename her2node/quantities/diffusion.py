@@ -3,16 +3,22 @@
 ``fitted`` fits every voxel once; ``measure`` takes statistics of a region, ``maps`` gives the fits as maps. What the
 b-values do not permit is refused by name.
 
+**ADC first by the unweighted log-linear fit of all samples**: scanners calculate their maps so, and published cut-offs
+were read from such maps. On ProstateX-0218 it correlates with the scanner's map by 0.9993 and 0.9998, the weighted fit
+by 0.53 and 0.90, for bi-exponential decay and noise weigh on it otherwise. The mean of the weighted fit, and of the
+first and last b-value alone, stand beside it, each under its own name.
+
 **Noise floor**: the 95th percentile of the background, that is of what has less than a twentieth of the brightest
 signal at the lowest b-value, in the image of the highest. Samples at or below it count in no fit but the unweighted
-one, which takes all samples as scanners do. Where the scanner has blanked the background no floor is known, and every
-positive sample counts.
+one, which is flagged where it takes such samples. Where the scanner has blanked the background no floor is known, and
+every positive sample counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -84,9 +90,37 @@ MEASURES: tuple[Callable[..., float], ...] = (lowest_disc, goodness, excluded)
 
 
 @dataclass(frozen=True)
+class Factors:
+    """How diffusion is fitted where there is a choice; printed with every result.
+
+    ``ivim``: all four parameters at once by variable projection, or D first from b-values beyond perfusion, then f and
+    D* (segmented). ``perfusion_gone`` s/mm2: from here on perfusion counts as decayed. ``noise_floor`` in units of the
+    signal, in place of the background's; None: that of the background, 0: none.
+    """
+
+    ivim: Literal["variable-projection", "segmented"] = "variable-projection"
+    perfusion_gone: float = decay.PERFUSION_IS_GONE
+    noise_floor: float | None = None
+
+    def words(self, floor: float) -> tuple[str, ...]:
+        """As a report prints them; ``floor`` is the one that held."""
+        source = "of the background" if self.noise_floor is None else "as set"
+        return (
+            f"IVIM fit {self.ivim}",
+            f"perfusion gone from b {self.perfusion_gone:g} s/mm2",
+            f"noise floor {floor:.4g} {source}" if floor else "noise floor unknown: every positive sample counts",
+        )
+
+
+FACTORS = Factors()
+"""What holds where a site sets nothing."""
+
+
+@dataclass(frozen=True)
 class Parameter:
     """One fitted quantity on the grid of the examination: NaN where there is none. ``high`` ends the window in which a
-    reader first sees its map. ``brief``: of this one only the mean is told."""
+    reader first sees its map. ``brief``: of this one only the mean is told. ``at_floor``: voxels of which the fit took
+    a sample at the noise floor."""
 
     code: Code
     unit: Code
@@ -95,6 +129,7 @@ class Parameter:
     high: float
     brief: bool = False
     r2: Floats | None = field(default=None, repr=False)
+    at_floor: Bools | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -107,20 +142,19 @@ class Fitted:
     series_uids: tuple[str, ...]
     sources: tuple[SliceSource, ...] = field(repr=False)
     floor: float
+    words: tuple[str, ...] = ()
+    """What the fits were set to, as reports print it."""
 
 
-def fitted(series: DiffusionSeries, *, segmented: bool = False, floor: float | None = None) -> Fitted:
-    """Fit every voxel of the body (those above floor and background at the lowest b-value).
-
-    IVIM by variable projection, or ``segmented``; ``floor`` declares the noise floor in place of the background's.
-    """
-    floor = (noise_floor(series) if floor is None else floor) or 0.0
+def fitted(series: DiffusionSeries, factors: Factors = FACTORS) -> Fitted:
+    """Fit every voxel of the body (those above floor and background at the lowest b-value)."""
+    floor = (noise_floor(series) if factors.noise_floor is None else factors.noise_floor) or 0.0
     lowest = series.signal[0]
     body = series.valid & (lowest > max(floor, _BACKGROUND_SHARE * _brightest(lowest)))
     signal, b = series.signal[:, body], np.array(series.b_values)
     parameters: list[Parameter] = []
     refused: list[tuple[Code, Refused]] = []
-    for found, not_had in (_adc(signal, b, floor, body), _ivim(signal, b, floor, body, segmented)):
+    for found, not_had in (_adc(signal, b, floor, body), _ivim(signal, b, floor, body, factors)):
         parameters += found
         refused += not_had
     return Fitted(
@@ -130,6 +164,7 @@ def fitted(series: DiffusionSeries, *, segmented: bool = False, floor: float | N
         series_uids=tuple(dict.fromkeys(series.series_uids)),
         sources=series.sources[0],
         floor=floor,
+        words=factors.words(floor),
     )
 
 
@@ -143,18 +178,18 @@ def noise_floor(series: DiffusionSeries) -> float | None:
     return float(np.percentile(noise, _FLOOR_PERCENTILE))
 
 
-def ivim_permitted(b: Sequence[float]) -> Refused | None:
+def ivim_permitted(b: Sequence[float], gone: float = decay.PERFUSION_IS_GONE) -> Refused | None:
     """Why D* and f cannot be had from these b-values (s/mm2), or None: it takes b 0 (or up to 10), two values from 10
-    to 150 beside it, and two of at least 200."""
+    to 150 beside it, and two of at least ``gone``."""
     b_0 = [value for value in b if value <= NO_PERFUSION][:1]
     low = [value for value in b if LOW_FROM <= value <= LOW_TO and value not in b_0]
-    high = [value for value in b if value >= decay.PERFUSION_IS_GONE]
+    high = [value for value in b if value >= gone]
     lacking = [
         words
         for lacks, words in (
             (not b_0, "b 0"),
             (len(low) < 2, f"two b-values from {LOW_FROM:g} to {LOW_TO:g} (there are {len(low)})"),
-            (len(high) < 2, f"two of at least {decay.PERFUSION_IS_GONE:g} (there are {len(high)})"),
+            (len(high) < 2, f"two of at least {gone:g} (there are {len(high)})"),
         )
         if lacks
     ]
@@ -168,6 +203,7 @@ def measure(fit: Fitted, roi: Roi, role: Role | None) -> tuple[Quantity | NotMea
     found: list[Quantity | NotMeasured] = []
     for parameter in fit.parameters:
         found += _statistics(parameter, fit.geometry, roi, role, fit.series_uids)
+    found = [replace(one, parameters=fit.words) if isinstance(one, Quantity) else one for one in found]
     found += [NotMeasured(roi.tracking_id, role, refused, code, fit.series_uids) for code, refused in fit.refused]
     return tuple(found)
 
@@ -194,6 +230,7 @@ def maps(fit: Fitted, role: Role | None) -> tuple[QuantityMap, ...]:
             high=parameter.high,
             role=role,
             method=parameter.method,
+            parameters=fit.words,
         )
         for parameter in fit.parameters
         if shown[parameter.code] is parameter
@@ -210,27 +247,52 @@ Part = tuple[list[Parameter], list[tuple[Code, Refused]]]
 def _adc(signal: Floats, b: Values, floor: float, body: Bools) -> Part:
     if len(b) < 2:
         return [], [(Diffusion.ADC, BValuesMissing(f"ADC takes two b-values; b {b[0]:g} s/mm2 alone was acquired"))]
-    fit = decay.log_linear(signal, b, floor)
-    method = Diffusion.log_linear(b.tolist()) if len(b) > 2 else Diffusion.two_point(b.tolist())
-    r2 = _on_grid(fit.r2, body) if len(b) > 2 else None
-    found = [Parameter(Diffusion.ADC, Unit.UM2_PER_S, method, _on_grid(fit.d, body, _PER_MM2), 3000.0, r2=r2)]
-    if len(b) > 2:
-        as_scanners = decay.log_linear(signal, b, weighted=False)
-        ends = decay.two_point(signal, b, floor)
-        for one, how in (
-            (as_scanners, Diffusion.unweighted(b.tolist())),
-            (ends, Diffusion.two_point([b[0], b[-1]])),
-        ):
-            voxels = _on_grid(one.d, body, _PER_MM2)
-            found.append(Parameter(Diffusion.ADC, Unit.UM2_PER_S, how, voxels, 3000.0, brief=True))
-    return found, []
+    ends = decay.two_point(signal, b, floor)
+    of_ends = Parameter(
+        Diffusion.ADC,
+        Unit.UM2_PER_S,
+        Diffusion.two_point([b[0], b[-1]]),
+        _on_grid(ends.d, body, _PER_MM2),
+        3000.0,
+        brief=len(b) > 2,
+    )
+    if len(b) == 2:
+        return [of_ends], []
+    as_scanners, guarded = decay.log_linear(signal, b, weighted=False), decay.log_linear(signal, b, floor)
+    first = Parameter(
+        Diffusion.ADC,
+        Unit.UM2_PER_S,
+        Diffusion.unweighted(b.tolist()),
+        _on_grid(as_scanners.d, body, _PER_MM2),
+        3000.0,
+        r2=_on_grid(as_scanners.r2, body),
+        at_floor=_any_at_floor(signal, floor, body),
+    )
+    weighted = replace(
+        of_ends, method=Diffusion.log_linear(b.tolist()), voxels=_on_grid(guarded.d, body, _PER_MM2), brief=True
+    )
+    return [first, weighted, of_ends], []
 
 
-def _ivim(signal: Floats, b: Values, floor: float, body: Bools, segmented: bool) -> Part:
-    """D, D*, f by variable projection; D alone from the b-values beyond perfusion where they permit no more."""
-    lacking = ivim_permitted(b.tolist())
+def _any_at_floor(signal: Floats, floor: float, body: Bools) -> Bools | None:
+    """Where a sample is at or below the noise floor; None where no floor is known."""
+    if not floor:
+        return None
+    found = np.zeros(body.shape, dtype=np.bool_)
+    found[body] = (signal <= floor).any(axis=0)
+    return found
+
+
+def _ivim(signal: Floats, b: Values, floor: float, body: Bools, factors: Factors) -> Part:
+    """D, D*, f; D alone from the b-values beyond perfusion where they permit no more."""
+    lacking = ivim_permitted(b.tolist(), factors.perfusion_gone)
     if lacking is None:
-        fit = (decay.segmented if segmented else decay.variable_projection)(signal, b, floor)
+        segmented = factors.ivim == "segmented"
+        fit = (
+            decay.segmented(signal, b, floor, factors.perfusion_gone)
+            if segmented
+            else decay.variable_projection(signal, b, floor)
+        )
         method = Diffusion.IVIM_SEGMENTED if segmented else Diffusion.IVIM
         return [
             Parameter(
@@ -243,7 +305,7 @@ def _ivim(signal: Floats, b: Values, floor: float, body: Bools, segmented: bool)
             Parameter(Diffusion.F, Unit.ONE, method, _on_grid(fit.f, body), 0.5),
         ], []  # fmt: skip
     refused = [(Diffusion.D_STAR, lacking), (Diffusion.F, lacking)]
-    high = b >= decay.PERFUSION_IS_GONE
+    high = b >= factors.perfusion_gone
     if np.count_nonzero(high) < 2 or high.all():
         return [], [(Diffusion.D, lacking), *refused]
     tissue = decay.log_linear(signal[high], b[high], floor)
@@ -273,6 +335,8 @@ def _statistics(
     if not finite.any():
         return [lacks(f"no voxel of the region has a fit of {parameter.code.meaning}")]
     found = _histogram(parameter, inside, roi, role, series_uids)
+    if parameter.at_floor is not None and (low := int(np.count_nonzero(parameter.at_floor[roi.mask] & finite))):
+        found = _flagged(found, low, int(np.count_nonzero(finite)))
     if parameter.brief:
         return [one for one in found if isinstance(one, Quantity) and one.modifier == Derivation.MEAN]
     if parameter.code == Diffusion.ADC:
@@ -287,6 +351,15 @@ def _statistics(
     if not finite.all():
         found.append(told(excluded(finite), None, Diffusion.EXCLUDED))
     return found
+
+
+def _flagged(found: list[Quantity | NotMeasured], low: int, voxels: int) -> list[Quantity | NotMeasured]:
+    """The mean with a flag on the voxels of which a sample is at the noise floor."""
+    flag = f"in {low} of {voxels} voxels a sample is at the noise floor: there this fit reads low, the weighted one not"
+    return [
+        replace(one, flags=(*one.flags, flag)) if isinstance(one, Quantity) and one.modifier == Derivation.MEAN else one
+        for one in found
+    ]
 
 
 def _histogram(

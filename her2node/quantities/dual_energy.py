@@ -8,18 +8,19 @@ of the region is above 10, iodine is refused. The ratio to the aorta needs no un
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from her2node.dicom.codes import Code, Derivation, DualEnergy, Method, Unit
+from her2node.dicom.codes import Code, Derivation, DualEnergy, Unit
 from her2node.errors import NoReference, Refused, TooFewVoxels, UnitMissing
+from her2node.quantities.histogram import histogram_of
 from her2node.quantities.photon_attenuation import hu_of_iodine
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
-from her2node.volumes.volume import Floats, Volume
+from her2node.volumes.volume import Bools, Floats, Volume
 
 Values = npt.NDArray[np.float64]
 
@@ -27,6 +28,18 @@ HIGHEST_LIKELY_MG_PER_ML = 10.0
 """Of the median of a tumour. More would be over 260 HU of enhancement at 70 keV."""
 NORMALIZED_RANGE = (0.05, 1.2)
 """Of a tumour against the aorta in the same images; outside it the unit, the aorta or the region is suspect."""
+
+
+BIN_MG_PER_ML = 0.1
+"""Width of the bins of which the entropy of iodine is calculated."""
+
+
+@dataclass(frozen=True)
+class Aorta:
+    """The voxels of the aorta on an iodine volume, bool, and whether the node found them itself."""
+
+    mask: Bools = field(repr=False)
+    found: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,30 +61,6 @@ def mean_iodine(values: Values) -> float:
     Known deviation: scanners calibrate iodine each in its own way; figures of two makers differ by some per cent.
     """
     return float(values.mean())
-
-
-def iodine_standard_deviation(values: Values) -> float:
-    """Standard deviation of the iodine concentration, of a sample.
-
-    Formula: sqrt(sum((x - mean)^2) / (n - 1)).
-    Unit: mg/ml.
-    Shapes: values (n,), n >= 2.
-    Source: DICOM (386136009, SCT) with divisor n-1.
-    Known deviation: IBSI's variance (ECT3) divides by n.
-    """
-    return float(values.std(ddof=1))
-
-
-def maximum_iodine(values: Values) -> float:
-    """Highest iodine concentration.
-
-    Formula: max(x).
-    Unit: mg/ml.
-    Shapes: values (n,), n >= 1.
-    Source: IBSI 84IY.
-    Known deviation: one voxel, so it grows with noise.
-    """
-    return float(values.max())
 
 
 def normalized_iodine(lesion: float, aorta: float) -> float:
@@ -117,8 +106,6 @@ def decompose(low: Floats, high: Floats, low_kev: float, high_kev: float) -> Flo
 
 MEASURES: tuple[Callable[..., float | Floats], ...] = (
     mean_iodine,
-    iodine_standard_deviation,
-    maximum_iodine,
     normalized_iodine,
     effective_atomic_number,
     decompose,
@@ -127,11 +114,11 @@ MEASURES: tuple[Callable[..., float | Floats], ...] = (
 
 
 def measure(
-    volume: Volume, roi: Roi, role: Role | None, provenance: Provenance, aorta: Roi | Refused | None
+    volume: Volume, roi: Roi, role: Role | None, provenance: Provenance, aorta: Aorta | Refused | None
 ) -> tuple[Quantity | NotMeasured, ...]:
-    """Iodine in a region of an iodine volume, and against the aorta.
+    """Iodine in a region of an iodine volume, its histogram, and against the aorta.
 
-    ``aorta``: its region on the same volume, why there is none, or None where the region is the aorta. What cannot be
+    ``aorta``: its voxels on the same volume, why there is none, or None where the region is the aorta. What cannot be
     had is a NotMeasured: TooFewVoxels, UnitMissing (no unit is stated and the median is above 10), NoReference (the
     aorta holds no iodine).
     """
@@ -178,31 +165,29 @@ def _concentrations(
             f"a median of {median:.4g} mg/ml is more than tissue takes up: check the unit that the scanner states"
         )
 
-    def quantity(value: float, modifier: Code, method: Code | None = None) -> Quantity:
-        return Quantity(
-            roi.tracking_id, role, DualEnergy.IODINE, value, Unit.MG_PER_ML, modifier,
-            method or provenance.method, series_uids, flags=tuple(flags),
-        )  # fmt: skip
-
-    found = [quantity(mean_iodine(values), Derivation.MEAN)]
-    if len(values) > 1:
-        deviation = iodine_standard_deviation(values)
-        found.append(quantity(deviation, Derivation.STANDARD_DEVIATION, Method.SD_N_MINUS_1))
-    return (*found, quantity(maximum_iodine(values), Derivation.MAXIMUM))
+    told, bins = provenance.method, BIN_MG_PER_ML
+    found = histogram_of(values, DualEnergy.IODINE, Unit.MG_PER_ML, roi.tracking_id, role, series_uids, bin_width=bins)
+    # One method a value: where the statistic has its own, that of the voxels is a parameter.
+    return tuple(
+        replace(q, method=q.method or told, flags=tuple(flags), parameters=(told.meaning,) if told and q.method else ())
+        if isinstance(q, Quantity)
+        else q
+        for q in found
+    )
 
 
 def _normalized(
-    volume: Volume, roi: Roi, role: Role | None, aorta: Roi | Refused, lesion: float
+    volume: Volume, roi: Roi, role: Role | None, aorta: Aorta | Refused, lesion: float
 ) -> Quantity | NotMeasured:
     series_uids, code = (volume.series_instance_uid,), DualEnergy.NORMALIZED_IODINE
     if isinstance(aorta, Refused):
         return NotMeasured(roi.tracking_id, role, aorta, code, series_uids)
-    reference = _values(volume, aorta)
+    reference = volume.voxels[aorta.mask & volume.valid].astype(np.float64)
     if not reference.size or mean_iodine(reference) <= 0:
         reason = NoReference("the region of the aorta holds no iodine")
         return NotMeasured(roi.tracking_id, role, reason, code, series_uids)
     value = normalized_iodine(lesion, mean_iodine(reference))
     low, high = NORMALIZED_RANGE
     flags = () if low <= value <= high else (f"outside {low:g} to {high:g}: check the unit, the aorta and the region",)
-    method = DualEnergy.REGION_OF_AORTA
+    method = DualEnergy.FOUND_AORTA if aorta.found else DualEnergy.REGION_OF_AORTA
     return Quantity(roi.tracking_id, role, code, value, Unit.ONE, None, method, series_uids, flags=flags)

@@ -23,13 +23,23 @@ Bools = npt.NDArray[np.bool_]
 
 _STEPS = 100
 """Of Levenberg and Marquardt; fits settle in 10 to 20."""
-_SETTLED = 1e-9
-"""A fit ends when a step gains less of its squares ..."""
+_SETTLED = 1e-7
+"""A fit ends when a step gains less of its squares, ..."""
+_EXACT = 2e-5
+"""... when what is left is less than this share of the curve, ..."""
 _STUCK = 1e10
 """... or when no step helps with so much damping."""
 _RATES = np.geomspace(2e-4, 2.0, 33)
 """Per second: the dictionary in which a fit begins, mean times from half a second to more than an hour."""
+_ALIKE = 2e-4
+"""Fits of a curve whose errors differ by less than this share of it are alike: no artery is known better."""
+_KNOWN = 0.01
+"""A curve is not known better than to this share of it when one asks what may have given it."""
 _FLATTEST = 1e-12
+_ALL = np.array([True, True, True, True, True])
+"""What is free in a fit: two weights, two rates, the delay."""
+_TRAPPED = np.array([True, True, True, False, True])
+_ALONE = np.array([True, False, True, False, True])
 
 
 def integrated(times_s: Floats, curves: Floats) -> Floats:
@@ -44,15 +54,31 @@ def convolved(times_s: Floats, arterial: Floats, rates: Floats) -> Floats:
     B(t + h) = e^-kh B(t) + h [a(t) (E1 - E2) + a(t + h) E2] with x = k h, E1 = (1 - e^-x) / x and
     E2 = (x - 1 + e^-x) / x^2, exact where ``arterial`` is straight between samples. A rate of 0 gives the integral.
     """
-    x = rates[..., np.newaxis] * np.diff(times_s)
+    steps = np.diff(times_s)
+    if np.ptp(steps) < 1e-9 * steps[0]:
+        steps = steps[:1]
+    x = rates[..., np.newaxis] * steps
     decay = np.exp(-x)
     with np.errstate(divide="ignore", invalid="ignore"):
         first = np.where(x > 1e-4, -np.expm1(-x) / x, 1 - x / 2 + x * x / 6)
         second = np.where(x > 1e-3, (x + np.expm1(-x)) / (x * x), 0.5 - x / 6 + x * x / 24)
-    inflow = np.diff(times_s) * (arterial[..., :-1] * (first - second) + arterial[..., 1:] * second)
-    found = np.zeros((*np.broadcast_shapes(inflow.shape, decay.shape)[:-1], len(times_s)))
-    for step in range(len(times_s) - 1):
-        found[..., step + 1] = decay[..., step] * found[..., step] + inflow[..., step]
+    inflow = arterial[..., :-1] * (steps * (first - second)) + arterial[..., 1:] * (steps * second)
+    return _accumulated(decay, inflow)
+
+
+def _accumulated(decay: Floats, inflow: Floats) -> Floats:
+    """B(0) = 0, B(k + 1) = decay(k) B(k) + inflow(k), for ``inflow`` (..., t - 1) and ``decay`` the same or (..., 1).
+
+    By doubling the reach of what is kept, in as many passes as t has bits.
+    """
+    found = np.zeros((*inflow.shape[:-1], inflow.shape[-1] + 1))
+    found[..., 1:] = inflow
+    sums, kept, even = found[..., 1:], decay, decay.shape[-1] == 1
+    reach = 1
+    while reach < sums.shape[-1]:
+        sums[..., reach:] += (kept if even else kept[..., reach:]) * sums[..., :-reach]
+        kept = kept * kept if even else np.concatenate([kept[..., :reach], kept[..., reach:] * kept[..., :-reach]], -1)
+        reach *= 2
     return found
 
 
@@ -76,100 +102,12 @@ def _weights(times_s: Floats, wanted_s: Floats) -> Floats:
     return np.stack([np.interp(wanted_s, times_s, unit) for unit in np.eye(len(times_s))])
 
 
-# --- deconvolution without a model ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Deconvolution:
-    """A scaled residue function K(t) = F R(t), summarised: ``peak`` max K (1/s), ``area`` its integral (1), ``peak_s``
-    when it is highest (s; negative where tissue leads the artery), ``threshold`` the truncation of each curve."""
-
-    peak: Floats
-    area: Floats
-    peak_s: Floats
-    threshold: Floats
-
-
-THRESHOLDS = np.geomspace(0.95, 0.005, 80)
-"""Truncations that are tried, as a share of the largest singular value, from the smoothest on."""
-OSCILLATION_INDEX = 0.075
-"""The roughest residue function that is believed.
-
-A fit, not a finding: it was chosen among some 25 values on the very 14 OSIPI cases (contrast to noise 200) that the
-tests hold it against, because 0.035, which is often used, is too smooth there (flow -9 % in the median). The median
-error passes through zero near it, -1.7 % at 0.070, +0.2 % at 0.075, +2.8 % at 0.080, and the median of the absolute
-error is 8 %; on other data it may do worse.
-"""
-
-
-@dataclass(frozen=True)
-class Deconvolver:
-    """Block-circulant singular value decomposition of one arterial curve at even steps, one inverse a threshold.
-
-    A circulant matrix is diagonal in Fourier space, so its singular values are |FFT(arterial)|, and an inverse that
-    keeps those above a threshold is a filter. ``inverses`` (levels, t, 2 t) are these filters as matrices: most curves
-    need the first few levels only, and a product of matrices is quicker than as many transforms. Both the arterial and
-    the residue curve are straight between samples, which weights three neighbours by 1, 4, 1 (Ostergaard 1996).
-    """
-
-    step_s: float
-    inverses: Floats
-    thresholds: Floats
-
-    @classmethod
-    def of(cls, arterial: Floats, step_s: float, thresholds: Floats = THRESHOLDS, kind: type = float) -> Deconvolver:
-        """For an arterial curve (t,) sampled every ``step_s``; zeros are added up to 2 t, so that nothing wraps."""
-        count = len(arterial)
-        straight = (2 + np.cos(np.pi * np.arange(count + 1) / count)) / 3
-        spectrum = np.fft.rfft(arterial, 2 * count) * straight * step_s
-        size = np.abs(spectrum) / np.abs(spectrum).max()
-        filters: list[Floats] = []
-        kept: list[tuple[float, Bools]] = []
-        for threshold in thresholds:
-            passed = size >= threshold
-            if kept and (passed == kept[-1][1]).all():
-                continue
-            kept.append((float(threshold), passed))
-            impulse = np.fft.irfft(np.divide(1.0, spectrum, out=np.zeros_like(spectrum), where=passed), 2 * count)
-            filters.append(np.stack([np.roll(impulse, shift) for shift in range(count)]))
-        return cls(step_s, np.array(filters, dtype=kind), np.array([threshold for threshold, _ in kept]))
-
-    def __call__(self, curves: Floats, index: float = OSCILLATION_INDEX) -> Deconvolution:
-        """Deconvolve ``curves`` (n, t): of each the lowest threshold, coming from the highest, up to which the
-        residue function's oscillation index stays under ``index``."""
-        count = len(curves)
-        residues = np.zeros((count, self.inverses.shape[2]), dtype=self.inverses.dtype)
-        level = np.zeros(count, dtype=np.int64)
-        going = np.arange(count)
-        for number, inverse in enumerate(self.inverses):
-            tried = curves[going] @ inverse
-            smooth = oscillation(tried) < index if number else np.ones(len(going), dtype=np.bool_)
-            going = going[smooth]
-            residues[going], level[going] = tried[smooth], number
-            if not len(going):
-                break
-        return self._summary(residues, self.thresholds[level])
-
-    def _summary(self, residues: Floats, thresholds: Floats) -> Deconvolution:
-        length = residues.shape[1]
-        top = residues.argmax(axis=1)
-        rows = np.arange(len(residues))
-        before, peak, after = (residues[rows, (top + shift) % length] for shift in (-1, 0, 1))
-        bend = before - 2 * peak + after
-        shift = np.divide(0.5 * (before - after), bend, out=np.zeros_like(peak), where=bend < 0)
-        place = np.where(top > length // 2, top - length, top) + shift
-        return Deconvolution(peak, residues.sum(axis=1) * self.step_s, place * self.step_s, thresholds)
-
-
-def oscillation(residues: Floats) -> Floats:
-    """Oscillation index (n,) of residue functions (n, l): sum |second difference| / (l max), infinite without a peak.
-
-    Wu 2003 (Magn Reson Med 50:164), equation 10.
-    """
-    rough = np.abs(np.diff(residues, n=2, axis=1)).sum(axis=1)
-    top = residues.max(axis=1)
-    found: Floats = np.divide(rough, residues.shape[1] * top, out=np.full_like(top, np.inf), where=top > 0)
-    return found
+def noise(times_s: Floats, curves: Floats) -> Floats:
+    """Standard deviation (n,) of the noise of curves (n, t), by how far samples lie from the line between their
+    neighbours (median of the absolute); it holds the bend of the curve too."""
+    share = (times_s[1:-1] - times_s[:-2]) / (times_s[2:] - times_s[:-2])
+    apart = curves[:, 1:-1] - (1 - share) * curves[:, :-2] - share * curves[:, 2:]
+    return np.asarray(1.4826 * np.median(np.abs(apart) / np.sqrt(1 + share**2 + (1 - share) ** 2), axis=1))
 
 
 # --- compartment models ---------------------------------------------------------------------------------------
@@ -193,14 +131,44 @@ def two_compartment_exchange(times_s: Floats, arterial: Floats, curves: Floats, 
     """Fit C = F [(1 - E) exp(-K+ t) + E exp(-K- t)] * Ca, delayed within the range of ``delays_s`` (d,), to each curve.
 
     Sourbron and Buckley 2013 (NMR Biomed 26:1004): the two amplitudes are found for every pair of a dictionary of
-    rates and delays, then all five parameters by Levenberg and Marquardt; amplitudes are not negative.
+    rates and delays, then all five parameters by Levenberg and Marquardt; amplitudes are not negative. Where one
+    exponential does as well by Akaike's criterion, or the faster of two is over within half a sample, nothing is
+    exchanged: E and PS are 0, for any exchange could be read of two that cannot be told apart.
     """
-    return _exchange(_refined(times_s, arterial, curves, delays_s, _best_pair, trapped=False))
+    two = _refined(times_s, arterial, curves, delays_s, _best_pair, _ALL)
+    one = _refined(times_s, arterial, curves, delays_s, _best_alone, _ALONE)
+    worth = np.exp(2 * (_ALL.sum() - _ALONE.sum()) / len(times_s))
+    as_good = one.squares <= worth * two.squares + _ALIKE**2 * np.square(curves).mean(axis=1)
+    return _exchange(_chosen(as_good | (two.rates[:, 0] > 2 / np.diff(times_s).min()), one, two))
 
 
 def two_compartment_uptake(times_s: Floats, arterial: Floats, curves: Floats, delays_s: Floats) -> Exchange:
     """As ``two_compartment_exchange`` with K- = 0: what leaves the plasma does not come back while it is watched."""
-    return _exchange(_refined(times_s, arterial, curves, delays_s, _best_trapped, trapped=True))
+    return _exchange(_refined(times_s, arterial, curves, delays_s, _best_trapped, _TRAPPED))
+
+
+def likely_exchanges(
+    times_s: Floats, arterial: Floats, curve: Floats, noise: float, delays_s: Floats, count: int
+) -> tuple[Exchange, Floats]:
+    """``count`` tissues that may have given a curve (t,), as often as they are likely, and their curves (count, t).
+
+    Of every pair of the dictionary's rates and every delay the best weights, likely by exp(-sum of squares / 2 s^2),
+    with s the noise, or what the best of them leaves where that is more. Drawn at even steps of the cumulated
+    likelihood, so the same curve gives the same tissues.
+    """
+    bolus = Inflow.of(times_s, arterial)
+    found = [_weighed(bolus.later(float(delay)), curve[np.newaxis], _FINE_RATES, _FINE_PAIRS) for delay in delays_s]
+    one, two, left = (np.array([each[part][0] for each in found]) for part in range(3))
+    flows = one > 0
+    left = np.where(flows | ~flows.any(), left, np.inf).ravel()
+    spread = max(noise**2, float(left.min()), _KNOWN**2 * float(np.square(curve).mean()))
+    likely = np.cumsum(np.exp(-0.5 * len(times_s) * (left - left.min()) / spread))
+    drawn = np.searchsorted(likely, likely[-1] * (np.arange(count) + 0.5) / count)
+    delay, pair = np.unravel_index(drawn, one.shape)
+    weights = np.stack([one[delay, pair], two[delay, pair]], axis=1)
+    tissues = _Pairs(weights, _FINE_RATES[_FINE_PAIRS[pair]], delays_s[delay], left[drawn])
+    curves = (weights[:, :, np.newaxis] * bolus.through(tissues.rates, tissues.delays_s)).sum(axis=1)
+    return _exchange(tissues), curves
 
 
 @dataclass(frozen=True)
@@ -231,23 +199,23 @@ FINEST_S = 0.5
 
 
 @dataclass(frozen=True)
-class _Inflow:
-    """The arterial curve at fine steps: ``every``-th of them is a sample."""
+class Inflow:
+    """An arterial curve (f,) at fine steps ``times_s`` (f,): the first and every ``every``-th of them is a sample."""
 
     times_s: Floats
     arterial: Floats
     every: int
 
     @classmethod
-    def of(cls, times_s: Floats, arterial: Floats) -> _Inflow:
-        every = max(1, int(np.ceil(np.diff(times_s).max() / FINEST_S - 1e-6)))
+    def of(cls, times_s: Floats, arterial: Floats, finest_s: float = FINEST_S) -> Inflow:
+        every = max(1, int(np.ceil(np.diff(times_s).max() / finest_s - 1e-6)))
         if every == 1:
             return cls(times_s, arterial, 1)
         parts = np.arange(every) / every
         fine = np.append((times_s[:-1, np.newaxis] + np.diff(times_s)[:, np.newaxis] * parts).ravel(), times_s[-1])
         return cls(fine, CubicSpline(times_s, arterial)(fine), every)
 
-    def later(self, delay_s: float) -> _Inflow:
+    def later(self, delay_s: float) -> Inflow:
         return replace(self, arterial=delayed(self.times_s, self.arterial, np.array(delay_s)))
 
     def through(self, rates: Floats, delays_s: Floats | None = None) -> Floats:
@@ -256,84 +224,117 @@ class _Inflow:
         return convolved(self.times_s, arterial, rates)[..., :: self.every]
 
 
-_Start = Callable[[_Inflow, Floats], _Pairs]
+_Start = Callable[[Inflow, Floats], _Pairs]
 
 
-def _refined(
-    times_s: Floats, arterial: Floats, curves: Floats, delays_s: Floats, start: _Start, *, trapped: bool
-) -> _Pairs:
+def _refined(times_s: Floats, arterial: Floats, curves: Floats, delays_s: Floats, start: _Start, free: Bools) -> _Pairs:
     """The best start over all delays, then the least squares around it."""
     best: _Pairs | None = None
-    bolus = _Inflow.of(times_s, arterial)
+    bolus = Inflow.of(times_s, arterial)
     for delay in delays_s:
         found = start(bolus.later(float(delay)), curves)
         found = replace(found, delays_s=np.full(len(curves), float(delay)))
         best = found if best is None else _better(best, found)
     if best is None:
         raise ValueError("no delay to try")
-    return _least_squares(bolus, curves, best, (float(delays_s.min()), float(delays_s.max())), trapped)
+    return _least_squares(bolus, curves, best, (float(delays_s.min()), float(delays_s.max())), free)
 
 
 def _better(one: _Pairs, other: _Pairs) -> _Pairs:
     """Curve by curve the one of smaller error."""
-    wins = other.squares < one.squares
+    return _chosen(one.squares <= other.squares, one, other)
+
+
+def _chosen(first: Bools, one: _Pairs, other: _Pairs) -> _Pairs:
+    """Curve by curve the one or the other."""
+    both = first[:, np.newaxis]
     return _Pairs(
-        np.where(wins[:, np.newaxis], other.weights, one.weights),
-        np.where(wins[:, np.newaxis], other.rates, one.rates),
-        np.where(wins, other.delays_s, one.delays_s),
-        np.where(wins, other.squares, one.squares),
+        np.where(both, one.weights, other.weights),
+        np.where(both, one.rates, other.rates),
+        np.where(first, one.delays_s, other.delays_s),
+        np.where(first, one.squares, other.squares),
     )
 
 
-def _best_pair(bolus: _Inflow, curves: Floats) -> _Pairs:
-    pairs = np.array(list(combinations(range(len(_RATES)), 2)))[:, ::-1]
-    return _projected(bolus, curves, _RATES, pairs)
+_PAIRS = np.array(list(combinations(range(len(_RATES)), 2)))[:, ::-1]
+"""Of the dictionary, the faster first."""
+_FINE_RATES = np.geomspace(1e-3, 1.0, 49)
+_FINE_PAIRS = np.array([(i, j) for i in range(49) for j in range(0, i - 3, 1)])
+"""For one curve; the faster first, and by half as fast again or more: of closer ones any exchange could be read."""
 
 
-def _best_trapped(bolus: _Inflow, curves: Floats) -> _Pairs:
+def _best_pair(bolus: Inflow, curves: Floats) -> _Pairs:
+    return _projected(bolus, curves, _RATES, _PAIRS)
+
+
+def _best_alone(bolus: Inflow, curves: Floats) -> _Pairs:
+    atoms = bolus.through(_RATES)
+    weights = np.maximum(curves @ atoms.T, 0) / np.square(atoms).sum(axis=1)
+    left = np.square(curves[:, np.newaxis] - weights[:, :, np.newaxis] * atoms).mean(axis=2)
+    best = left.argmin(axis=1)
+    rows = np.arange(len(curves))
+    found = np.stack([weights[rows, best], np.zeros(len(curves))], axis=1)
+    return _Pairs(found, _RATES[best][:, np.newaxis].repeat(2, axis=1), np.zeros(len(curves)), left[rows, best])
+
+
+def _best_trapped(bolus: Inflow, curves: Floats) -> _Pairs:
     rates = np.array([0.0, *_RATES])
     pairs = np.stack([np.arange(1, len(rates)), np.zeros(len(_RATES), dtype=np.int64)], axis=1)
     return _projected(bolus, curves, rates, pairs)
 
 
-def _projected(bolus: _Inflow, curves: Floats, rates: Floats, pairs: npt.NDArray[np.int64]) -> _Pairs:
+def _projected(bolus: Inflow, curves: Floats, rates: Floats, pairs: npt.NDArray[np.int64]) -> _Pairs:
     """Of ``pairs`` (p, 2) of ``rates`` the one whose best weights, not negative, leave the least of each curve."""
+    one, two, left = _weighed(bolus, curves, rates, pairs)
+    best = left.argmin(axis=1)
+    rows = np.arange(len(curves))
+    weights = np.stack([one[rows, best], two[rows, best]], axis=1)
+    return _Pairs(weights, rates[pairs[best]], np.zeros(len(curves)), left[rows, best])
+
+
+def _weighed(
+    bolus: Inflow, curves: Floats, rates: Floats, pairs: npt.NDArray[np.int64]
+) -> tuple[Floats, Floats, Floats]:
+    """The best weights of every pair, not negative, and the mean squares that they leave: each (n, p)."""
     atoms = bolus.through(rates)
     gram, seen = atoms @ atoms.T, curves @ atoms.T
     first, second = pairs.T
-    a, b, c = gram[first, first], gram[first, second], gram[second, second]
+    one, two, gain = amplitudes(
+        seen[:, first], seen[:, second], gram[first, first], gram[first, second], gram[second, second]
+    )
+    total = (curves * curves).sum(axis=1, keepdims=True)
+    return one, two, np.maximum(total - gain, 0.0) / curves.shape[1]
+
+
+def amplitudes(u: Floats, v: Floats, a: Floats, b: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
+    """The amplitudes of two curves, not negative, that leave the least of a third, and the squares they explain.
+
+    ``u`` and ``v`` are the products of the third with the first and the second, ``a`` and ``c`` the squares of these,
+    ``b`` their product; all of shapes that broadcast.
+    """
     determinant = np.maximum(a * c - b * b, _FLATTEST * a * c)
-    u, v = seen[:, first], seen[:, second]
     one, two = (c * u - b * v) / determinant, (a * v - b * u) / determinant
     alone = (np.maximum(u, 0) / a, np.maximum(v, 0) / c)
-    only_first = (one < 0) | (two < 0)
+    only_one = (one < 0) | (two < 0)
     first_wins = alone[0] * u >= alone[1] * v
-    one = np.where(only_first, np.where(first_wins, alone[0], 0.0), one)
-    two = np.where(only_first, np.where(first_wins, 0.0, alone[1]), two)
-    gain = one * (2 * u - a * one - 2 * b * two) + two * (2 * v - c * two)
-    best = gain.argmax(axis=1)
-    rows = np.arange(len(curves))
-    weights = np.stack([one[rows, best], two[rows, best]], axis=1)
-    total = (curves * curves).sum(axis=1)
-    squares = np.maximum(total - gain[rows, best], 0.0) / curves.shape[1]
-    return _Pairs(weights, rates[pairs[best]], np.zeros(len(curves)), squares)
+    one = np.where(only_one, np.where(first_wins, alone[0], 0.0), one)
+    two = np.where(only_one, np.where(first_wins, 0.0, alone[1]), two)
+    return one, two, one * (2 * u - a * one - 2 * b * two) + two * (2 * v - c * two)
 
 
-def _model(bolus: _Inflow, theta: Floats) -> Floats:
+def _model(bolus: Inflow, theta: Floats) -> Floats:
     """Curves (n, t) of parameters (n, 5): two weights, two logarithms of rates, delay. exp(-inf) is a rate of 0."""
     both = bolus.through(np.exp(theta[:, 2:4]), theta[:, 4])
     return np.asarray((theta[:, :2, np.newaxis] * both).sum(axis=1))
 
 
-def _least_squares(
-    bolus: _Inflow, curves: Floats, start: _Pairs, delays_s: tuple[float, float], trapped: bool
-) -> _Pairs:
+def _least_squares(bolus: Inflow, curves: Floats, start: _Pairs, delays_s: tuple[float, float], free: Bools) -> _Pairs:
     """Levenberg and Marquardt over all curves at once; a step that does not help a curve is not taken for it."""
     with np.errstate(divide="ignore"):
         theta = np.column_stack([start.weights, np.log(start.rates), start.delays_s])
-    free = np.array([True, True, True, not trapped, delays_s[1] > delays_s[0]])
+    free = free & ([True] * 4 + [delays_s[1] > delays_s[0]])
     squares = np.square(curves - _model(bolus, theta)).mean(axis=1)
-    damping = np.full(len(curves), 1e-3)
+    damping, exact = np.full(len(curves), 1e-3), _EXACT**2 * np.square(curves).mean(axis=1)
     going = np.arange(len(curves))
     for _ in range(_STEPS):
         now, aim = theta[going], curves[going]
@@ -341,7 +342,9 @@ def _least_squares(
         tried_squares = np.square(aim - _model(bolus, tried)).mean(axis=1)
         gain = squares[going] - tried_squares
         good = gain > 0
-        settled = (good & (gain < _SETTLED * squares[going])) | (damping[going] > _STUCK)
+        settled = (
+            (good & (gain < _SETTLED * squares[going])) | (damping[going] > _STUCK) | (tried_squares < exact[going])
+        )
         theta[going] = np.where(good[:, np.newaxis], tried, now)
         squares[going] = np.where(good, tried_squares, squares[going])
         damping[going] *= np.where(good, 0.2, 4.0)
@@ -355,7 +358,7 @@ def _least_squares(
 
 
 def _next(
-    bolus: _Inflow,
+    bolus: Inflow,
     theta: Floats,
     curves: Floats,
     damping: Floats,
@@ -376,7 +379,7 @@ def _next(
     return _bounded(tried, theta, delays_s)
 
 
-def _slopes(bolus: _Inflow, theta: Floats, free: Bools) -> Floats:
+def _slopes(bolus: Inflow, theta: Floats, free: Bools) -> Floats:
     """Derivatives (n, t, p) by the free parameters: weights exactly, the others by differences to both sides."""
     found = []
     for place in np.flatnonzero(free):

@@ -192,8 +192,8 @@ def _chain(along: Floats, across: Floats, chosen: Bools) -> Callable[[Floats], F
     return lambda at: np.interp(at, places, heights)
 
 
-def measure(volume: Volume, roi: Roi, role: Role | None) -> tuple[Quantity | NotMeasured, ...]:
-    """Size of a region laid on a volume.
+def measure(volume: Volume, roi: Roi, role: Role | None, *, wall: bool = True) -> tuple[Quantity | NotMeasured, ...]:
+    """Size of a region laid on a volume; without ``wall`` no thickness, for images that resolve no gastric wall (PET).
 
     A region that is cut off by the ends of the series has no size here (RoiCutOff); one in a series of a single slice
     has axes but neither volume nor 3-D diameter (SingleSlice).
@@ -201,7 +201,7 @@ def measure(volume: Volume, roi: Roi, role: Role | None) -> tuple[Quantity | Not
     mask, spacing_mm = cropped(roi.mask), volume.geometry.spacing_mm
     cut_off = RoiCutOff(roi.label) if roi.cut_off else None
     single = SingleSlice(volume.series_instance_uid) if volume.geometry.shape[0] == 1 else None
-    found = [*_in_space(mask, spacing_mm, cut_off or single), *_in_slice(mask, spacing_mm, cut_off)]
+    found = [*_in_space(mask, spacing_mm, cut_off or single, wall), *_in_slice(mask, spacing_mm, cut_off)]
     series_uids = (volume.series_instance_uid,)
     return tuple(
         NotMeasured(roi.tracking_id, role, value, code, series_uids)
@@ -214,23 +214,21 @@ def measure(volume: Volume, roi: Roi, role: Role | None) -> tuple[Quantity | Not
 _Found = tuple[Code, float | Refused, Code, Code]
 
 
-def _in_space(mask: Bools, spacing_mm: tuple[float, float, float], refused: Refused | None) -> list[_Found]:
+def _in_space(mask: Bools, spacing_mm: tuple[float, float, float], refused: Refused | None, wall: bool) -> list[_Found]:
     mesh = refused or mesh_of(mask, spacing_mm)
     if isinstance(mesh, Refused):
-        size: list[float | Refused] = [mesh, mesh, mesh, mesh]
+        size: list[float | Refused] = [mesh, mesh, mesh]
     else:
-        size = [
-            voxel_volume(mask, spacing_mm),
-            mesh_volume(mesh),
-            maximum_diameter(mesh),
-            thickness(mask, spacing_mm),
-        ]
-    return [
+        size = [voxel_volume(mask, spacing_mm), mesh_volume(mesh), maximum_diameter(mesh)]
+    found: list[_Found] = [
         (Concept.VOLUME, size[0], Unit.MM3, Method.VOXEL_SUM),
         (Concept.MESH_VOLUME, size[1], Unit.MM3, Method.MESH),
         (Concept.DIAMETER_3D, size[2], Unit.MM, Method.MESH),
-        (Concept.DIAMETER, size[3], Unit.MM, Method.LOCAL_THICKNESS),
     ]
+    if wall:
+        across = mesh if isinstance(mesh, Refused) else thickness(mask, spacing_mm)
+        found.append((Concept.DIAMETER, across, Unit.MM, Method.LOCAL_THICKNESS))
+    return found
 
 
 def _in_slice(mask: Bools, spacing_mm: tuple[float, float, float], refused: Refused | None) -> list[_Found]:

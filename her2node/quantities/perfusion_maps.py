@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
 
 from her2node.dicom.codes import Code, Method, Unit
 from her2node.dicom.codes import Quantity as Concept
 from her2node.errors import Refused
 from her2node.quantities import kinetics, perfusion
+from her2node.quantities import perfusion_regimes as regimes
 from her2node.quantities.bolus import Bolus
 from her2node.quantities.kinetics import Floats
 from her2node.quantities.quantity import NotMeasured, QuantityMap
@@ -19,6 +23,11 @@ from her2node.volumes.volume import Bools, Geometry, SliceSource
 from her2node.volumes.volume import Floats as Voxels
 
 VOXELS_AT_ONCE = 8192
+AROUND = (1, 5, 5)
+"""Voxels over which it is judged whether deconvolution is in its regime, lest noise decides."""
+_BELOW = "slope of Patlak's line: below PS where flow limits it or contrast comes back, in leaking tumours by half"
+
+Places = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -58,25 +67,28 @@ def maps(
     """BF, BV, MTT and Tmax by deconvolution, peak enhancement, time to peak and PS by Patlak's line, within ``mask``.
 
     ``voxels`` (t, slices, rows, columns) in HU on the times of ``bolus``. A voxel that rises by less than
-    ``perfusion.LEAST_ENHANCEMENT_HU`` has neither times nor transit. A method outside its regime is a NotMeasured.
+    ``perfusion.LEAST_ENHANCEMENT_HU`` has neither times nor transit, and one that deconvolution is no good for has
+    nothing by it. A method whose regime the whole scan is outside of is a NotMeasured.
     """
+    deconvolved = _Deconvolved(bolus, factors, mask.shape)
     groups = (
-        _Group(_DECONVOLVED, _Deconvolved(bolus, factors), perfusion.sampled_first_pass(bolus)),
+        _Group(_DECONVOLVED, deconvolved, regimes.sampled_first_pass(bolus)),
         _Group(_ENHANCED, _Enhanced(bolus), None),
-        _Group(_LINED, _Lined(bolus, factors), perfusion.passed(bolus)),
+        _Group(_LINED, _Lined(bolus, factors), regimes.passed(bolus), (_BELOW,)),
     )
     running = [group for group in groups if group.refused is None]
     planes = {kind: np.full(mask.shape, np.nan, dtype=np.float32) for group in running for kind in group.kinds}
     for places, curves in _curves(voxels, mask):
         enhancement = perfusion.Curves.of(bolus, curves).enhancement
         for group in running:
-            for kind, values in zip(group.kinds, group.way(enhancement), strict=True):
+            for kind, values in zip(group.kinds, group.way(places, enhancement), strict=True):
                 planes[kind].reshape(-1)[places] = values
     parameters = (*factors.words, *words)
+    said = {kind: deconvolved.limit(kind, planes[kind]) for kind in _DECONVOLVED if kind in planes}
     return tuple(
         NotMeasured("", Role.PERFUSION, group.refused, kind.code, grid.series_uids)
         if group.refused is not None
-        else _map(kind, planes[kind], grid, parameters)
+        else _map(kind, planes[kind], grid, (*parameters, *said.get(kind, group.words)))
         for group in groups
         for kind in group.kinds
     )
@@ -87,8 +99,9 @@ class _Group:
     """Maps that are calculated together, how, and why not."""
 
     kinds: tuple[_Kind, ...]
-    way: Callable[[Floats], Sequence[Floats]]
+    way: Callable[[Places, Floats], Sequence[Floats]]
     refused: Refused | None
+    words: tuple[str, ...] = ()
 
 
 def _map(kind: _Kind, values: Voxels, grid: Grid, parameters: tuple[str, ...]) -> QuantityMap:
@@ -108,7 +121,7 @@ def _map(kind: _Kind, values: Voxels, grid: Grid, parameters: tuple[str, ...]) -
     )
 
 
-def _curves(voxels: Voxels, mask: Bools) -> Iterator[tuple[np.ndarray[tuple[int], np.dtype[np.intp]], Voxels]]:
+def _curves(voxels: Voxels, mask: Bools) -> Iterator[tuple[Places, Voxels]]:
     """(places in the flat image, curves (n, t)), so many at a time."""
     flat = voxels.reshape(len(voxels), -1)
     places = np.flatnonzero(mask)
@@ -122,29 +135,56 @@ def _rising(enhancement: Floats) -> Bools:
 
 
 class _Deconvolved:
-    def __init__(self, bolus: Bolus, factors: perfusion.Factors) -> None:
-        self._deconvolver = perfusion.deconvolver_of(bolus, np.float32)
-        self._step_s = bolus.step_s
-        self._bolus, self._factors = bolus, factors
+    """Deconvolution, and what tells of each voxel that rises whether it is in its regime."""
 
-    def __call__(self, enhancement: Floats) -> Sequence[Floats]:
-        steady = kinetics.even(self._bolus.times_s, enhancement, self._step_s)[1]
+    def __init__(self, bolus: Bolus, factors: perfusion.Factors, shape: tuple[int, ...]) -> None:
+        self._deconvolver = bolus.deconvolver.single()
+        self._bolus, self._factors = bolus, factors
+        self._rising, self._tail, self._resolved = (np.zeros(shape, dtype=np.float32) for _ in range(3))
+
+    def __call__(self, places: Places, enhancement: Floats) -> Sequence[Floats]:
+        steady = kinetics.even(self._bolus.times_s, enhancement, self._bolus.step_s)[1]
         found = self._deconvolver(steady, self._factors.oscillation_index)
         rising = _rising(enhancement) & (found.peak > 0)
-        transit = perfusion.mean_transit_time(found.area, found.peak)
+        self._rising.reshape(-1)[places] = rising
+        self._tail.reshape(-1)[places] = np.where(rising, np.clip(found.tail, -1, 1), 0.0)
+        self._resolved.reshape(-1)[places] = rising & found.resolved
+        transit = perfusion.mean_transit_time(found.volume, found.flow)
         return (
-            perfusion.blood_flow(found.peak, self._factors),
-            perfusion.blood_volume(found.area, self._factors),
+            perfusion.blood_flow(found.flow, self._factors),
+            perfusion.blood_volume(found.volume, self._factors),
             np.where(rising, transit, np.nan),
             np.where(rising, perfusion.tmax(found), np.nan),
         )
+
+    def limit(self, kind: _Kind, values: Voxels) -> tuple[str, ...]:
+        """Leave open what lies outside the regime, and say how much that is. What does not rise stays: it is no flow.
+
+        A residue function that does not come down holds leakage or more than was watched, and of a transit that is not
+        resolved the volume alone is known.
+        """
+        tail, resolved = self._local
+        outside = tail > regimes.HIGHEST_TAIL
+        if kind.code != Concept.BLOOD_VOLUME:
+            outside |= resolved < 0.5
+        outside &= self._rising > 0
+        values[outside] = np.nan
+        share = int(np.count_nonzero(outside)) / max(1, int(np.count_nonzero(self._rising)))
+        return (f"left open outside the regime of deconvolution: {100 * share:.0f} % of what takes up contrast",)
+
+    @cached_property
+    def _local(self) -> tuple[Voxels, Voxels]:
+        """Tail, and share of what is resolved, in the mean of the rising voxels around each."""
+        rising = np.maximum(ndimage.uniform_filter(self._rising, AROUND), 1e-3)
+        tail, resolved = (ndimage.uniform_filter(each, AROUND) / rising for each in (self._tail, self._resolved))
+        return tail, resolved
 
 
 class _Enhanced:
     def __init__(self, bolus: Bolus) -> None:
         self._bolus = bolus
 
-    def __call__(self, enhancement: Floats) -> Sequence[Floats]:
+    def __call__(self, places: Places, enhancement: Floats) -> Sequence[Floats]:
         peak_s = perfusion.time_to_peak(self._bolus.times_s, enhancement, self._bolus.arrival_s)
         return perfusion.peak_enhancement(enhancement), np.where(_rising(enhancement), peak_s, np.nan)
 
@@ -153,7 +193,7 @@ class _Lined:
     def __init__(self, bolus: Bolus, factors: perfusion.Factors) -> None:
         self._bolus, self._factors = bolus, factors
 
-    def __call__(self, enhancement: Floats) -> Sequence[Floats]:
+    def __call__(self, places: Places, enhancement: Floats) -> Sequence[Floats]:
         bolus = self._bolus
         found = kinetics.patlak(bolus.times_s, bolus.arterial, enhancement, bolus.passed_s or np.inf)
         return (perfusion.permeability(found.exchange, self._factors),)

@@ -15,7 +15,8 @@ class Quantity:
     """One value: finite float, coded, with its UCUM unit, the ROI (tracking id) and series it was measured in.
 
     ``flags`` are sentences on what a reader must know to trust it; reports print them beside the value.
-    ``parameters`` say in words what the method was set to, where it can be set.
+    ``parameters`` say in words what the method was set to, where it can be set. ``phase`` is the contrast phase of a
+    dual-energy series, whose role says what its values are; a series whose role is a phase has none beside it.
     """
 
     roi: str
@@ -28,17 +29,20 @@ class Quantity:
     series_uids: tuple[str, ...] = ()
     flags: tuple[str, ...] = field(default=(), kw_only=True)
     parameters: tuple[str, ...] = field(default=(), kw_only=True)
+    phase: Role | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
 class NotMeasured:
-    """What could not be measured, and why. ``code`` is None when nothing at all could be measured in the series."""
+    """What could not be measured, and why. ``code`` is None when nothing at all could be measured in the series.
+    ``phase`` as in ``Quantity``."""
 
     roi: str
     role: Role | None
     refused: Refused
     code: Code | None = None
     series_uids: tuple[str, ...] = ()
+    phase: Role | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

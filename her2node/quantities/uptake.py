@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from her2node.dicom.codes import Code, Derivation, Unit, Uptake
-from her2node.errors import InvalidAttribute, MissingAttribute, NotCalibrated, Refused, RegionMissing, TooFewVoxels
+from her2node.errors import (
+    InvalidAttribute,
+    MissingAttribute,
+    NotCalibrated,
+    OutsideProtocol,
+    Refused,
+    RegionMissing,
+    TooFewVoxels,
+)
+from her2node.quantities.preparation import GATES, UNKNOWN, Gates, Preparation, flags
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
@@ -55,6 +63,30 @@ def mean(values: Values) -> float:
     Known deviation: of the region as given; that above a threshold stands with its metabolic volume.
     """
     return float(values.mean())
+
+
+def minimum(values: Values) -> float:
+    """SUVmin.
+
+    Formula: min x.
+    Unit: g/ml{SUVbw}.
+    Shapes: values (n,), n >= 1.
+    Source: DICOM (126401, DCM) with (255605001, SCT); one of the three figures of the IBSI-SUV phantoms.
+    Known deviation: of the region as given.
+    """
+    return float(values.min())
+
+
+def median(values: Values) -> float:
+    """Median SUV.
+
+    Formula: the middle value of x, the mean of the two middle ones where n is even.
+    Unit: g/ml{SUVbw}.
+    Shapes: values (n,), n >= 1.
+    Source: DICOM (126401, DCM) with (373099004, SCT); one of the three figures of the IBSI-SUV phantoms.
+    Known deviation: of the region as given.
+    """
+    return float(np.median(values))
 
 
 def peak(voxels: npt.NDArray[np.float32], mask: Bools, spacing_mm: tuple[float, float, float]) -> float:
@@ -129,6 +161,8 @@ def percist_threshold(liver: Values) -> float:
 MEASURES: tuple[Callable[..., float], ...] = (
     maximum,
     mean,
+    minimum,
+    median,
     peak,
     metabolic_volume,
     glycolysis,
@@ -140,11 +174,12 @@ MEASURES: tuple[Callable[..., float], ...] = (
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What uptake is judged by besides the voxels: the patient, the time since injection, the liver's SUVbw, and the
-    rules by which the voxels became SUVbw, in words."""
+    """What uptake is judged by besides the voxels: the patient's body and preparation, between which limits that may
+    be, the liver's SUVbw, and the rules by which the voxels became SUVbw, in words."""
 
     body: Body
-    uptake: timedelta | None = None
+    preparation: Preparation = UNKNOWN
+    gates: Gates = GATES
     liver: Values | None = field(default=None, repr=False)
     rules: tuple[str, ...] = ()
 
@@ -182,12 +217,16 @@ _KINDS = (
 
 
 def measure(volume: Volume, roi: Roi, role: Role | None, around: Circumstances) -> tuple[Quantity | NotMeasured, ...]:
-    """Uptake in a region of a PET volume in SUVbw.
+    """Uptake in a region of a PET volume in SUVbw, flagged where the patient's preparation forbids to compare it.
 
-    A kind of SUV whose mass the header does not give, and PERCIST without it or without a liver, are NotMeasured by
-    name; another unit than SUVbw gives one NotMeasured with NotCalibrated.
+    A kind of SUV whose mass the header does not give, and PERCIST without it, without a liver or outside the gates, are
+    NotMeasured by name; another unit than SUVbw gives one NotMeasured with NotCalibrated, strict gates that are not met
+    one with OutsideProtocol beside glucose and time. Of another tracer than FDG uptake and time are given alone.
     """
-    told = _Telling(roi, role, (volume.series_instance_uid,), around.rules)
+    preparation = around.preparation
+    fdg = role is not Role.PET_OTHER_TRACER
+    rules = (*around.rules, *around.gates.words()) if fdg else around.rules
+    told = _Telling(roi, role, (volume.series_instance_uid,), rules, flags(preparation, around.gates) if fdg else ())
     if volume.unit != Unit.SUVBW:
         return (
             told.not_measured(NotCalibrated(f"uptake needs SUVbw, the volume is in {volume.unit.value}"), Uptake.SUVBW),
@@ -195,12 +234,14 @@ def measure(volume: Volume, roi: Roi, role: Role | None, around: Circumstances) 
     values = volume.voxels[roi.mask & volume.valid].astype(np.float64)
     if not len(values) or not values.max() > 0:
         return (told.not_measured(TooFewVoxels("no voxel of the region shows uptake"), Uptake.SUVBW),)
+    if fdg and (shut := around.gates.refusal(preparation)):
+        return (told.not_measured(shut, None), *_prepared(told, preparation))
     highest = peak(volume.voxels, roi.mask, volume.geometry.spacing_mm)
     return (
         *_suv(told, values, highest),
         *(item for kind in _KINDS for item in _of_kind(told, kind, values, highest, around.body)),
         *_volumes(told, values, volume.geometry.voxel_volume_mm3 / 1000, around),
-        *_time(told, around.uptake),
+        *_prepared(told, preparation),
     )
 
 
@@ -212,14 +253,25 @@ class _Telling:
     role: Role | None
     series_uids: tuple[str, ...]
     rules: tuple[str, ...]
+    flags: tuple[str, ...]
+
+    @property
+    def fdg(self) -> bool:
+        return self.role is not Role.PET_OTHER_TRACER
 
     def quantity(
         self, code: Code, value: float, unit: Code, modifier: Code | None = None, method: Code | None = None
     ) -> Quantity:
         where = (self.roi.tracking_id, self.role)
-        return Quantity(*where, code, value, unit, modifier, method, self.series_uids, parameters=self.rules)
+        return Quantity(
+            *where, code, value, unit, modifier, method, self.series_uids, flags=self.flags, parameters=self.rules
+        )
 
-    def not_measured(self, refused: Refused, code: Code) -> NotMeasured:
+    def plain(self, code: Code, value: float, unit: Code) -> Quantity:
+        """A value that is no uptake: neither the rules of uptake nor its flags are about it."""
+        return Quantity(self.roi.tracking_id, self.role, code, value, unit, series_uids=self.series_uids)
+
+    def not_measured(self, refused: Refused, code: Code | None) -> NotMeasured:
         return NotMeasured(self.roi.tracking_id, self.role, refused, code, self.series_uids)
 
 
@@ -228,6 +280,8 @@ def _suv(told: _Telling, values: Values, highest: float) -> list[Quantity]:
     return [
         told.quantity(Uptake.SUVBW, maximum(values), unit, Derivation.MAXIMUM, by),
         told.quantity(Uptake.SUVBW, mean(values), unit, Derivation.MEAN, by),
+        told.quantity(Uptake.SUVBW, minimum(values), unit, Derivation.MINIMUM, by),
+        told.quantity(Uptake.SUVBW, median(values), unit, Derivation.MEDIAN, by),
         told.quantity(Uptake.SUVBW, highest, unit, Uptake.PEAK, by),
     ]
 
@@ -242,6 +296,9 @@ def _of_kind(told: _Telling, kind: _Kind, values: Values, highest: float, body: 
 
 
 def _volumes(told: _Telling, values: Values, voxel_ml: float, around: Circumstances) -> list[Quantity | NotMeasured]:
+    if not told.fdg:
+        error = OutsideProtocol("the tracer is no FDG, for which the thresholds of metabolic volume are made")
+        return [told.not_measured(error, code) for code in (Uptake.MTV, Uptake.TLG, Uptake.HETEROGENEITY)]
     found: list[Quantity | NotMeasured] = []
     for share, method in SHARES:
         found += _above(told, method, values, share * maximum(values), voxel_ml)
@@ -262,8 +319,10 @@ def _above(told: _Telling, method: Code, values: Values, threshold: float, voxel
 
 
 def _percist(around: Circumstances) -> float:
-    """The threshold of PERCIST in SUVbw. Raises MissingAttribute, RegionMissing, TooFewVoxels."""
+    """The threshold of PERCIST in SUVbw. Raises MissingAttribute, RegionMissing, TooFewVoxels, OutsideProtocol."""
     lean = around.body.lean_janmahasatian_kg / around.body.weight_kg
+    if outside := around.gates.outside(around.preparation):
+        raise OutsideProtocol("; ".join(outside))
     if around.liver is None:
         raise RegionMissing("liver: PERCIST compares with it", remedy="give a region labelled 'liver' of 3 cm")
     if len(around.liver) < LEAST_LIVER:
@@ -271,10 +330,19 @@ def _percist(around: Circumstances) -> float:
     return percist_threshold(around.liver * lean) / lean
 
 
-def _time(told: _Telling, uptake: timedelta | None) -> list[Quantity]:
-    if uptake is None:
-        return []
-    return [told.quantity(Uptake.UPTAKE_TIME, uptake.total_seconds() / 60, Unit.MINUTE)]
+def _prepared(told: _Telling, preparation: Preparation) -> list[Quantity | NotMeasured]:
+    """Time since injection and blood glucose, or why they are not known."""
+    reads: tuple[tuple[Code, Code, Callable[[], float]], ...] = (
+        (Uptake.UPTAKE_TIME, Unit.MINUTE, lambda: preparation.uptake_min),
+        (Uptake.GLUCOSE, Unit.MG_PER_DL, lambda: preparation.glucose),
+    )
+    found: list[Quantity | NotMeasured] = []
+    for code, unit, read in reads if told.fdg else reads[:1]:
+        try:
+            found.append(told.plain(code, read(), unit))
+        except Refused as error:
+            found.append(told.not_measured(error, code))
+    return found
 
 
 def _ball(spacing_mm: tuple[float, float, float]) -> Bools:

@@ -28,8 +28,10 @@ from her2node.volumes.volume import Bools, Geometry, Volume
 
 LEAST_MM = 1.0
 """Displacements up to this, or half a voxel's shortest side where that is more, are not told from none."""
+SURE_MM = 0.25
+"""Standard error above which a displacement is flagged."""
 FEWEST_VOXELS = 30
-_CROP_MM = REACH_MM + 14.0
+CROP_MM = REACH_MM + 14.0
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,9 @@ class Place:
 
 def cropped(volume: Volume, roi: Roi) -> Volume:
     """A copy of the part of a volume about a region."""
-    places = np.argwhere(roi.mask)
-    reach = np.ceil(_CROP_MM / np.asarray(volume.geometry.spacing_mm)).astype(int)
-    low = np.maximum(places.min(axis=0) - reach, 0)
-    high = np.minimum(places.max(axis=0) + reach + 1, volume.geometry.shape)
+    reach = np.ceil(CROP_MM / np.asarray(volume.geometry.spacing_mm)).astype(int)
+    low = np.maximum(np.array([side.start for side in roi.box]) - reach, 0)
+    high = np.minimum(np.array([side.stop for side in roi.box]) + reach, volume.geometry.shape)
     box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     voxels, valid = volume.voxels[box].copy(), volume.valid[box].copy()
     return replace(volume, geometry=_part(volume.geometry, low, voxels.shape), voxels=voxels, valid=valid)
@@ -71,18 +72,28 @@ def _part(geometry: Geometry, low: np.ndarray, shape: tuple[int, ...]) -> Geomet
     return replace(geometry, shape=(shape[0], shape[1], shape[2]), origin_mm=(x, y, z))
 
 
-def followed(anchor: Anchor, roi: Roi, volume: Volume) -> tuple[Roi, Displacement | Refused]:
-    """The region on another series, moved where its tissue lies elsewhere there, and the displacement found."""
-    crop = cropped(volume, roi)
-    low = np.rint(anchor.roi.geometry.to_index(anchor.crop.geometry.origin_mm)).astype(int)
-    box = tuple(slice(a, a + n) for a, n in zip(low.tolist(), anchor.crop.geometry.shape, strict=True))
+def followed(
+    anchor: Anchor, roi: Roi, volume: Volume, known: Displacement | Refused | None = None
+) -> tuple[Roi, Displacement | Refused]:
+    """The region on another series, moved where its tissue lies elsewhere there, and the displacement found.
+
+    ``known``: the displacement of the same tissue, found before.
+    """
     try:
-        found = displacement(anchor.crop, anchor.roi.mask[box], crop)
+        found = known or _displacement(anchor, roi, volume)
+        if isinstance(found, Refused):
+            return roi, found
         if length(found) <= max(LEAST_MM, 0.5 * min(volume.geometry.spacing_mm)):
             return roi, found
         return displaced(anchor.roi, volume.geometry, found.by_mm), found
     except Refused as error:
         return roi, error
+
+
+def _displacement(anchor: Anchor, roi: Roi, volume: Volume) -> Displacement:
+    low = np.rint(anchor.roi.geometry.to_index(anchor.crop.geometry.origin_mm)).astype(int)
+    box = tuple(slice(a, a + n) for a, n in zip(low.tolist(), anchor.crop.geometry.shape, strict=True))
+    return displacement(anchor.crop, anchor.roi.mask[box], cropped(volume, roi))
 
 
 def told(
@@ -92,9 +103,11 @@ def told(
     if isinstance(found, Refused):
         return NotMeasured(roi.tracking_id, role, found, Concept.DISPLACEMENT, (uid,))
     method = Method.GRADIENT_CORRELATION if moved else Method.GRADIENT_CORRELATION_KEPT
+    unsure = (f"known to within {3 * found.error_mm:.1f} mm only: edges are faint",)
     return Quantity(
-        roi.tracking_id, role, Concept.DISPLACEMENT, length(found), Unit.MM, method=method, series_uids=(uid,)
-    )
+        roi.tracking_id, role, Concept.DISPLACEMENT, length(found), Unit.MM, method=method, series_uids=(uid,),
+        flags=unsure if found.error_mm > SURE_MM else (),
+    )  # fmt: skip
 
 
 def place_of(

@@ -18,9 +18,9 @@ from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined
 from her2node.rois import GivenRoi, lay
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
-from her2node.volumes.diffusion import build, echo_time_of, same_grid, shells_of
+from her2node.volumes.diffusion import build, echo_time_of, same_shell, shells_of
 from her2node.volumes.mr import build_adc
-from her2node.volumes.volume import Geometry
+from her2node.volumes.volume import Geometry, same_grid
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def read_diffusion(scene: Scene) -> Found:
         except Refused as error:
             refused.append(_not_measured(error, Role.DIFFUSION, (series.series_instance_uid,)))
     examinations = _examinations(members)
-    parts = [_examination(found, examinations, scene.regions) for found in examinations]
+    parts = [_examination(found, examinations, scene) for found in examinations]
     parts += [_vendor_map(series, scene.regions) for series in _players(scene, Role.ADC_MAP)]
     return joined([*parts, *refused])
 
@@ -80,19 +80,21 @@ def _b_values(group: Sequence[_Member]) -> set[float]:
     return {b for member in group for b in member.b_values}
 
 
-def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], regions: Sequence[GivenRoi]) -> Found:
+def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], scene: Scene) -> Found:
     uids = tuple(member.series.series_instance_uid for member in members)
     if len(_b_values(members)) < 2:
+        if _is_told_elsewhere(members[0], all_of_them):
+            return Found()
         return _not_measured(_why_alone(members, all_of_them), Role.DIFFUSION, uids)
     try:
         series = build([member.series for member in members])
     except Refused as error:
         return _not_measured(error, Role.DIFFUSION, uids)
-    fit = diffusion.fitted(series)
+    fit = diffusion.fitted(series, scene.methods.diffusion)
     volume = series.volume(-1)  # lesions stand out where diffusion weights most
     rois: list[LaidRoi] = []
     values: list[Quantity | NotMeasured] = []
-    for region in regions:
+    for region in scene.regions:
         try:
             roi = lay(region, volume)
         except Refused as error:
@@ -105,6 +107,19 @@ def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], r
         volume.series_instance_uid, Role.DIFFUSION, volume.geometry, volume.unit, volume.sources
     )  # fmt: skip
     return Found((measured,), tuple(rois), *_sorted(values), maps=diffusion.maps(fit, Role.DIFFUSION))
+
+
+def _is_told_elsewhere(member: _Member, all_of_them: list[list[_Member]]) -> bool:
+    """Whether a series of one b-value, as the trace images of a scanner, shows what an examination on its grid shows
+    already: then there is nothing to refuse."""
+    (b,) = member.b_values
+    return any(
+        len(_b_values(group)) > 1
+        and group[0].echo_time_ms == member.echo_time_ms
+        and same_grid(group[0].geometry, member.geometry)
+        and any(same_shell(b, other) for other in _b_values(group))
+        for group in all_of_them
+    )
 
 
 def _why_alone(members: Sequence[_Member], all_of_them: list[list[_Member]]) -> Refused:
@@ -131,7 +146,7 @@ def _vendor_map(series: Series, regions: Sequence[GivenRoi]) -> Found:
     here = near(regions, volume.geometry)
     rois: list[LaidRoi] = []
     values: list[Quantity | NotMeasured] = [
-        elsewhere(region, Role.ADC_MAP, uid) for region in regions if region not in here
+        elsewhere(region, Role.ADC_MAP, uid, volume.geometry) for region in regions if region not in here
     ]
     for region in here:
         try:

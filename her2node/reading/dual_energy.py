@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,12 +11,14 @@ import numpy as np
 from her2node.dicom.codes import DualEnergy, Unit
 from her2node.errors import MixedOrientations, NoReference, NotRequested, Refused, RoleMissing
 from her2node.quantities import dual_energy
-from her2node.quantities.dual_energy import Provenance
+from her2node.quantities.dual_energy import Aorta, Provenance
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, Measured, Scene, joined
+from her2node.reading.vessels import aorta_tube
 from her2node.rois import lay
-from her2node.rois.reference import aorta_of
+from her2node.rois.moving import tube_mask
+from her2node.rois.reference import aorta_of, is_aorta
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
 from her2node.selection.spectral import energy_of
@@ -24,9 +26,8 @@ from her2node.selection.study import Series
 from her2node.volumes import build, build_effective_z, build_iodine, stack_of
 from her2node.volumes.volume import Geometry, Volume
 
-AortaFinder = Callable[[Volume], Roi]
-"""Finds the aorta on a volume where no region of it is given. Raises Refused."""
-
+FEWEST_VOXELS = 30
+"""Of the aorta where the node found it."""
 _SHOWN_MG_PER_ML = (0.0, 5.0)
 """The window in which a reader first sees an iodine map."""
 _SAME_GRID_MM = 0.01
@@ -50,19 +51,29 @@ class _Energy:
     kev: float
 
 
-def read_dual_energy(scene: Scene, find_aorta: AortaFinder | None = None) -> Found:
+def read_dual_energy(scene: Scene) -> Found:
     """Every region on every dual-energy series, in the order of the study; where a contrast phase has no iodine map
-    that can be read,     on iodine decomposed from its lowest and highest energy if ``scene.methods.decompose``."""
+    that can be read, on iodine decomposed from its lowest and highest energy if ``scene.methods.decompose``."""
     maps = _players(scene, Role.IODINE)
-    parts = [_on_map(scene, series, find_aorta) for series in maps]
+    parts = [_in_phase(_on_map(scene, series), _phase(scene, series)) for series in maps]
     covered = {_phase(scene, series) for series, part in zip(maps, parts, strict=True) if part.measured}
     parts += [
-        _from_energies(scene, members, find_aorta)
+        _in_phase(_from_energies(scene, members), phase)
         for phase, members in _by_phase(scene, _players(scene, Role.MONOENERGETIC)).items()
         if phase not in covered
     ]
-    parts += [_effective_z(scene, series) for series in _players(scene, Role.EFFECTIVE_Z)]
+    parts += [
+        _in_phase(_effective_z(scene, series), _phase(scene, series)) for series in _players(scene, Role.EFFECTIVE_Z)
+    ]
     return joined(parts)
+
+
+def _in_phase(found: Found, phase: Role | None) -> Found:
+    return replace(
+        found,
+        quantities=tuple(replace(q, phase=phase) for q in found.quantities),
+        not_measured=tuple(replace(n, phase=phase) for n in found.not_measured),
+    )
 
 
 def _players(scene: Scene, role: Role) -> list[Series]:
@@ -84,26 +95,26 @@ def _by_phase(scene: Scene, members: Sequence[Series]) -> dict[Role | None, list
 # --- an iodine map of the scanner ------------------------------------------------------------------------------
 
 
-def _on_map(scene: Scene, series: Series, find_aorta: AortaFinder | None) -> Found:
+def _on_map(scene: Scene, series: Series) -> Found:
     uid = series.series_instance_uid
     try:
-        regions = near(scene.regions, stack_of(series, Role.IODINE).geometry)
-        made = build_iodine(series) if regions else None
+        geometry = stack_of(series, Role.IODINE).geometry
+        made = build_iodine(series) if near(scene.regions, geometry) else None
     except Refused as error:
         return _refused(Role.IODINE, error, (uid,), code=True)
     if made is None:
-        return _all_elsewhere(scene, Role.IODINE, uid)
+        return _all_elsewhere(scene, Role.IODINE, uid, geometry)
     volume, stated = made
     method = DualEnergy.converted(stated.factor, stated.words) if stated.factor != 1 else None
     measured = Measured(uid, Role.IODINE, volume.geometry, volume.unit, volume.sources)
     iodine = _Iodine(volume, Provenance(bool(stated.words), method), (uid,), (measured,))
-    return _measure(scene, iodine, find_aorta)
+    return _measure(scene, iodine)
 
 
-def _measure(scene: Scene, iodine: _Iodine, find_aorta: AortaFinder | None) -> Found:
+def _measure(scene: Scene, iodine: _Iodine) -> Found:
     """Iodine in every region, and a map of it where the node calculated the voxels."""
     volume = iodine.volume
-    aorta = _aorta(scene, volume, find_aorta)
+    aorta = _aorta(scene, volume)
     parts = []
     for region in scene.regions:
         try:
@@ -112,8 +123,8 @@ def _measure(scene: Scene, iodine: _Iodine, find_aorta: AortaFinder | None) -> F
             refusal = NotMeasured(region.tracking_id, Role.IODINE, error, series_uids=iodine.series_uids)
             parts.append(Found(not_measured=(refusal,)))
             continue
-        same = isinstance(aorta, Roi) and aorta.tracking_uid == roi.tracking_uid
-        values = dual_energy.measure(volume, roi, Role.IODINE, iodine.provenance, None if same else aorta)
+        reference = None if is_aorta(region) else aorta
+        values = dual_energy.measure(volume, roi, Role.IODINE, iodine.provenance, reference)
         parts.append(_found(roi, volume, values))
     maps = (_map(iodine),) if iodine.provenance.method else ()
     found = joined(parts)
@@ -126,19 +137,20 @@ def _measure(scene: Scene, iodine: _Iodine, find_aorta: AortaFinder | None) -> F
     )
 
 
-def _aorta(scene: Scene, volume: Volume, find_aorta: AortaFinder | None) -> Roi | Refused:
-    """The aorta on a volume: a given region, else the one that is found."""
+def _aorta(scene: Scene, volume: Volume) -> Aorta | Refused:
+    """The aorta on a volume: a given region, else where this node found it in the same frame of reference."""
     try:
-        return lay(aorta_of(scene.given), volume)
+        return Aorta(lay(aorta_of(scene.given), volume).mask)
     except NoReference as error:
-        if find_aorta is None:
+        tube = aorta_tube(scene, volume)
+        if tube is None:
             return error
     except Refused as error:
         return error
-    try:
-        return find_aorta(volume)
-    except Refused as error:
-        return error
+    mask = tube_mask(tube, volume.geometry) & volume.valid
+    if np.count_nonzero(mask) < FEWEST_VOXELS:
+        return NoReference("the aorta found lies beside the series", remedy="outline the aorta and label it so")
+    return Aorta(mask, found=True)
 
 
 def _found(roi: Roi, volume: Volume, values: Sequence[Quantity | NotMeasured]) -> Found:
@@ -165,7 +177,7 @@ def _map(iodine: _Iodine) -> QuantityMap:
 # --- iodine from two energies ----------------------------------------------------------------------------------
 
 
-def _from_energies(scene: Scene, members: Sequence[Series], find_aorta: AortaFinder | None) -> Found:
+def _from_energies(scene: Scene, members: Sequence[Series]) -> Found:
     """Iodine from the lowest and the highest energy of one phase, if it was asked for."""
     uids = tuple(series.series_instance_uid for series in members)
     try:
@@ -177,11 +189,11 @@ def _from_energies(scene: Scene, members: Sequence[Series], find_aorta: AortaFin
         uids = (low.series.series_instance_uid, high.series.series_instance_uid)
         geometry = _common_grid(stack_of(low.series).geometry, stack_of(high.series).geometry)
         if not near(scene.regions, geometry):
-            return _all_elsewhere(scene, Role.IODINE, uids[0])
+            return _all_elsewhere(scene, Role.IODINE, uids[0], geometry)
         iodine = _decomposed(low, high)
     except Refused as error:
         return _refused(Role.IODINE, error, uids, code=True)
-    return _measure(scene, iodine, find_aorta)
+    return _measure(scene, iodine)
 
 
 def _pair(members: Sequence[Series]) -> tuple[_Energy, _Energy]:
@@ -223,12 +235,12 @@ def _decomposed(low: _Energy, high: _Energy) -> _Iodine:
 def _effective_z(scene: Scene, series: Series) -> Found:
     uid, role = series.series_instance_uid, Role.EFFECTIVE_Z
     try:
-        regions = near(scene.regions, stack_of(series, role).geometry)
-        volume = build_effective_z(series)[0] if regions else None
+        geometry = stack_of(series, role).geometry
+        volume = build_effective_z(series)[0] if near(scene.regions, geometry) else None
     except Refused as error:
         return _refused(role, error, (uid,))
     if volume is None:
-        return _all_elsewhere(scene, role, uid)
+        return _all_elsewhere(scene, role, uid, geometry)
     parts = [Found(measured=(Measured(uid, role, volume.geometry, volume.unit, volume.sources),))]
     for region in scene.regions:
         try:
@@ -245,5 +257,5 @@ def _refused(role: Role, error: Refused, uids: tuple[str, ...], *, code: bool = 
     return Found(not_measured=(NotMeasured("", role, error, concept, uids),))
 
 
-def _all_elsewhere(scene: Scene, role: Role, uid: str) -> Found:
-    return Found(not_measured=tuple(elsewhere(region, role, uid) for region in scene.regions))
+def _all_elsewhere(scene: Scene, role: Role, uid: str, geometry: Geometry) -> Found:
+    return Found(not_measured=tuple(elsewhere(region, role, uid, geometry) for region in scene.regions))

@@ -1,4 +1,8 @@
-"""Looking at every CT series before its role is known: organs and vessels on a coarse volume, and what they testify."""
+"""Looking at every CT series before its role is known: organs and vessels on a coarse volume, and what they testify.
+
+Of dual-energy series, images of about 70 keV show vessels as 120 kVp do: the aorta that iodine is compared with is
+found there. They testify to no phase, for their role says what their values are.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,14 @@ from her2node.selection.choice import PHASES, select
 from her2node.selection.content import Enhancement, Judgement, judge
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
+from her2node.selection.spectral import energy_of
 from her2node.selection.study import Series, Study
 from her2node.volumes import preview
 
 _OPEN = (*PHASES, Role.CONTRAST_UNSPECIFIED, None)
 """Roles that images may bear out, refute or name. A perfusion scan or an iodine map is no contrast phase."""
+_LIKE_120_KVP = (60.0, 80.0)
+"""keV."""
 
 
 def looked_at(study: Study, rules: Sequence[SiteRule], entered: Mapping[str, Role | None]) -> dict[str, Landmarks]:
@@ -26,13 +33,23 @@ def looked_at(study: Study, rules: Sequence[SiteRule], entered: Mapping[str, Rol
     for series in study.series:
         classes = {instance.identity.sop_class_uid for instance in series.instances}
         assignment = by_headers.of(series.series_instance_uid)
-        if not classes <= CT_CLASSES or assignment.ignored or assignment.role not in _OPEN:
+        if not classes <= CT_CLASSES or assignment.ignored or not _is_open(assignment.role, series):
             continue
         try:
             found[series.series_instance_uid] = find(preview(series))
         except Refused:  # said again, with its reason, when the series is measured
             continue
     return found
+
+
+def _is_open(role: Role | None, series: Series) -> bool:
+    """Whether a series may play a contrast phase, or shows the aorta as those do."""
+    if role is not Role.MONOENERGETIC:
+        return role in _OPEN
+    try:
+        return _LIKE_120_KVP[0] <= energy_of(series) <= _LIKE_120_KVP[1]
+    except Refused:
+        return False
 
 
 def testimony(series: Series, landmarks: Landmarks) -> Judgement:

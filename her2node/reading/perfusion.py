@@ -113,7 +113,7 @@ def _seen(dynamic: Dynamic, factors: perfusion.Factors) -> _Seen:
         moved = motion.estimate(dynamic.voxels, spacing_mm, SOFT_EDGES_HU)
         valid = motion.undo(dynamic.voxels, valid, spacing_mm, moved)
     reference = 0 if moved is None else moved.reference
-    uid = dynamic.series_uids[reference if dynamic.is_series_a_point else 0]
+    uid = dynamic.series_of[reference]
     sources = dynamic.sources[reference]
     still = Volume(dynamic.geometry, dynamic.voxels[reference], valid, dynamic.unit, uid, sources)
     others = tuple(other for other in dynamic.series_uids if other != uid)
@@ -170,7 +170,7 @@ def _of_region(
     seen: _Seen, roi: Roi, bolus: Bolus, factors: perfusion.Factors, words: tuple[str, ...]
 ) -> list[Quantity | NotMeasured]:
     taken = _curves(seen, roi, factors)
-    where = perfusion.Region(roi.tracking_id, Role.PERFUSION, seen.series_uids)
+    where = perfusion.Region(roi.tracking_id, Role.PERFUSION, seen.series_uids, taken.flags)
     found = list(perfusion.measure(bolus, taken.hu, where, factors, (*words, *seen.words, *taken.words)))
     if seen.moved is not None:
         found.append(_largest_shift(seen.moved.largest_mm + taken.residual_mm, where))
@@ -179,11 +179,13 @@ def _of_region(
 
 @dataclass(frozen=True)
 class _Taken:
-    """The curves (n, t) of a region, how far it moved beyond the body, and how its voxels were chosen."""
+    """The curves (n, t) of a region, how far it moved beyond the body, how its voxels were chosen, and whether it moves
+    still."""
 
     hu: Floats = field(repr=False)
     residual_mm: float
     words: tuple[str, ...]
+    flags: tuple[str, ...]
 
 
 def _curves(seen: _Seen, roi: Roi, factors: perfusion.Factors) -> _Taken:
@@ -195,26 +197,33 @@ def _curves(seen: _Seen, roi: Roi, factors: perfusion.Factors) -> _Taken:
     spacing_mm = seen.dynamic.geometry.spacing_mm
     box = _around(roi.mask, spacing_mm)
     voxels, valid = seen.dynamic.voxels[(slice(None), *box)], seen.still.valid[box]
-    words, residual_mm = [], 0.0
+    words, flags, residual_mm, least_mm = [], [], 0.0, min(spacing_mm[1:])
     if factors.correct_motion:
         residual = motion.estimate(voxels, spacing_mm, SOFT_EDGES_HU)
-        if residual.largest_mm > min(spacing_mm[1:]):
+        if residual.largest_mm > least_mm:
             voxels, residual_mm = voxels.copy(), residual.largest_mm
             valid = motion.undo(voxels, valid, spacing_mm, residual)
             words.append(f"around the region by up to {residual_mm:.1f} mm more")
+            left_mm = motion.estimate(voxels, spacing_mm, SOFT_EDGES_HU).largest_mm
+            if left_mm > least_mm:
+                flags.append(f"moves by up to {left_mm:.1f} mm after its motion of {residual_mm:.1f} mm was undone")
     mask = roi.mask[box] & valid
-    if residual_mm or (seen.moved is not None and seen.moved.largest_mm >= motion.STILL * min(spacing_mm[1:])):
+    if residual_mm or (seen.moved is not None and seen.moved.largest_mm >= motion.STILL * least_mm):
         whole = np.count_nonzero(mask)
         mask = _inside(mask, voxels)
         words.append(f"{np.count_nonzero(mask)} of {whole} voxels taken, without the rim")
-    return _Taken(voxels[:, mask].T.astype(np.float64), residual_mm, tuple(words))
+    return _Taken(voxels[:, mask].T.astype(np.float64), residual_mm, tuple(words), tuple(flags))
 
 
 def _inside(mask: Bools, voxels: Voxels) -> Bools:
-    """Without the rim within the slices, where enough is left, and without what is fat or gas at any time."""
+    """Without what is fat or gas at any time, and without the rim on all sides; where too little is left, without that
+    within the slices, or with all of it."""
     soft = mask & (voxels.min(axis=0) > FAT_HU)
-    inner = soft & ndimage.binary_erosion(mask, np.ones((1, 3, 3)))
-    return np.asarray(inner if np.count_nonzero(inner) >= FEWEST_INSIDE else soft)
+    for reach in ((3, 3, 3), (1, 3, 3)):
+        inner = soft & ndimage.binary_erosion(mask, np.ones(reach))
+        if np.count_nonzero(inner) >= FEWEST_INSIDE:
+            return np.asarray(inner)
+    return np.asarray(soft)
 
 
 def _around(mask: Bools, spacing_mm: Sequence[float]) -> tuple[slice, slice, slice]:

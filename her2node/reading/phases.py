@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from her2node.errors import Refused
-from her2node.quantities import measure, radiomics
-from her2node.quantities.displacement import Displacement
+import numpy as np
+
+from her2node.errors import Refused, RoleMissing
+from her2node.quantities import measure, signature
+from her2node.quantities.displacement import REACH_MM, Displacement
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity
-from her2node.reading.comparing import Anchor, Place, compared, core_of, cropped, followed, place_of, told
+from her2node.reading.comparing import CROP_MM, Anchor, Place, compared, core_of, cropped, followed, place_of, told
 from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, Measured, Scene, joined
-from her2node.reading.vessels import Vessels, vessels_of
+from her2node.reading.vessels import Vessels, spans_mm, vessels_of
 from her2node.rois import GivenRoi, lay
 from her2node.rois.roi import Roi
 from her2node.selection.choice import PHASES
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
 from her2node.volumes import build, stack_of
-from her2node.volumes.volume import Bools, Volume
+from her2node.volumes.volume import Bools, Geometry, Volume
 
 _ORDER = (*PHASES, Role.CONTRAST_UNSPECIFIED, None)
 """Of series in a reading."""
@@ -37,7 +39,15 @@ def read_phases(scene: Scene) -> Found:
     for series, role in sorted(series_and_roles, key=lambda item: _rank(item, drawn_on)):
         found[series.series_instance_uid] = through.measured(series, role)
     parts = [found[series.series_instance_uid] for series, _ in series_and_roles]
-    return joined([*parts, through.compared()])
+    return joined([*parts, through.compared(), _without_plain(scene, [role for _, role in series_and_roles])])
+
+
+def _without_plain(scene: Scene, roles: list[Role | None]) -> Found:
+    """That texture was asked for of the plain phase, where there is none."""
+    if Role.PLAIN in roles or not any(wanted.mazda_like for wanted in scene.methods.signatures):
+        return Found()
+    error = RoleMissing("MaZda-like texture is that of the plain phase, and no series plays it")
+    return Found(not_measured=(NotMeasured("", Role.PLAIN, error),))
 
 
 def _rank(item: tuple[Series, Role | None], drawn_on: set[str]) -> tuple[bool, int]:
@@ -68,28 +78,52 @@ class _Through:
         self._anchors: dict[str, Anchor] = {}
         self._places: dict[str, list[Place]] = {}
         self._vessels: dict[str, Vessels] = {}
+        self._displacements: dict[tuple[str, str], Displacement | Refused] = {}
 
     def measured(self, series: Series, role: Role | None) -> Found:
-        """Every region on one series. Its voxels are made only where a region lies in the same frame of reference."""
+        """Every region on one series. Only slices near a region or a reference vessel are decoded."""
         uid, regions = series.series_instance_uid, self._scene.regions
         try:
-            volume = build(series) if near(regions, stack_of(series).geometry) else None
+            geometry = stack_of(series).geometry
+            outline = build(series, np.zeros(0, np.bool_)) if near(regions, geometry) else None
         except Refused as error:
             return Found(not_measured=(NotMeasured("", role, error, series_uids=(uid,)),))
-        if volume is None:
-            return Found(not_measured=tuple(elsewhere(region, role, uid) for region in regions))
-        volume_found = Found((Measured(uid, role, volume.geometry, volume.unit, volume.sources),))
-        return joined([volume_found, *(self._region(region, volume, role) for region in regions)])
-
-    def _region(self, region: GivenRoi, volume: Volume, role: Role | None) -> Found:
+        if outline is None:
+            return Found(not_measured=tuple(elsewhere(region, role, uid, geometry) for region in regions))
+        laid = [_laid(region, outline, role) for region in regions]
+        if outline.geometry.frame_of_reference_uid not in self._vessels:
+            self._vessels[outline.geometry.frame_of_reference_uid] = vessels_of(self._scene, outline)
         try:
-            roi = lay(region, volume)
+            volume = build(series, self._wanted([roi for roi in laid if isinstance(roi, Roi)], outline.geometry))
         except Refused as error:
-            return Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=_uids(volume)),))
-        lies, core, values = self._followed(roi, volume, role)
+            return Found(not_measured=(NotMeasured("", role, error, series_uids=(uid,)),))
+        volume_found = Found((Measured(uid, role, volume.geometry, volume.unit, volume.sources),))
+        parts = [
+            self._region(one, volume, role, region.drawn_uid) if isinstance(one, Roi) else Found(not_measured=(one,))
+            for region, one in zip(regions, laid, strict=True)
+        ]
+        return joined([volume_found, *parts])
+
+    def _wanted(self, rois: list[Roi], geometry: Geometry) -> Bools:
+        """Which slices hold what is measured: regions, wherever their tissue may have moved and as far as it or a
+        feature looks around, and the reference vessels, which may have moved too."""
+        step = geometry.spacing_mm[0]
+        around = max([CROP_MM, *(REACH_MM + one.reach_mm(step) for one in self._scene.methods.signatures)])
+        spans = [(roi.box[0].start, roi.box[0].stop - 1, around) for roi in rois]
+        vessels = self._vessels[geometry.frame_of_reference_uid]
+        for places in (places for roi in rois for places in spans_mm(vessels.beside(roi))):
+            along = geometry.to_index(places)[:, 0]
+            spans.append((along.min(), along.max(), REACH_MM))
+        slices = np.arange(geometry.shape[0])
+        wanted = np.zeros(geometry.shape[0], dtype=np.bool_)
+        for low, high, mm in spans:
+            wanted |= (slices >= low - mm / step - 1) & (slices <= high + mm / step + 1)
+        return wanted
+
+    def _region(self, roi: Roi, volume: Volume, role: Role | None, drawn_uid: str) -> Found:
+        lies, core, values = self._followed(roi, volume, role, drawn_uid)
         values += measure(volume, lies, role, core=core)
-        if self._scene.methods.radiomics is not None:
-            values += radiomics.measure(volume, lies, role, self._scene.methods.radiomics)
+        values += signature.measured(self._scene.methods.signatures, volume, lies, role)
         return Found(
             rois=(with_key_slice(lies, volume),),
             quantities=tuple(value for value in values if isinstance(value, Quantity)),
@@ -97,7 +131,7 @@ class _Through:
         )
 
     def _followed(
-        self, roi: Roi, volume: Volume, role: Role | None
+        self, roi: Roi, volume: Volume, role: Role | None, drawn_uid: str
     ) -> tuple[Roi, Roi | None, tuple[Quantity | NotMeasured, ...]]:
         """The region where its tissue lies on this series, its core where it was moved there, and how far that is."""
         anchor = self._anchors.get(roi.tracking_uid)
@@ -105,7 +139,9 @@ class _Through:
             anchor = self._anchors[roi.tracking_uid] = Anchor(roi, cropped(volume, roi))
             self._note(anchor, roi, volume, role, Displacement((0.0, 0.0, 0.0), 1.0), moved=False)
             return roi, None, ()
-        lies, found = followed(anchor, roi, volume)
+        tissue = (drawn_uid, volume.series_instance_uid)
+        lies, found = followed(anchor, roi, volume, self._displacements.get(tissue))
+        self._displacements.setdefault(tissue, found)
         moved = lies is not roi
         core = self._note(anchor, lies, volume, role, found, moved=moved)
         said = told(found, roi, role, volume.series_instance_uid, moved=moved)
@@ -122,11 +158,8 @@ class _Through:
         moved: bool,
     ) -> Bools:
         """Keep what the phases will be compared by; the region's core on this series."""
-        frame_of_reference_uid = volume.geometry.frame_of_reference_uid
-        if frame_of_reference_uid not in self._vessels:
-            self._vessels[frame_of_reference_uid] = vessels_of(self._scene, volume)
         core = core_of(anchor, found, volume)
-        vessels = self._vessels[frame_of_reference_uid]
+        vessels = self._vessels[volume.geometry.frame_of_reference_uid].beside(anchor.roi)
         place = place_of(volume, roi, core, role, vessels, found if moved else None)
         if place is not None:
             self._places.setdefault(roi.tracking_uid, []).append(place)
@@ -146,5 +179,8 @@ class _Through:
         )
 
 
-def _uids(volume: Volume) -> tuple[str, ...]:
-    return (volume.series_instance_uid,)
+def _laid(region: GivenRoi, outline: Volume, role: Role | None) -> Roi | NotMeasured:
+    try:
+        return lay(region, outline)
+    except Refused as error:
+        return NotMeasured(region.tracking_id, role, error, series_uids=(outline.series_instance_uid,))

@@ -6,10 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
-from her2node.models.prediction import NotPredicted, Prediction
-from her2node.quantities.perfusion import FACTORS, Factors
+from her2node.models.prediction import NotPredicted, Observation, Prediction
+from her2node.quantities.dce import DceFactors
+from her2node.quantities.diffusion import FACTORS as DIFFUSION_FACTORS
+from her2node.quantities.diffusion import Factors as DiffusionFactors
+from her2node.quantities.perfusion import FACTORS as PERFUSION_FACTORS
+from her2node.quantities.perfusion import Factors as PerfusionFactors
+from her2node.quantities.preparation import GATES, Gates
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
-from her2node.quantities.radiomics import Configuration
+from her2node.quantities.signature import Signature
 from her2node.rois import GivenRoi
 from her2node.rois.landmarks import Landmarks
 from her2node.rois.roi import Roi
@@ -24,15 +29,23 @@ from her2node.volumes.volume import Floats, Geometry, SliceSource
 class Methods:
     """How things are calculated where there is a choice, and what is calculated only when asked for.
 
-    - ``radiomics``: features wanted of every region in every phase, beside what is always measured.
-    - ``perfusion``: the factors of CT perfusion.
+    - ``signatures``: features wanted of every region, beside what is always measured and what packages want.
+    - ``perfusion`` and ``diffusion``: the factors of CT perfusion and of diffusion.
+    - ``gates``: between which limits FDG uptake may be compared; ``suv_maps``: whether SUV is given as a map too.
+    - ``dce``: the factors of dynamic contrast-enhanced MR.
+    - ``interval_s``: seconds between the time points of dynamic MR whose headers tell no time but an order.
     - ``decompose``: calculate iodine from two mono-energetic series where there is no map of it.
     - ``reference_vein_hu``: attenuation of the portal vein to which lesions are corrected across scans.
     - ``images``: whether the images testify to the contrast phase of their series.
     """
 
-    radiomics: Configuration | None = None
-    perfusion: Factors = FACTORS
+    signatures: tuple[Signature, ...] = ()
+    perfusion: PerfusionFactors = PERFUSION_FACTORS
+    diffusion: DiffusionFactors = DIFFUSION_FACTORS
+    gates: Gates = GATES
+    suv_maps: bool = True
+    dce: DceFactors = DceFactors()  # noqa: RUF009 - frozen
+    interval_s: float | None = None
     decompose: bool = False
     reference_vein_hu: float | None = None
     images: bool = True
@@ -44,6 +57,7 @@ class Scene:
 
     - ``given``: all regions that are given, those to be measured among them.
     - ``landmarks``: organs and vessels found on a CT series, by its UID.
+    - ``entered``: what readers entered, by input name.
     """
 
     study: Study
@@ -52,6 +66,7 @@ class Scene:
     given: tuple[GivenRoi, ...] = ()
     landmarks: Mapping[str, Landmarks] = field(default_factory=dict)
     methods: Methods = Methods()
+    entered: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,7 +134,9 @@ class Reading:
       predictions name it.
     - ``not_measured``: refusals. One whose ``roi`` is '' is about a whole series, or about the study when it names no
       series either (no ROI, several that could be the tumour).
-    - ``predictions`` and ``not_predicted``: together one a package, in the order of the packages.
+    - ``predictions``, ``observations`` (of measured-only packages) and ``not_predicted``: together one a package, in
+      the order of the packages.
+    - ``shadows``: what packages in shadow say: kept in the ledger, in no report.
     - ``maps``: quantities voxel by voxel.
     - ``evaluations``: what was found in coded words, as the enhancement pattern.
     """
@@ -135,3 +152,5 @@ class Reading:
     not_predicted: tuple[NotPredicted, ...]
     maps: tuple[QuantityMap, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    shadows: tuple[Prediction | Observation | NotPredicted, ...] = ()

@@ -1,13 +1,16 @@
-"""FDG PET: uptake of every region, with the liver of PERCIST where it is given."""
+"""PET: uptake of every region, with the liver of PERCIST where it is given, and the whole as a map of SUVbw."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from her2node.errors import Refused
+from her2node.dicom.attributes import text
+from her2node.dicom.codes import Unit, Uptake
+from her2node.errors import Refused, TooLarge
 from her2node.quantities import morphology, uptake
-from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
 from her2node.quantities.uptake import Circumstances, Values
+from her2node.reading.entered import preparation_of
 from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, Measured, Scene, joined
 from her2node.rois import GivenRoi, lay
@@ -17,39 +20,102 @@ from her2node.selection.study import Series
 from her2node.volumes import pet
 from her2node.volumes.pet import PetVolume
 
+_ROLES = (Role.PET, Role.PET_OTHER_TRACER)
+MOST_MAP_BYTES = 1 << 29
+"""Of all SUV maps of a study together: until they are written they take three times that of memory."""
+_SHOWN_TO = 10.0
+"""SUVbw at the upper end of the window in which a reader first sees the map."""
+
 
 def read_uptake(scene: Scene) -> Found:
-    """Every region on every PET series that is corrected for attenuation. One series' voxels are held at a time."""
-    uids = [a.series_instance_uid for a in scene.selection.assignments if a.role is Role.PET and not a.ignored]
-    return joined([_measure(series, scene) for uid in uids if (series := scene.study.series_of(uid)) is not None])
+    """Every region on every PET series that is corrected for attenuation. One series' voxels are held at a time, and
+    those of the maps."""
+    played = [(a.series_instance_uid, a.role) for a in scene.selection.assignments if not a.ignored]
+    found: list[Found] = []
+    room = MOST_MAP_BYTES
+    for uid, role in played:
+        series = scene.study.series_of(uid)
+        if series is None or role is None or role not in _ROLES:
+            continue
+        found.append(_measure(series, role, scene, room))
+        room -= sum(one.voxels.nbytes for one in found[-1].maps)
+    return joined(found)
 
 
-def _measure(series: Series, scene: Scene) -> Found:
+def _measure(series: Series, role: Role, scene: Scene, room: int) -> Found:
     uid = series.series_instance_uid
     try:
-        built = pet.build(series) if near(scene.regions, pet.stack_of(series).geometry) else None
+        geometry = pet.stack_of(series).geometry
+        if not scene.methods.suv_maps and not near(scene.regions, geometry):
+            return Found(not_measured=tuple(elsewhere(one, role, uid, geometry) for one in scene.regions))
+        built = pet.build(series)
+        preparation = preparation_of(scene.entered, built.normalisation.uptake)
     except Refused as error:
-        return Found(not_measured=(NotMeasured("", Role.PET, error, series_uids=(uid,)),))
-    if built is None:
-        return Found(not_measured=tuple(elsewhere(region, Role.PET, uid) for region in scene.regions))
+        return Found(not_measured=(NotMeasured("", role, error, series_uids=(uid,)),))
     volume, by = built.volume, built.normalisation
-    around = Circumstances(by.body, by.uptake, _liver(scene, built), by.notes)
-    seen = Found((Measured(uid, Role.PET, volume.geometry, volume.unit, volume.sources),))
-    return joined([seen, *(_region(region, built, around) for region in scene.regions)])
+    rules = (*by.notes, *_other_sex(scene, by.body.sex))
+    around = Circumstances(by.body, preparation, scene.methods.gates, _liver(scene, built), rules)
+    seen = Found(
+        (Measured(uid, role, volume.geometry, volume.unit, volume.sources),),
+    )
+    shown = _shown(built, role, room) if scene.methods.suv_maps else Found()
+    return joined([seen, shown, *(_region(region, built, role, around) for region in scene.regions)])
 
 
-def _region(region: GivenRoi, built: PetVolume, around: Circumstances) -> Found:
+def _other_sex(scene: Scene, taken: str) -> tuple[str, ...]:
+    """Lean masses differ between the sexes, so that a study whose objects do not agree on it is told."""
+    others = {text(series.first, "PatientSex").upper() for series in scene.study.series} - {"", taken}
+    if not others:
+        return ()
+    return (f"PatientSex is {', '.join(sorted(others))} in other series; that of the PET, {taken or 'none'}, is taken",)
+
+
+def _region(region: GivenRoi, built: PetVolume, role: Role, around: Circumstances) -> Found:
     volume = built.volume
+    uids = (volume.series_instance_uid,)
     try:
         roi = lay(region, volume)
     except Refused as error:
-        uids = (volume.series_instance_uid,)
-        return Found(not_measured=(NotMeasured(region.tracking_id, Role.PET, error, series_uids=uids),))
-    values = (*uptake.measure(volume, roi, Role.PET, around), *morphology.measure(volume, roi, Role.PET))
+        return Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=uids),))
+    values = (*uptake.measure(volume, roi, role, around), *morphology.measure(volume, roi, role, wall=False))
     return Found(
         rois=(with_key_slice(roi, volume),),
         quantities=tuple(value for value in values if isinstance(value, Quantity)),
         not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),
+        evaluations=tuple(
+            Evaluation(roi.tracking_id, concept, answer, uids) for concept, answer in around.preparation.histology
+        ),
+    )
+
+
+def _shown(built: PetVolume, role: Role, room: int) -> Found:
+    """The series as a map, where there is room for it."""
+    volume = built.volume
+    if volume.voxels.nbytes <= room:
+        return Found(maps=(_map(built, role),))
+    said = f"a map of {volume.voxels.nbytes >> 20} MiB, {max(room, 0) >> 20} MiB are left for SUV maps"
+    return Found(not_measured=(NotMeasured("", role, TooLarge(said), Uptake.SUVBW, (volume.series_instance_uid,)),))
+
+
+def _map(built: PetVolume, role: Role) -> QuantityMap:
+    """SUVbw voxel by voxel; the volume's own voxels where all of them hold image, for a whole body is large."""
+    volume = built.volume
+    voxels = volume.voxels
+    if not volume.valid.all():
+        voxels = np.where(volume.valid, voxels, np.float32(np.nan))
+        voxels.flags.writeable = False
+    return QuantityMap(
+        code=Uptake.SUVBW,
+        unit=Unit.SUVBW,
+        geometry=volume.geometry,
+        voxels=voxels,
+        sources=volume.sources,
+        series_uids=(volume.series_instance_uid,),
+        low=0.0,
+        high=_SHOWN_TO,
+        role=role,
+        method=Uptake.BY_WEIGHT,
+        parameters=built.normalisation.notes,
     )
 
 

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from her2node.errors import AmbiguousRoi, NoRoi, Refused
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
-from her2node.models.prediction import NotPredicted, Prediction
+from her2node.models.prediction import NotPredicted, Observation, Prediction
 from her2node.quantities.quantity import NotMeasured
+from her2node.reading.dce import read_dce
 from her2node.reading.diffusion import read_diffusion
 from her2node.reading.dual_energy import read_dual_energy
+from her2node.reading.laid import carrying_told
 from her2node.reading.looking import looked_at, testimony
 from her2node.reading.perfusion import read_perfusion
 from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Methods, Reading, Scene, joined
+from her2node.reading.stability import with_stability
 from her2node.reading.uptake import read_uptake
 from her2node.rois import GivenRoi, given
 from her2node.rois.given import on_arranged
 from her2node.rois.landmarks import Landmarks
 from her2node.rois.reference import is_reference
+from her2node.rois.registration import registrations_of
 from her2node.rois.tumour import current, tumour_of
 from her2node.selection.arrangement import arranged
-from her2node.selection.choice import Selection, select
+from her2node.selection.choice import PHASES, Selection, select
 from her2node.selection.content import Judgement
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
@@ -33,9 +38,12 @@ _COURSES: tuple[Callable[[Scene], Found], ...] = (
     read_dual_energy,
     read_perfusion,
     read_diffusion,
+    read_dce,
     read_uptake,
 )
 """Every kind of imaging that the node measures, in the order of the report."""
+_REFUSED = (*PHASES, Role.PERFUSION)
+"""Roles of which nothing stands in the report when several series are alike."""
 
 
 def read(
@@ -49,33 +57,37 @@ def read(
     prior_source: str = "",
     demonstration: bool = False,
     every_roi: bool = False,
+    shadow: Sequence[Package] = (),
+    stability: bool = False,
     methods: Methods = Methods(),  # noqa: B008 - frozen
 ) -> Reading:
     """Read a study: roles, voxels, regions, quantities, predictions.
 
     ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
-    is the site's prevalence; ``methods`` how things are calculated where there is a choice. With ``every_roi`` all
-    given regions are measured, else the tumour alone. What cannot be done is a value in the reading with its reason;
-    nothing that the input causes is raised.
+    is the site's prevalence; ``methods`` how things are calculated where there is a choice. ``shadow`` are packages
+    whose answers are kept and told nobody. With ``every_roi`` all given regions are measured, else the tumour alone;
+    with ``stability`` estimates are tried on regions drawn otherwise too. What cannot be done is a value in the reading
+    with its reason; nothing that the input causes is raised.
     """
     roles = entered_roles or {}
     study = arranged(study, keep=tuple(roles))
     landmarks = looked_at(study, rules, roles)
     selection = select(study, rules, roles, _testimonies(study, landmarks) if methods.images else {})
-    regions = [
-        on_arranged(region, study)
-        for region in current(given(study))
-        if not selection.of(region.source_series_instance_uid).ignored
-    ]
+    regions = _regions(study, selection)
     tumour = _tumour([region for region in regions if not is_reference(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods)
-    found = joined([course(scene) for course in _COURSES])
+    methods = _with_features(methods, (*packages, *shadow))
+    scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {})
+    found = carrying_told(joined([course(scene) for course in _COURSES]))
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
     named = tumour if isinstance(tumour, Refused) else tumour.tracking_id
     findings = Findings(study, selection, found.quantities, not_measured, named)
     conditions = Conditions(entered or {}, prior, prior_source, demonstration)
-    answers = [_answer(package, findings, conditions) for package in packages]
+    answers = [(package, _answer(package, findings, conditions)) for package in (*packages, *shadow)]
+    if stability and isinstance(tumour, GivenRoi):
+        answers = with_stability(answers, tumour, scene, _COURSES, findings, conditions)
+    said = [answer for _, answer in answers]
+    told, kept = said[: len(packages)], said[len(packages) :]
     return Reading(
         study=study,
         assignments=selection.assignments,
@@ -84,11 +96,30 @@ def read(
         tumour=None if isinstance(named, Refused) else named,
         quantities=found.quantities,
         not_measured=not_measured,
-        predictions=tuple(answer for answer in answers if isinstance(answer, Prediction)),
-        not_predicted=tuple(answer for answer in answers if isinstance(answer, NotPredicted)),
+        predictions=tuple(answer for answer in told if isinstance(answer, Prediction)),
+        not_predicted=tuple(answer for answer in told if isinstance(answer, NotPredicted)),
         maps=found.maps,
         evaluations=found.evaluations,
+        observations=tuple(answer for answer in told if isinstance(answer, Observation)),
+        shadows=tuple(kept),
     )
+
+
+def _regions(study: Study, selection: Selection) -> list[GivenRoi]:
+    """The current regions, with the registrations that lead them elsewhere; neither of series that are kept out."""
+    kept = (series for series in study.series if not selection.of(series.series_instance_uid).ignored)
+    registrations = registrations_of(replace(study, series=tuple(kept)))
+    return [
+        replace(on_arranged(region, study), registrations=registrations)
+        for region in current(given(study))
+        if not selection.of(region.source_series_instance_uid).ignored
+    ]
+
+
+def _with_features(methods: Methods, packages: Sequence[Package]) -> Methods:
+    """The methods, with the features that packages want measured."""
+    wanted = (package.features for package in packages if package.features is not None)
+    return replace(methods, signatures=tuple(dict.fromkeys((*methods.signatures, *wanted))))
 
 
 def _testimonies(study: Study, landmarks: Mapping[str, Landmarks]) -> dict[str, Judgement]:
@@ -104,16 +135,19 @@ def _tumour(regions: Sequence[GivenRoi]) -> GivenRoi | NoRoi | AmbiguousRoi:
 
 
 def _study_refusals(tumour: GivenRoi | Refused, selection: Selection, every_roi: bool) -> tuple[NotMeasured, ...]:
-    """What concerns no single series: no ROI, several that could be the tumour, several series for one role."""
+    """What concerns no single series: no ROI, several that could be the tumour, several series for one phase or scan.
+
+    Of other roles every series is measured; that several are alike concerns packages alone, and they say so.
+    """
     refusals: list[NotMeasured] = []
     if isinstance(tumour, NoRoi) or (isinstance(tumour, AmbiguousRoi) and not every_roi):
         refusals.append(NotMeasured("", None, tumour))
-    refusals += [NotMeasured("", role, error) for role, error in selection.ambiguous.items()]
+    refusals += [NotMeasured("", role, error) for role, error in selection.ambiguous.items() if role in _REFUSED]
     return tuple(refusals)
 
 
-def _answer(package: Package, findings: Findings, conditions: Conditions) -> Prediction | NotPredicted:
-    """A package's prediction, or why it did not run (promise 5)."""
+def _answer(package: Package, findings: Findings, conditions: Conditions) -> Prediction | Observation | NotPredicted:
+    """A package's prediction or observation, or why it did not run (promise 5)."""
     try:
         return predict(package, findings, conditions)
     except Refused as error:

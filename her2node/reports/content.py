@@ -39,10 +39,10 @@ from her2node.reports.wording import (
     PHASES,
     Said,
     assumed,
+    flags_of,
     input_used,
     package_name,
-    quantity_name,
-    series_name,
+    series_names,
 )
 
 Group = (
@@ -111,7 +111,7 @@ def _measured(
     reading: Reading, stamp: Stamp, segments: Segments, roi: str, series_uids: tuple[str, ...]
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations:
     quantities = [q for q in reading.quantities if (q.roi, q.series_uids) == (roi, series_uids)]
-    role = quantities[0].role if quantities else None
+    role = (quantities[0].phase or quantities[0].role) if quantities else None
     parameters = tuple(dict.fromkeys(said for quantity in quantities for said in quantity.parameters))
     evaluations = [
         QualitativeEvaluation(concept(one.code), concept(one.value))
@@ -132,13 +132,10 @@ def _measured(
         qualitative_evaluations=evaluations,
         tumour=roi == reading.tumour,
     )
-    names = ", ".join(series_name(reading, uid) for uid in series_uids)
+    names = series_names(reading, series_uids)
     laid_by_geometry = "" if segments.series_instance_uid in series_uids else "; the segment was laid on it by geometry"
-    flags = dict.fromkeys(f"{quantity_name(quantity)}: {flag}" for quantity in quantities for flag in quantity.flags)
-    _say(
-        group,
-        [Said(Statement.MEASURED_IN, f"{names}{laid_by_geometry}"), *(Said(Statement.FLAG, one) for one in flags)],
-    )
+    said = [Said(Statement.MEASURED_IN, f"{names}{laid_by_geometry}")]
+    _say(group, [*said, *(Said(Statement.FLAG, flag) for flag in flags_of(quantities))])
     return group
 
 
@@ -171,6 +168,8 @@ def _estimate(reading: Reading, segments: Segments, prediction: Prediction, numb
     )
     said = [Said(Statement.ANSWER, f"{number} of {count}, if {assumed(answer)}")] if count > 1 else []
     said += [Said(Statement.INPUT, input_used(used)) for used in answer.inputs]
+    if answer.interval is not None:
+        said.append(Said(Statement.INTERVAL, f"{answer.interval[0]:.4f} to {answer.interval[1]:.4f}"))
     said.append(Said(Statement.PRIOR, f"{prediction.prior:.4g}"))
     said.append(Said(Statement.PRIOR_SOURCE, prediction.prior_source))
     _say(group, said)

@@ -78,9 +78,10 @@ def outline(reading: Reading, stamp: Stamp) -> Report | None:
 
 
 def _used(reading: Reading) -> list[Evidence]:
-    """The objects of every measured series, and those that the regions came from."""
+    """The objects of every measured series, and those that the regions came from and were carried by."""
     measured = {source.sop_instance_uid for measured in reading.measured for source in measured.sources}
     regions = {laid.roi.source_sop_instance_uid for laid in reading.rois}
+    regions |= {uid for laid in reading.rois for uid in laid.roi.carried_by}
     return [
         _evidence(identity)
         for identity in (instance.identity for instance in reading.study.instances)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from her2node.dicom.attributes import text
 from her2node.dicom.codes import Quantity as Concept
 from her2node.dicom.codes import Unit
-from her2node.models.prediction import Category, PackageRef, Prediction
+from her2node.models.agreement import agreement
+from her2node.models.prediction import Answer, Category, Observation, PackageRef, Prediction
 from her2node.quantities.quantity import Quantity
 from her2node.reading import LaidRoi, Reading
 from her2node.reports.charset import unescaped
@@ -19,6 +20,7 @@ from her2node.reports.regions import Points, measured_series, outlines, shown
 from her2node.reports.report import Stamp
 from her2node.reports.wording import (
     CATEGORIES,
+    MOST_NAMED,
     NOTHING_RAN,
     NOTICE,
     REFERENCE_TEST,
@@ -30,6 +32,7 @@ from her2node.reports.wording import (
     refusals,
     series_name,
     series_said,
+    stability,
     unit_name,
 )
 from her2node.selection.roles import Role
@@ -198,13 +201,18 @@ def _estimated(prediction: Prediction) -> Estimated:
                 answer.probability,
                 percent(answer.probability),
                 answer.category,
-                CATEGORIES[answer.category].meaning,
+                f"{CATEGORIES[answer.category].meaning}{_interval(answer)}",
             )
             for answer in prediction.answers
         ),
         inputs=tuple(map(input_used, known)),
         prior=f"prior {percent(prediction.prior)} ({prediction.prior_source})",
     )
+
+
+def _interval(answer: Answer) -> str:
+    """', 95 % 9 to 37 %', or '' where the package has no interval."""
+    return f", 95 % {' to '.join(map(percent, answer.interval))}" if answer.interval else ""
 
 
 def _table(reading: Reading, laid: LaidRoi) -> Table | None:
@@ -234,20 +242,23 @@ def _stands_on_page(quantity: Quantity) -> bool:
 
 
 def _name(quantity: Quantity) -> str:
-    """The quantity as a reader says it; of perfusion with the method, for several give the same quantity."""
+    """The quantity as a reader says it; of perfusion and DCE with the method, for several give the same."""
     said = quantity.code.meaning
     if quantity.modifier:
         said = f"{said.replace(' Coefficient', '')}, {quantity.modifier.meaning.lower()}"
-    if quantity.role is Role.PERFUSION and quantity.method:
+    if quantity.role in (Role.PERFUSION, Role.DCE) and quantity.method:
         said = f"{said} ({quantity.method.value})"
     return said
 
 
 def _column(reading: Reading, here: list[Quantity], uids: tuple[str, ...]) -> str:
-    role = next((q.role for q in here if q.series_uids == uids), None)
-    numbers = [series.number for uid in uids if (series := reading.study.series_of(uid))]
-    where = ", ".join(f"series {number}" for number in numbers if number is not None)
-    return "\n".join(part for part in (role.value if role else "phase unknown", where) if part)
+    role = next((", ".join(r for r in (q.role, q.phase) if r) for q in here if q.series_uids == uids), None)
+    found = (reading.study.series_of(uid) for uid in uids)
+    numbers = [series.number for series in found if series is not None and series.number is not None]
+    where = ", ".join(f"series {number}" for number in numbers)
+    if len(numbers) > MOST_NAMED:
+        where = f"{len(numbers)} series, {numbers[0]} to {numbers[-1]}"
+    return "\n".join(part for part in (role or "phase unknown", where) if part)
 
 
 def _figure(quantity: Quantity) -> str:
@@ -257,9 +268,16 @@ def _figure(quantity: Quantity) -> str:
 
 
 def _remarks(reading: Reading) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    flags = [(p, flag) for p in reading.predictions for flag in p.flags]
-    conflicts = [(p, conflict) for p in reading.predictions for conflict in p.conflicts]
+    told: tuple[Prediction | Observation, ...] = (*reading.predictions, *reading.observations)
+    flags = [(p, flag) for p in told for flag in (*p.flags, *p.cautions)]
+    conflicts = [(p, conflict) for p in told for conflict in p.conflicts]
+    beside = tuple(f"{o.package.name}: {remark}" for o in reading.observations for remark in o.remarks)
+    steady = tuple(f"{p.package.name}: {said}" for p in reading.predictions for said in stability(p))
+    agree = agreement(reading.predictions)
     found = (
+        ("Agreement", (agree,) if agree else ()),
+        ("Beside printed cut-offs", beside),
+        ("Other regions", steady),
         ("Not done, and why", refusals(reading)),
         ("Flags", tuple(f"{p.package.name}: {said}" for p, said in flags)),
         ("Contradicting literature", tuple(f"{p.package.name}: {said}" for p, said in conflicts)),

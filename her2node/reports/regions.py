@@ -20,6 +20,7 @@ _IMPORTANCE = (
     Role.CONTRAST_UNSPECIFIED,
     Role.PLAIN,
     Role.PERFUSION,
+    Role.DCE,
     None,
 )
 _FEWEST_POINTS = 8

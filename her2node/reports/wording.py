@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from her2node.dicom.codes import Code, Estimate, Phase, Statement, Unit
-from her2node.models.prediction import Answer, Category, InputUsed, NotPredicted, PackageRef, Prediction
+from her2node.errors import ModalityAbsent
+from her2node.models.agreement import agreement
+from her2node.models.prediction import Answer, Category, InputUsed, NotPredicted, Observation, PackageRef, Prediction
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading import Reading
 from her2node.selection.assignment import Assignment
@@ -41,6 +44,8 @@ _UNITS = {
     Unit.MM2.value: "mm\u00b2",
     Unit.ONE.value: "",
 }
+MOST_NAMED = 8
+"""Series that are named one by one."""
 _SOURCES = {"measured": "measured", "entered": "entered by a reader", "assumed": "assumed, nobody entered it"}
 
 
@@ -57,8 +62,12 @@ def statements(reading: Reading) -> tuple[Said, ...]:
     said = list(notices())
     if not ran(reading):
         said.append(Said(Statement.CONCLUSION, NOTHING_RAN))
+    agree = agreement(reading.predictions)
+    said += [Said(Statement.AGREEMENT, agree)] if agree else []
     for prediction in reading.predictions:
         said += _about(prediction)
+    for observation in reading.observations:
+        said += _observed(observation)
     said += [Said(Statement.REFUSAL, text) for text in refusals(reading)]
     said += [Said(Statement.SERIES, series_said(reading, assignment)) for assignment in reading.assignments]
     return tuple(said)
@@ -104,7 +113,8 @@ def assumed(answer: Answer) -> str:
 
 def input_used(used: InputUsed) -> str:
     unit = unit_name(used.unit)
-    return f"{used.name} = {used.value:.6g}{' ' if unit else ''}{unit} ({_SOURCES.get(used.source, used.source)})"
+    how = f": {used.method}" if used.method else ""
+    return f"{used.name} = {used.value:.6g}{' ' if unit else ''}{unit} ({_SOURCES.get(used.source, used.source)}{how})"
 
 
 def unit_name(ucum: str) -> str:
@@ -114,7 +124,8 @@ def unit_name(ucum: str) -> str:
 
 def refusals(reading: Reading) -> tuple[str, ...]:
     """What was not done and why, one sentence each; the same sentence is said once."""
-    said = [_not_predicted(refused) for refused in reading.not_predicted]
+    said = [_not_predicted(one) for one in reading.not_predicted if not isinstance(one.refused, ModalityAbsent)]
+    said += _other_modalities(reading.not_predicted)
     said += [_not_measured(reading, refused) for refused in reading.not_measured]
     said += [f"an object was set aside: {refused}" for _, refused in reading.study.set_aside]
     return tuple(dict.fromkeys(said))
@@ -126,6 +137,15 @@ def quantity_name(quantity: Quantity) -> str:
     return f"{quantity.code.meaning}{modifier}"
 
 
+def flags_of(quantities: Sequence[Quantity]) -> tuple[str, ...]:
+    """What quantities are flagged with, each flag once with the quantities that it is about."""
+    about: dict[str, dict[str, None]] = {}
+    for quantity in quantities:
+        for flag in quantity.flags:
+            about.setdefault(flag, {})[quantity_name(quantity)] = None
+    return tuple(f"{'; '.join(names)}: {flag}" for flag, names in about.items())
+
+
 def series_name(reading: Reading, uid: str) -> str:
     """A series as a reader knows it: number and description; its UID where the study does not hold it."""
     series = reading.study.series_of(uid)
@@ -134,6 +154,14 @@ def series_name(reading: Reading, uid: str) -> str:
     number = "" if series.number is None else f" {series.number}"
     description = f" '{series.description}'" if series.description else ""
     return f"series{number}{description}"
+
+
+def series_names(reading: Reading, uids: Sequence[str]) -> str:
+    """Several series; of many (a time point each) how many, the first and the last."""
+    if len(uids) <= MOST_NAMED:
+        return ", ".join(series_name(reading, uid) for uid in uids)
+    first, last = (series_name(reading, uid) for uid in (uids[0], uids[-1]))
+    return f"{len(uids)} series from {first} to {last}"
 
 
 def series_said(reading: Reading, assignment: Assignment) -> str:
@@ -148,19 +176,70 @@ def _about(prediction: Prediction) -> list[Said]:
     name = package_name(package)
     rows = [
         (Statement.CONCLUSION, conclusion(prediction)),
+        *((Statement.REMARK, f"{name}: {remark}") for remark in prediction.remarks),
+        *((Statement.STABILITY, f"{name}: {said}") for said in stability(prediction)),
+        *((Statement.CATEGORIES, f"{name}: {said}") for said in (prediction.categories,) if said),
         (Statement.PRIOR, f"{name}: prior probability {prediction.prior:.4g} ({prediction.prior_source})"),
         (Statement.LEVEL, f"{name}: {package.level.value}"),
         (Statement.SOURCE, f"{name}: {package.title}. {package.citation}"),
         (Statement.INTENDED_USE, f"{name}: {package.intended_use}"),
         (Statement.REFERENCE_TEST, f"{name}: {package.reference_test}"),
-        *((Statement.FLAG, f"{name}: {flag}") for flag in prediction.flags),
-        *((Statement.CONFLICT, f"{name}: {conflict}") for conflict in prediction.conflicts),
+        *_reservations(name, prediction),
     ]
     return [Said(concept, text) for concept, text in rows]
 
 
+def _observed(observation: Observation) -> list[Said]:
+    """What a measured-only package says: no estimate, so no prior and no category."""
+    package, name = observation.package, package_name(observation.package)
+    rows = [
+        *((Statement.OBSERVATION, f"{name}: {remark}") for remark in observation.remarks),
+        (Statement.LEVEL, f"{name}: {package.level.value}"),
+        (Statement.SOURCE, f"{name}: {package.title}. {package.citation}"),
+        *_reservations(name, observation),
+    ]
+    return [Said(concept, text) for concept, text in rows]
+
+
+def _reservations(name: str, of: Prediction | Observation) -> list[tuple[Code, str]]:
+    return [
+        *((Statement.FLAG, f"{name}: {flag}") for flag in of.flags),
+        *((Statement.CAUTION, f"{name}: {caution}") for caution in of.cautions),
+        *((Statement.CONFLICT, f"{name}: {conflict}") for conflict in of.conflicts),
+    ]
+
+
+def stability(prediction: Prediction) -> tuple[str, ...]:
+    """Whether the answer holds when the region is drawn a little otherwise, in a sentence; nothing where not tried."""
+    found = prediction.stability
+    if found is None:
+        return ()
+    moved = f"; not with the region {', '.join(found.moved)}" if found.moved else ""
+    return (
+        f"the category holds in {found.held} of {found.tried} regions drawn a voxel otherwise, the probability changes "
+        f"by at most {found.change:.4f}{moved}",
+    )
+
+
 def _answer(answer: Answer) -> str:
-    return f"{CATEGORIES[answer.category].meaning}, probability {answer.probability:.4f}"
+    return f"{CATEGORIES[answer.category].meaning}, probability {answer.probability:.4f}{interval(answer)}"
+
+
+def interval(answer: Answer) -> str:
+    """' (95 % interval 0.0290 to 0.0815)', or '' where the package has none."""
+    if answer.interval is None:
+        return ""
+    low, high = answer.interval
+    return f" (95 % interval {low:.4f} to {high:.4f})"
+
+
+def _other_modalities(refused: Sequence[NotPredicted]) -> list[str]:
+    """Packages for other kinds of studies, all in one sentence: they are no news of this one."""
+    absent = [one for one in refused if isinstance(one.refused, ModalityAbsent)]
+    if not absent:
+        return []
+    named = "; ".join(f"{package_name(one.package)} ({one.refused.detail})" for one in absent)
+    return [f"did not run, for the study has no series of their modality: {named}"]
 
 
 def _not_predicted(refused: NotPredicted) -> str:
@@ -169,6 +248,6 @@ def _not_predicted(refused: NotPredicted) -> str:
 
 def _not_measured(reading: Reading, refused: NotMeasured) -> str:
     what = f"{refused.code.meaning}: " if refused.code else ""
-    where = ", ".join(series_name(reading, uid) for uid in refused.series_uids)
+    where = series_names(reading, refused.series_uids)
     place = f" ({where})" if where else ""
     return f"{what}not measured{place}: {refused.refused}"

@@ -11,9 +11,11 @@ from pydicom.dataset import Dataset
 from her2node.dicom.attributes import items, moment, text
 from her2node.dicom.codes import Code
 from her2node.dicom.uids import derived_uid
-from her2node.errors import Refused
+from her2node.errors import NoFrameOfReference, Refused
+from her2node.rois.registration import NONE, Registrations, Way
 from her2node.rois.roi import RoiOrigin
 from her2node.rois.slabs import FARTHEST_NEIGHBOUR_MM
+from her2node.rois.varied import Variation
 from her2node.selection.study import Instance, Study
 from her2node.volumes.volume import Volume
 
@@ -23,7 +25,9 @@ class GivenRoi:
     """A segment of a SEG or a region of an RTSTRUCT.
 
     ``number`` is its SegmentNumber or ROINumber; ``created`` says when its object was made; ``drawn_on`` names the
-    series that the object refers to. ``flaw`` is set where the region cannot be laid whatever the series.
+    series that the object refers to. ``flaw`` is set where the region cannot be laid whatever the series;
+    ``variation`` where it is to be laid otherwise than it was drawn, ``varied_from`` then the tracking UID of that.
+    ``registrations`` lead into other frames of reference.
     """
 
     instance: Instance = field(repr=False)
@@ -38,6 +42,15 @@ class GivenRoi:
     category: Code | None = None
     type: Code | None = None
     flaw: Refused | None = None
+    variation: Variation | None = None
+    varied_from: str = ""
+
+    @property
+    def drawn_uid(self) -> str:
+        """The tracking UID of the region as it was drawn, whatever its variation."""
+        return self.varied_from or self.tracking_uid
+
+    registrations: Registrations = field(default=NONE, repr=False)
 
     @property
     def source_sop_class_uid(self) -> str:
@@ -77,6 +90,18 @@ def on_arranged(region: GivenRoi, study: Study) -> GivenRoi:
         if any(instance.identity.series_instance_uid in region.drawn_on for instance in series.instances)
     )
     return replace(region, drawn_on=tuple(dict.fromkeys((*region.drawn_on, *also))))
+
+
+def way_to(region: GivenRoi, frame_of_reference_uid: str) -> Way:
+    """How the places of a series are led to where the region was drawn: no link where they are the same.
+
+    Raises NoFrameOfReference, OtherFrameOfReference, RegistrationUnusable.
+    """
+    if not region.frame_of_reference_uid:
+        raise NoFrameOfReference(f"region {region.label!r}")
+    if region.frame_of_reference_uid == frame_of_reference_uid:
+        return Way(())
+    return region.registrations.way(frame_of_reference_uid, region.frame_of_reference_uid)
 
 
 def reach_mm(region: GivenRoi, volume: Volume) -> float:

@@ -34,8 +34,7 @@ def displaced(roi: Roi, geometry: Geometry, by_mm: tuple[float, float, float]) -
 
 
 def _reach(roi: Roi, geometry: Geometry, by_mm: tuple[float, float, float]) -> tuple[list[int], list[int]]:
-    places = np.argwhere(roi.mask)
-    corners = np.array(np.meshgrid(*zip(places.min(axis=0) - 1, places.max(axis=0) + 1, strict=True))).reshape(3, -1).T
+    corners = np.array(np.meshgrid(*((side.start - 1, side.stop) for side in roi.box))).reshape(3, -1).T
     index = geometry.to_index(roi.geometry.to_patient(corners) + np.asarray(by_mm))
     low = np.clip(np.floor(index.min(axis=0)), 0, geometry.shape).astype(int)
     high = np.clip(np.ceil(index.max(axis=0)) + 1, 0, geometry.shape).astype(int)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,20 @@ class Roi:
     type: Code | None = None
     cut_off: bool = False
     """Part of the region as drawn lies outside the series: its size cannot be known there."""
+    carried_by: tuple[str, ...] = ()
+    """The registrations (SOP Instance UIDs) that led it here from another frame of reference, in their order."""
+
+    @cached_property
+    def box(self) -> tuple[slice, slice, slice]:
+        """The smallest box that holds the mask."""
+        slices = _occupied(np.asarray(self.mask.any(axis=(1, 2))))
+        plane = np.asarray(self.mask[slices].any(axis=0))
+        return slices, _occupied(np.asarray(plane.any(axis=1))), _occupied(np.asarray(plane.any(axis=0)))
+
+
+def _occupied(along: npt.NDArray[np.bool_]) -> slice:
+    places = np.flatnonzero(along)
+    return slice(int(places[0]), int(places[-1]) + 1)
 
 
 @dataclass(frozen=True)

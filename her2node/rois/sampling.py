@@ -56,6 +56,29 @@ class Planes:
         along_row, along_column = np.asarray(self.like.along_row), np.asarray(self.like.along_column)
         return np.stack([np.cross(along_row, along_column), along_column, along_row])
 
+    def contains(self, points: Floats) -> Bools:
+        """Which places in mm, (n, 3), lie in a True voxel."""
+        normal, down, across = self.axes
+        steps = np.stack([down / self.like.spacing_mm[0], across / self.like.spacing_mm[1]], axis=1)
+        slab = self.slabs.nearest(points @ normal)
+        held = np.zeros(len(points), dtype=np.bool_)
+        for drawn in self.drawn:
+            here = np.flatnonzero(slab == drawn.slab)
+            row, column = (_whole((points[here] - drawn.position_mm) @ steps) - (drawn.row, drawn.column)).T
+            rows, columns = drawn.pixels.shape
+            inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+            held[here[inside]] |= drawn.pixels[row[inside], column[inside]]
+        return held
+
+    def reach(self) -> Floats:
+        """The outer corners of every plane's voxels, (n, 3)."""
+        half = self.slabs.spacing_mm / 2
+        return np.concatenate([_corners(self, drawn, above) for drawn in self.drawn for above in (-half, half)])
+
+    def parts(self) -> Floats:
+        """The centre of every True voxel, (n, 3)."""
+        return np.concatenate([self.positions(drawn, np.argwhere(drawn.pixels)) for drawn in self.drawn])
+
     def positions(self, drawn: Drawn, pixels: npt.ArrayLike, above_mm: float = 0.0) -> Floats:
         """Places in mm, (n, 3), of (row, column) pixels (n, 2) counted from the part that ``drawn`` keeps."""
         rows_and_columns = np.asarray(pixels, dtype=np.float64) + np.array([drawn.row, drawn.column])
@@ -78,14 +101,18 @@ def sampled(planes: Planes, geometry: Geometry) -> Laid:
 
 def _reach(planes: Planes, drawn: Drawn, geometry: Geometry) -> tuple[Indices, Indices]:
     """The box of target indices, first and behind the last, that the voxels of one plane can touch."""
-    rows, columns = drawn.pixels.shape
-    outer = [(r, c) for r in (-0.5, rows - 0.5) for c in (-0.5, columns - 0.5)]
     half = planes.slabs.spacing_mm
-    corners = np.concatenate([planes.positions(drawn, outer, above) for above in (-half, half)])
+    corners = np.concatenate([_corners(planes, drawn, above) for above in (-half, half)])
     index = geometry.to_index(corners)
     low = np.clip(np.floor(index.min(axis=0)), 0, geometry.shape)
     high = np.clip(np.ceil(index.max(axis=0)) + 1, 0, geometry.shape)
     return low.astype(np.intp), high.astype(np.intp)
+
+
+def _corners(planes: Planes, drawn: Drawn, above_mm: float) -> Floats:
+    """The outer corners of the voxels of one plane, ``above_mm`` above it."""
+    rows, columns = drawn.pixels.shape
+    return planes.positions(drawn, [(r, c) for r in (-0.5, rows - 0.5) for c in (-0.5, columns - 0.5)], above_mm)
 
 
 def _held(planes: Planes, drawn: Drawn, geometry: Geometry, low: Indices, high: Indices) -> Bools:

@@ -49,6 +49,11 @@ def laid(region: GivenRoi, volume: Volume) -> Laid:
     return sampled(_planes(region, reach_mm(region, volume)), volume.geometry)
 
 
+def shape_of(region: GivenRoi, volume: Volume) -> Planes:
+    """A segment in its own frame of reference. Raises as ``laid``."""
+    return _planes(region, reach_mm(region, volume))
+
+
 def _is_labelmap(instance: Instance) -> bool:
     return instance.identity.sop_class_uid == LABELMAP or text(instance.header, "SegmentationType") == "LABELMAP"
 

@@ -8,18 +8,20 @@ distance between contour planes to either side.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
+from skimage.measure import points_in_poly
 
 from her2node.dicom.attributes import integer, items, number, text
 from her2node.errors import Refused, RoiUnreadable
 from her2node.rois.given import GivenRoi, code_of, created_at, derived_tracking_uid, reach_mm
 from her2node.rois.polygons import inside
 from her2node.rois.roi import Laid, RoiOrigin
-from her2node.rois.slabs import SAME_PLANE_MM, slabs
+from her2node.rois.slabs import SAME_PLANE_MM, Slabs, slabs
 from her2node.selection.study import Instance
 from her2node.volumes.volume import Geometry, Volume
 
@@ -59,6 +61,59 @@ def laid(region: GivenRoi, volume: Volume) -> Laid:
         polygons = [indices[i][:, 1:] for i in np.flatnonzero(owner == plane)]
         mask[of_slice == plane] = inside(polygons, geometry.shape[1:])
     return Laid(mask, _cut_off(np.concatenate(indices), geometry))
+
+
+def shape_of(region: GivenRoi, volume: Volume) -> Contours:
+    """A region in its own frame of reference. Raises RoiUnreadable, also where contours are not parallel."""
+    contours, slab_mm = _corners(region)
+    normal = _normal(max(contours, key=len))
+    across_mm = max(float(np.ptp(contour @ normal)) for contour in contours)
+    if not np.isfinite(normal).all() or across_mm > SAME_PLANE_MM:
+        raise RoiUnreadable(f"contours of {region.label!r} lie in no parallel planes")
+    along = np.array([float((contour @ normal).mean()) for contour in contours])
+    alone_mm = slab_mm or volume.geometry.spacing_mm[0]
+    planes, owner = slabs(along, stated_mm=None, alone_mm=alone_mm, most_mm=reach_mm(region, volume))
+    return Contours(tuple(contours), normal, planes, owner)
+
+
+@dataclass(frozen=True)
+class Contours:
+    """Closed contours in parallel planes, mm, and the slab that each fills."""
+
+    corners: tuple[Points, ...] = field(repr=False)
+    normal: Points
+    slabs: Slabs
+    owner: npt.NDArray[np.intp] = field(repr=False)
+
+    def contains(self, points: Points) -> npt.NDArray[np.bool_]:
+        """Which places (n, 3) lie inside an odd number of the contours of their slab."""
+        across = np.linalg.svd(self.normal[np.newaxis])[2][1:]
+        slab = self.slabs.nearest(points @ self.normal)
+        held = np.zeros(len(points), dtype=np.bool_)
+        for owner, contour in zip(self.owner, self.corners, strict=True):
+            polygon = contour @ across.T
+            here = np.flatnonzero(slab == owner)
+            flat = points[here] @ across.T
+            near = ((flat >= polygon.min(axis=0)) & (flat <= polygon.max(axis=0))).all(axis=1)
+            held[here[near]] ^= points_in_poly(flat[near], polygon)  # type: ignore[no-untyped-call]
+        return held
+
+    def reach(self) -> Points:
+        """Every corner, half a slab above and below, (n, 3)."""
+        corners, half = np.concatenate(self.corners), self.slabs.spacing_mm / 2 * self.normal
+        return np.concatenate([corners - half, corners + half])
+
+    def parts(self) -> Points:
+        """Every corner, (n, 3)."""
+        return np.concatenate(self.corners)
+
+
+def _normal(contour: Points) -> Points:
+    """The unit normal of a closed contour (Newell); NaN where it encloses nothing."""
+    offset = contour - contour.mean(axis=0)
+    found = np.cross(offset, np.roll(offset, -1, axis=0)).sum(axis=0)
+    length = np.linalg.norm(found)
+    return np.asarray(found / length if length > 0 else np.full(3, np.nan))
 
 
 def _region(instance: Instance, item: Dataset, roi_number: int, flaw: Refused | None) -> GivenRoi:

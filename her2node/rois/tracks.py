@@ -22,13 +22,13 @@ STEP_MM = 9.0
 STEP_HU = 0.15
 """... and by how much of its enhancement over 40 HU its attenuation may differ."""
 
-_SQUARE = np.ones((3, 3), dtype=np.bool_)
+_REST_OF_SQUARE = tuple((row, column) for row in range(3) for column in range(3) if row or column)
 _CROSS = ndimage.generate_binary_structure(2, 1)
 
 
 @dataclass(frozen=True)
 class Disc:
-    """A round, even patch on one slice: row and column of its middle, its area and mean."""
+    """A round, even patch on one slice: row and column of its middle, its area and mean, blurred rim included."""
 
     slice: int
     row: float
@@ -90,7 +90,7 @@ def _discs(index: int, image: Floats, pixel_mm: tuple[float, float]) -> Iterator
         band = np.abs(image - level) <= half
         if band.sum() * area < SMALLEST_MM2:
             continue
-        opened = ndimage.binary_opening(band, _SQUARE) if fine else band
+        opened = _opened(band) if fine else band
         labels, _ = ndimage.label(opened)
         for number, box in enumerate(ndimage.find_objects(labels), start=1):
             part = labels[box] == number
@@ -100,6 +100,17 @@ def _discs(index: int, image: Floats, pixel_mm: tuple[float, float]) -> Iterator
                 rows, columns = np.nonzero(part)
                 hu = float(image[box][part].mean())
                 yield Disc(index, rows.mean() + box[0].start, columns.mean() + box[1].start, part.sum() * area, hu)
+
+
+def _opened(band: Bools) -> Bools:
+    """The union of the squares of 3 x 3 that lie wholly in a mask (a morphological opening), by shifted views."""
+    inner = band[:-2, :-2].copy()
+    for row, column in _REST_OF_SQUARE:
+        inner &= band[row : band.shape[0] - 2 + row, column : band.shape[1] - 2 + column]
+    found = np.zeros_like(band)
+    for row, column in ((0, 0), *_REST_OF_SQUARE):
+        found[row : band.shape[0] - 2 + row, column : band.shape[1] - 2 + column] |= inner
+    return found
 
 
 def _round(part: Bools, pixel_mm: tuple[float, float]) -> bool:

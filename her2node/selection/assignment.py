@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 
 from pydicom.uid import (
     CTImageStorage,
+    DeformableSpatialRegistrationStorage,
     EnhancedCTImageStorage,
     LegacyConvertedEnhancedCTImageStorage,
     RTStructureSetStorage,
     SegmentationStorage,
+    SpatialRegistrationStorage,
 )
 
 from her2node.dicom.attributes import texts
@@ -28,6 +30,12 @@ CT_CLASSES = frozenset({CTImageStorage, EnhancedCTImageStorage, LegacyConvertedE
 ROI_CLASSES = frozenset({SegmentationStorage, RTStructureSetStorage, "1.2.840.10008.5.1.4.1.1.66.7"})
 """SEG, RTSTRUCT and Label Map Segmentation, which pydicom 3.0 has no name for."""
 
+REGISTRATION_CLASSES = frozenset({SpatialRegistrationStorage, DeformableSpatialRegistrationStorage})
+
+_NO_IMAGES = (
+    (ROI_CLASSES, Role.ROI, "holds given regions of interest"),
+    (REGISTRATION_CLASSES, Role.REGISTRATION, "leads from one frame of reference to another"),
+)
 _REDRAWN_TYPES = frozenset({"MIP", "MPR", "MINIP", "REFORMATTED", "PROJECTION IMAGE", "CSA MPR"})
 _DERIVED_TYPES = frozenset(
     {"MIP", "MPR", "MINIP", "AVERAGE", "REFORMATTED", "PROJECTION IMAGE", "CSA MPR", "SECONDARY"}
@@ -64,17 +72,14 @@ def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role
     description, contrast tags and timing where they agree.
 
     A localizer, or an object that is no CT, MR or PET image, has no role whatever a rule says; a derived CT image (MIP,
-    MPR) has one only when entered or named by a rule. SEG and RTSTRUCT are ROIs.
+    MPR) has one only when entered or named by a rule. SEG and RTSTRUCT are ROIs, REG are registrations.
     """
     uid = series.series_instance_uid
     if uid in entered:
         return Assignment(uid, entered[uid], (ENTERED,), ignored=entered[uid] is None)
     classes = {instance.identity.sop_class_uid for instance in series.instances}
-    if classes <= ROI_CLASSES:
-        return Assignment(uid, Role.ROI, (f"{series.modality} holds given regions of interest",))
     if not any(classes <= known for known in (CT_CLASSES, mr.SOP_CLASSES, pet.SOP_CLASSES)):
-        said = f"modality {series.modality or 'untold'}: no CT, MR or PET images"
-        return Assignment(uid, None, (said,), ignored=True)
+        return _without_images(series, classes)
     if "LOCALIZER" in image_type(series):
         return Assignment(uid, None, ("ImageType names a localizer",), ignored=True)
     rule = next((rule for rule in rules if rule.matches(series.first)), None)
@@ -99,6 +104,14 @@ def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role
     if counted.is_perfusion:
         return Assignment(uid, Role.PERFUSION, (counted.words,))
     return _weigh(series)
+
+
+def _without_images(series: Series, classes: set[str]) -> Assignment:
+    uid = series.series_instance_uid
+    for known, role, words in _NO_IMAGES:
+        if classes <= known:
+            return Assignment(uid, role, (f"{series.modality} {words}",))
+    return Assignment(uid, None, (f"modality {series.modality or 'untold'}: no CT, MR or PET images",), ignored=True)
 
 
 def _spectral(series: Series, found: Spectral) -> Assignment:

@@ -22,7 +22,8 @@ _NOT_FDG = re.compile(r"dota|psma|fapi|choline|fluoride|\bnaf\b|fes\b|flt\b|amyl
 def role_of(series: Series) -> tuple[Role | None, str]:
     """The role of a PET series and the evidence; no role for one that is kept out.
 
-    Without attenuation correction, a projection or reformat, or another tracer than FDG: kept out.
+    Without attenuation correction, or a projection or reformat: kept out. Another tracer than FDG has a role of its
+    own.
     """
     header = series.first
     if "ATTN" not in {word.upper() for word in texts(header, "CorrectedImage")}:
@@ -32,7 +33,7 @@ def role_of(series: Series) -> tuple[Role | None, str]:
         return None, f"derived image: ImageType {'/'.join(sorted(derived))}"
     tracer = tracer_of(series)
     if _NOT_FDG.search(tracer):
-        return None, f"Radiopharmaceutical {tracer}: no FDG"
+        return Role.PET_OTHER_TRACER, f"PET corrected for attenuation, Radiopharmaceutical {tracer}: no FDG"
     return Role.PET, f"PET corrected for attenuation, tracer {tracer or 'untold'}"
 
 

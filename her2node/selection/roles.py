@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a series is to the methods. Later issues add DWI, DCE and PET."""
+    """What a series is to the methods."""
 
     PLAIN = "plain"
     """CT before contrast."""
@@ -30,7 +30,15 @@ class Role(StrEnum):
     """MR weighted by diffusion: one b-value or several."""
     ADC_MAP = "adc-map"
     """Apparent diffusion coefficients, calculated by the scanner."""
+    DCE = "dce"
+    """MR of many time points at the same places while contrast passes."""
+    FLIP_ANGLES = "flip-angles"
+    """MR of a slab at one of several flip angles, or at all of them: for T1 before contrast."""
     PET = "pet"
     """PET corrected for attenuation: FDG uptake."""
+    PET_OTHER_TRACER = "pet-other-tracer"
+    """PET of another tracer than FDG: its uptake is measured, but no package that needs FDG gets it."""
+    REGISTRATION = "registration"
+    """How frames of reference lie to each other: Spatial Registration, rigid or deformable."""
     ROI = "roi"
     """Given regions of interest: SEG or RTSTRUCT."""

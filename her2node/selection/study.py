@@ -31,11 +31,17 @@ _UNDEFINED = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Instance:
-    """One object: where it lies, who it is, and its header without pixel data."""
+    """One object: where it lies, who it is, and its header without pixel data.
+
+    Of a part of a multi-frame object the header describes the frames of the part alone; ``frames`` are their numbers in
+    the object, from 1, and ``whole`` is the object.
+    """
 
     path: Path
     identity: InstanceIdentity
     header: Dataset = field(repr=False, compare=False)
+    frames: tuple[int, ...] | None = None
+    whole: Instance | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,9 @@ class Study:
 
     @property
     def instances(self) -> tuple[Instance, ...]:
-        return tuple(instance for series in self.series for instance in series.instances)
+        """Every object once, whole, also where series are parts of it."""
+        found = (instance.whole or instance for series in self.series for instance in series.instances)
+        return tuple({instance.identity.sop_instance_uid: instance for instance in found}.values())
 
 
 def read_header(path: Path, *, met: bool = False) -> Dataset:

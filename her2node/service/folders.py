@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
 
 from her2node import reading
 from her2node.dicom.attributes import moment
 from her2node.errors import Refused, SettingsRefused
 from her2node.jobs.classify import entered_roles
-from her2node.quantities import radiomics
-from her2node.quantities.radiomics import Configuration
+from her2node.quantities import signature
+from her2node.quantities.signature import Signature
 from her2node.reading import Reading
 from her2node.reports.report import Report, Stamp
 from her2node.reports.writing import write
@@ -26,20 +25,23 @@ from her2node.selection.study import Study, group, open_study
 from her2node.service import measuring
 from her2node.service.clock import now
 from her2node.service.leading import rules_of
-from her2node.service.shelf import check_entries, loaded_of
+from her2node.service.shelf import check_entries, shelf_of
 from her2node.service.workshop import kinds_of, maker_of, methods_of, read_study
 from her2node.settings import Settings
 
 _ROI_MODALITIES = frozenset({"SEG", "RTSTRUCT"})
 
 
-class Features(BaseModel):
-    """`measure --features FILE.toml`: which quantities are wanted."""
+@dataclass(frozen=True)
+class Features:
+    """`measure --features`: which quantities are wanted.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    - ``codes``: code values of quantities, as 112031 or RNU0, and no other is given; none means all.
+    - ``signature``: what is measured beside what always is.
+    """
 
     codes: tuple[str, ...] = ()
-    """Code values of quantities, e.g. 112031 or RNU0; none means all."""
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,18 @@ class Written:
                     "package": f"{p.package.name}@{p.package.version}",
                     "level": p.package.level.value,
                     "open_inputs": list(p.open_inputs),
-                    "answers": [{"probability": a.probability, "category": a.category.value} for a in p.answers],
+                    "answers": [
+                        {"probability": a.probability, "interval": a.interval, "category": a.category.value}
+                        for a in p.answers
+                    ],
+                    "flags": [str(flag) for flag in p.flags],
+                    "stability": asdict(p.stability) if p.stability else None,
                 }
                 for p in self.reading.predictions
+            ],
+            "observations": [
+                {"package": f"{o.package.name}@{o.package.version}", "remarks": list(o.remarks)}
+                for o in self.reading.observations
             ],
             "not_predicted": [
                 {"package": n.package.name, "refused": n.refused.reason, "detail": str(n.refused)}
@@ -74,6 +85,8 @@ class Written:
         for prediction in self.reading.predictions:
             answers = ", ".join(f"{answer.probability:.3f} ({answer.category})" for answer in prediction.answers)
             console.print(f"estimate of {prediction.package.name} ({prediction.package.level}): {answers}")
+        for observation in self.reading.observations:
+            console.print(f"{observation.package.name}: {' '.join(observation.remarks)}")
         for refusal in self.reading.not_predicted:
             console.print(f"{refusal.package.name} did not run: {refusal.refused}")
         for kind, path in self.files:
@@ -91,9 +104,9 @@ def read(settings: Settings, folder: Path, out: Path, roi: Path | None, entries:
         {name.removeprefix("role:"): value for name, value in entries.items() if name.startswith("role:")}
     )
     values = {name: value for name, value in entries.items() if not name.startswith("role:")}
-    packages = loaded_of(settings).packages
-    found = read_study(settings, packages, study, roles, values)
-    maker = maker_of(settings, packages)
+    shelf = shelf_of(settings)
+    found = read_study(settings, shelf, study, roles, values)
+    maker = maker_of(settings, shelf.on)
     stamp = Stamp(
         edition=1,
         moment=_moment_of(study),
@@ -109,8 +122,8 @@ def read(settings: Settings, folder: Path, out: Path, roi: Path | None, entries:
 def measure(settings: Settings, folder: Path, roi: Path | None, features: str | None) -> list[dict[str, Any]]:
     """The quantities of the study in ``folder``, in every region or in those of ``roi``. Raises Refused.
 
-    ``features``: a file that lists codes, and no other quantity is given; or a radiomics configuration, by file or by
-    the name of one that ships, and its features are given too.
+    ``features``: a file that lists codes, and no other quantity is given; or one that asks for radiomics or MaZda-like
+    texture, by file or by the name of one that ships, and these are given too.
     """
     wanted = _features(features)
     study = _open(folder, roi)
@@ -119,10 +132,10 @@ def measure(settings: Settings, folder: Path, roi: Path | None, features: str | 
         (),
         rules=rules_of(settings),
         every_roi=True,
-        methods=replace(methods_of(settings), radiomics=wanted if isinstance(wanted, Configuration) else None),
+        methods=replace(methods_of(settings), signatures=(wanted.signature,) if wanted.signature else ()),
     )
     rows = [*measuring.as_list(found), *map(measuring.unreadable, study.set_aside)]
-    if isinstance(wanted, Configuration) or not wanted.codes:
+    if not wanted.codes:
         return rows
     return [row for row in rows if row["code"] is None or row["code"]["value"] in wanted.codes]
 
@@ -140,23 +153,21 @@ def _open(folder: Path, roi: Path | None) -> Study:
     return group([i for path in images for i in open_study([path]).instances] + list(regions.instances))
 
 
-def _features(named: str | None) -> Features | Configuration:
+def _features(named: str | None) -> Features:
     if named is None:
         return Features()
     file = Path(named)
     if not file.is_file():
-        return radiomics.shipped(named)  # no file: the name of one that ships
+        return Features(signature=signature.shipped(named))  # no file: the name of one that ships
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
-        if "discretisation" in content:
-            configuration = radiomics.read(file)
-            radiomics.catalogue(configuration)  # refuses an unknown feature before any study is opened
-            return configuration
-        return Features.model_validate(content)
-    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsRefused(
-            f"{file}: {error}", remedy='for example: codes = ["112031"], or a radiomics configuration'
-        ) from error
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsRefused(f"{file}: {error}", remedy='for example: codes = ["112031"]') from error
+    codes = content.pop("codes", [])
+    if not isinstance(codes, list) or any(type(code) is not str for code in codes):
+        raise SettingsRefused(f"{file}: codes is {codes!r}", remedy='for example: codes = ["112031"]')
+    asked = signature.signature_of(content, str(file)) if content else None
+    return Features(tuple(codes), asked)
 
 
 def _moment_of(study: Study) -> datetime:

@@ -18,7 +18,7 @@ from her2node.jobs.leader import LONGEST_LEASE, Leader, Step
 from her2node.selection.rules import SiteRule
 from her2node.service.completing import judge_of
 from her2node.service.parts import ledger_of, spool_of
-from her2node.service.shelf import loaded_of
+from her2node.service.shelf import shelf_of
 from her2node.settings import Settings
 
 _HOUSE_EVERY = timedelta(seconds=60)
@@ -32,7 +32,7 @@ def rules_of(settings: Settings) -> tuple[SiteRule, ...]:
 def leader_of(settings: Settings, send: Callable[[int], None]) -> Leader:
     """A leader with a ledger of its own; ``send`` puts a job id into the queue."""
     ledger, spool, door = ledger_of(settings), spool_of(settings), Door()
-    judge = judge_of(settings, loaded_of(settings).packages)
+    judge = judge_of(settings, shelf_of(settings).on)
     queueing = DispatchOptions(settings.jobs.resend, settings.jobs.window, settings.jobs.attempts)
     house = HouseRules(timedelta(days=settings.retention.days), timedelta(days=settings.retention.set_aside_days))
     still = min(settings.completion.settle / 2, timedelta(seconds=1))

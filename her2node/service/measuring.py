@@ -43,6 +43,8 @@ def _quantity(quantity: Quantity) -> dict[str, Any]:
     for key, code in (("modifier", quantity.modifier), ("method", quantity.method)):
         if code is not None:
             shown[key] = _code(code)
+    if quantity.phase:
+        shown["phase"] = quantity.phase.value
     if quantity.flags:
         shown["flags"] = list(quantity.flags)
     if quantity.parameters:
@@ -81,7 +83,8 @@ def print_rows(rows: Iterable[dict[str, Any]], console: Console) -> None:
             continue
         more = [row[key]["meaning"] for key in ("modifier", "method") if key in row]
         name = ", ".join([row["code"]["meaning"], *more])
-        table.add_row(row["roi"], row["role"] or "-", name, f"{row['value']:.6g}", row["unit"])
+        role = ", ".join(row[key] for key in ("role", "phase") if row.get(key))
+        table.add_row(row["roi"], role or "-", name, f"{row['value']:.6g}", row["unit"])
     console.print(table)
     for line in refusals:
         console.print(f"not measured: {line}")

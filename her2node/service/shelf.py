@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from her2node.errors import NotFound, PackageRefused, Refused, WorkedCaseFailed
+from her2node.errors import DemonstrationOnly, NeedsTraining, NotFound, PackageRefused, Refused, WorkedCaseFailed
 from her2node.jobs.classify import IGNORE
 from her2node.log import Event, emit
 from her2node.models import manifest as manifests
 from her2node.models import trust
 from her2node.models.building import sign_package
 from her2node.models.inputs import entered_value
-from her2node.models.manifest import Manifest, ReaderInput
+from her2node.models.manifest import Form, Manifest, ReaderInput
 from her2node.models.package import (
     CARD,
     MANIFEST,
-    Loaded,
+    SHIPPED,
     Package,
     load,
     load_packages,
@@ -26,24 +27,39 @@ from her2node.models.package import (
     shipped_trust,
 )
 from her2node.models.prediction import Level
+from her2node.reading.entered import INPUTS, value_of
 from her2node.selection.roles import Role
+from her2node.service import register
+from her2node.service.register import Choice, Mode, Running, folders_of, keys_of, running
 from her2node.settings import Settings
 
 DEMONSTRATION_PACKAGE = "synthetic-demo-ct"
 
 
-def enabled_of(settings: Settings) -> tuple[str, ...]:
+def running_of(settings: Settings) -> Running:
     """The packages that shall run: those enabled, and in demonstration mode the synthetic one too."""
-    demo = (DEMONSTRATION_PACKAGE,) if settings.demonstration else ()
-    return tuple(dict.fromkeys((*settings.packages.enabled, *demo)))
+    return running(settings, (DEMONSTRATION_PACKAGE,) if settings.demonstration else ())
 
 
-def loaded_of(settings: Settings) -> Loaded:
-    """Load the enabled packages; each that is refused is logged, and the others run."""
-    loaded = load_packages(enabled_of(settings), settings.packages.folders, settings.packages.trusted_keys)
+@dataclass(frozen=True)
+class Shelf:
+    """The packages that run: ``on`` with answers in the reports, ``shadow`` with answers in the ledger alone."""
+
+    on: tuple[Package, ...]
+    shadow: tuple[Package, ...]
+
+
+def shelf_of(settings: Settings) -> Shelf:
+    """Load the packages that shall run; each that is refused is logged, and the others run."""
+    wanted = running_of(settings)
+    return Shelf(_loaded(settings, wanted.on), _loaded(settings, wanted.shadow))
+
+
+def _loaded(settings: Settings, wanted: Sequence[str]) -> tuple[Package, ...]:
+    loaded = load_packages(wanted, folders_of(settings), keys_of(settings))
     for name, error in loaded.refused:
         emit(Event.PACKAGE_REFUSED, package=name, reason=error.reason, detail=str(error))
-    return loaded
+    return loaded.packages
 
 
 def runnable(packages: Sequence[Package], demonstration: bool) -> tuple[Package, ...]:
@@ -52,42 +68,53 @@ def runnable(packages: Sequence[Package], demonstration: bool) -> tuple[Package,
 
 
 def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
-    """Refuse a name that no enabled package asks a reader for, and a value that cannot be it; empty takes back."""
+    """Refuse a name that neither the node nor an enabled package asks a reader for, and a value that cannot be it;
+    empty takes back."""
+    shelf = shelf_of(settings)
     asked = {
         given.name: given
-        for package in loaded_of(settings).packages
+        for package in (*shelf.on, *shelf.shadow)
         for given in package.manifest.inputs
         if isinstance(given, ReaderInput)
     }
+    own = {given.name: given for given in INPUTS}
     for name, value in entries.items():
         if name.startswith("role:"):
             _check_role(name, value)
-        elif name not in asked:
-            known = ", ".join(sorted(asked)) or "none"
-            raise Refused(f"no enabled package asks for {name}", remedy=f"inputs: {known}; or role:SERIES_UID=ROLE")
-        elif value:
-            entered_value(asked[name], value)
+        elif name in asked:
+            if value:
+                entered_value(asked[name], value)
+        elif name in own:
+            if value:
+                value_of(own[name], value)
+        else:
+            known = ", ".join(sorted({*own, *asked}))
+            raise Refused(f"nobody asks for {name}", remedy=f"inputs: {known}; or role:SERIES_UID=ROLE")
 
 
 def _check_role(name: str, value: str) -> None:
-    roles = [role.value for role in Role if role is not Role.ROI]
+    roles = [role.value for role in Role if role not in (Role.ROI, Role.REGISTRATION)]
     if value not in ("", *roles, IGNORE):
         raise Refused(f"{name}={value}: there is no role {value}", remedy=f"one of {', '.join(roles)}, {IGNORE}")
 
 
 def listing(settings: Settings) -> list[dict[str, Any]]:
     """Every package there is: what it says of itself, whether it is enabled, and whether it can be used."""
-    return [_row(settings, folder) for folder in package_folders(settings.packages.folders)]
+    wanted = running_of(settings)
+    return [_row(settings, folder, wanted) for folder in package_folders(folders_of(settings))]
 
 
-def _row(settings: Settings, folder: Path) -> dict[str, Any]:
+def _row(settings: Settings, folder: Path, wanted: Running) -> dict[str, Any]:
     said = _said(folder)
-    name, version = (said.name, said.version) if said else (folder.name, "")
+    name, version = (said.name, said.version) if said else (folder.name.partition("@")[0], "")
+    names = {name, f"{name}@{version}"}
+    on, shadow = not names.isdisjoint(wanted.on), not names.isdisjoint(wanted.shadow)
     return {
         "name": name,
         "version": version,
         "level": said.level.value if said else "",
-        "enabled": not {name, f"{name}@{version}"}.isdisjoint(enabled_of(settings)),
+        "enabled": on,
+        "mode": (Mode.ON if on else Mode.SHADOW if shadow else Mode.OFF).value,
         "usable": _usable(settings, folder),
         "title": said.title if said else "",
         "folder": str(folder),
@@ -104,9 +131,11 @@ def _said(folder: Path) -> Manifest | None:
 
 def _usable(settings: Settings, folder: Path) -> str:
     try:
-        package = load(folder, shipped_trust(settings.packages.trusted_keys))
+        package = load(folder, shipped_trust(keys_of(settings)))
     except (PackageRefused, WorkedCaseFailed) as error:
         return f"no: {error}"
+    if isinstance(package.manifest, Form):
+        return "no: needs training"
     demo_only = package.manifest.level is Level.SYNTHETIC_DEMO and not settings.demonstration
     return "in demonstration mode only" if demo_only else "yes"
 
@@ -114,7 +143,7 @@ def _usable(settings: Settings, folder: Path) -> str:
 def card(settings: Settings, name: str) -> str:
     """The card of a package, by NAME or NAME@VERSION. Raises NotFound."""
     wanted, _, version = name.partition("@")
-    for folder in package_folders(settings.packages.folders):
+    for folder in package_folders(folders_of(settings)):
         said = _said(folder)
         if said and said.name == wanted and version in ("", said.version):
             return (folder / CARD).read_text(encoding="utf-8")
@@ -124,18 +153,20 @@ def card(settings: Settings, name: str) -> str:
 def verify(settings: Settings, folder: Path | None, *, enabled_only: bool = False) -> Iterator[tuple[str, bool]]:
     """A line and whether it is good news, for one package folder or for all."""
     if enabled_only:
-        loaded = load_packages(enabled_of(settings), settings.packages.folders, settings.packages.trusted_keys)
+        wanted = running_of(settings)
+        loaded = load_packages((*wanted.on, *wanted.shadow), folders_of(settings), keys_of(settings))
         yield from ((f"packages.enabled {name}: {error}", False) for name, error in loaded.refused)
         return
-    judge = shipped_trust(settings.packages.trusted_keys)
-    for one in (folder,) if folder is not None else package_folders(settings.packages.folders):
+    judge = shipped_trust(keys_of(settings))
+    for one in (folder,) if folder is not None else package_folders(folders_of(settings)):
         try:
             package = load(one, judge)
         except (PackageRefused, WorkedCaseFailed) as error:
             yield f"{one.name}: {error}", False
         else:
             said = package.manifest
-            yield f"{said.name} {said.version} ({said.level}): trusted by {package.trusted_by}, worked cases hold", True
+            proof = "worked cases hold" if package.session else "it has no model"
+            yield f"{said.name} {said.version} ({said.level}): trusted by {package.trusted_by}, {proof}", True
 
 
 def keygen(private: Path, public: Path) -> None:
@@ -153,3 +184,64 @@ def keygen(private: Path, public: Path) -> None:
 def sign(folder: Path, key: Path) -> Path:
     """Sign package.toml of a folder; the signature's path. Raises PackageRefused for a package that is not whole."""
     return sign_package(folder, key.read_bytes())
+
+
+def enable(settings: Settings, name: str, *, shadow: bool = False) -> str:
+    """Let NAME or NAME@VERSION run; what is said of it. Raises PackageRefused, WorkedCaseFailed, NeedsTraining."""
+    package = register.resolved(settings, name)
+    said = package.manifest
+    if isinstance(said, Form):
+        raise NeedsTraining(f"{said.name}@{said.version}", remedy=" ".join(said.training.must))
+    if said.level is Level.SYNTHETIC_DEMO and not settings.demonstration:
+        raise DemonstrationOnly(f"{said.name}@{said.version}")
+    mode = Mode.SHADOW if shadow else Mode.ON
+    register.choose(settings, said.name, Choice(said.version, mode))
+    return f"{said.name}@{said.version} is {mode}{_LATER}"
+
+
+def disable(settings: Settings, name: str) -> str:
+    """Let a package run no longer. Raises NotFound for one that does not."""
+    wanted = running_of(settings)
+    mine = [one for one in (*wanted.on, *wanted.shadow) if one.partition("@")[0] == name.partition("@")[0]]
+    if not mine:
+        raise NotFound(f"enabled package {name}", remedy="`her2node packages list` says which run")
+    own, _, version = mine[0].partition("@")
+    version = version or register.resolved(settings, own).manifest.version
+    if name not in (own, f"{own}@{version}"):
+        raise NotFound(f"enabled package {name}: {own}@{version} runs")
+    register.choose(settings, own, Choice(version, Mode.OFF))
+    return f"{own}@{version} is {Mode.OFF}{_LATER}"
+
+
+def roll_back(settings: Settings, name: str) -> str:
+    """Let the version and mode before hold again."""
+    last = register.roll_back(settings, name)
+    return f"{name}@{last.version} is {last.mode}{_LATER}"
+
+
+def install(settings: Settings, folder: Path) -> str:
+    """Install a package folder. What runs stays as it is, also where the settings name it without a version."""
+    name = folder.resolve().name.partition("@")[0]
+    wanted = running_of(settings)
+    runs = register.version_of(settings, name) if name in (*wanted.on, *wanted.shadow) else ""
+    place = register.install(settings, folder)
+    if runs:
+        register.choose(settings, name, Choice(runs, Mode.SHADOW if name in wanted.shadow else Mode.ON))
+    return f"installed: {place.name}; enable it with `her2node packages enable {place.name}`"
+
+
+def keys(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Fingerprint and file of every trusted key; in place of the fingerprint why a key cannot be used."""
+    for file in keys_of(settings):
+        try:
+            yield trust.fingerprint(trust.read_key(file)), str(file)
+        except PackageRefused as error:
+            yield f"no key: {error.detail}", str(file)
+
+
+def literature() -> str:
+    """The table of the review's studies."""
+    return (SHIPPED / "LITERATURE.md").read_text(encoding="utf-8")
+
+
+_LATER = "; it takes effect when `her2node up` or `work` starts again"

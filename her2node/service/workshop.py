@@ -14,7 +14,9 @@ from her2node import reading
 from her2node.delivery import outbox
 from her2node.jobs.analyse import Maker, Patience, Workshop
 from her2node.models.package import Package
-from her2node.quantities.perfusion import Factors
+from her2node.quantities import diffusion, perfusion
+from her2node.quantities.dce import DceFactors
+from her2node.quantities.preparation import Gates
 from her2node.reading import Methods, Reading
 from her2node.reports.report import ObjectKind
 from her2node.reports.writing import write
@@ -23,18 +25,18 @@ from her2node.selection.study import Study
 from her2node.service.clock import now
 from her2node.service.leading import rules_of
 from her2node.service.parts import device_uid_of, ledger_of, spool_of
-from her2node.service.shelf import loaded_of
+from her2node.service.shelf import Shelf, shelf_of
 from her2node.settings import Settings
 
 
 def workshop_of(settings: Settings) -> Workshop:
     """Everything that a worker process works with; opens a ledger of its own."""
-    packages = loaded_of(settings).packages
+    shelf = shelf_of(settings)
     return Workshop(
         name=f"{socket.gethostname()}:{os.getpid()}",
         ledger=ledger_of(settings),
         spool=spool_of(settings),
-        read=partial(read_study, settings, packages),
+        read=partial(read_study, settings, shelf),
         write=partial(write, kinds=kinds_of(settings)),
         address=partial(
             outbox.address,
@@ -43,7 +45,7 @@ def workshop_of(settings: Settings) -> Workshop:
             destinations=settings.delivery.destinations,
             summary=settings.reports.summary,
         ),
-        maker=maker_of(settings, packages),
+        maker=maker_of(settings, shelf.on),
         patience=Patience(settings.jobs.lease, settings.jobs.heartbeat, settings.jobs.attempts),
         clock=now,
     )
@@ -51,7 +53,7 @@ def workshop_of(settings: Settings) -> Workshop:
 
 def read_study(
     settings: Settings,
-    packages: tuple[Package, ...],
+    shelf: Shelf,
     study: Study,
     entered_roles: Mapping[str, Role | None],
     entered: Mapping[str, str],
@@ -59,7 +61,9 @@ def read_study(
     """``reading.read`` with the site's rules, prior and mode."""
     return reading.read(
         study,
-        packages,
+        shelf.on,
+        shadow=shelf.shadow,
+        stability=settings.packages.stability,
         rules=rules_of(settings),
         entered_roles=entered_roles,
         entered=entered,
@@ -73,7 +77,12 @@ def read_study(
 def methods_of(settings: Settings) -> Methods:
     """How the site wants things calculated."""
     return Methods(
-        perfusion=Factors(**settings.perfusion.model_dump()),
+        perfusion=perfusion.Factors(**settings.perfusion.model_dump()),
+        diffusion=diffusion.Factors(**settings.diffusion.model_dump()),
+        gates=Gates(**settings.pet.model_dump(exclude={"maps"})),
+        suv_maps=settings.pet.maps,
+        dce=DceFactors(**settings.dce.model_dump(exclude={"interval_s"})),
+        interval_s=settings.dce.interval_s or None,
         decompose=settings.dual_energy.decompose,
         reference_vein_hu=settings.enhancement.reference_vein_hu,
         images=settings.selection.images,
@@ -97,11 +106,15 @@ def maker_of(settings: Settings, packages: tuple[Package, ...]) -> Maker:
         "rules": [rule.model_dump(mode="json") for rule in settings.selection.rules],
         "prior": settings.packages.prior,
         "prior_source": settings.packages.prior_source,
+        "stability": settings.packages.stability,
         "demonstration": settings.demonstration,
         "images": settings.selection.images,
         "enhancement": settings.enhancement.model_dump(mode="json"),
         "decompose": settings.dual_energy.decompose,
         "perfusion": settings.perfusion.model_dump(mode="json"),
+        "diffusion": settings.diffusion.model_dump(mode="json"),
+        "pet": settings.pet.model_dump(mode="json"),
+        "dce": settings.dce.model_dump(mode="json"),
         "kinds": [kind.value for kind in kinds_of(settings)],
     }
     return Maker(

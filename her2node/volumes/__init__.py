@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from her2node.errors import OtherKindOfImage
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
-from her2node.volumes import coarse, concentration, ct, diffusion, mr, pet
+from her2node.volumes import coarse, concentration, ct, dce, diffusion, mr, pet
 from her2node.volumes.concentration import Stated, build_effective_z, build_iodine
 from her2node.volumes.dynamic import Dynamic, DynamicStack
 from her2node.volumes.stack import Stack
-from her2node.volumes.volume import Geometry, SliceSource, Volume
+from her2node.volumes.volume import Bools, Geometry, SliceSource, Volume
 
 __all__ = [
     "build",
@@ -37,14 +37,14 @@ __all__ = [
 ]
 
 
-def build(series: Series) -> Volume:
-    """The calibrated voxels of a series.
+def build(series: Series, wanted: Bools | None = None) -> Volume:
+    """The calibrated voxels of a series; with ``wanted`` (slices,) those slices alone, the others without image.
 
     Raises OtherKindOfImage where no method of this node measures such images, PixelsUnreadable, and whatever
     ``stack_of`` raises.
     """
     _need_ct(series)
-    return ct.build(series)
+    return ct.build(series, wanted)
 
 
 def preview(series: Series) -> Volume:
@@ -56,8 +56,9 @@ def preview(series: Series) -> Volume:
 def stack_of(series: Series, role: Role | None = None) -> Stack:
     """Judge a series from its headers, without any pixel: its frames in slice order and their grid.
 
-    ``role`` tells what the values must be: iodine, an effective atomic number, diffusion coefficients, uptake, else
-    Hounsfield units. Of a diffusion series the grid is that of its lowest b-value.
+    ``role`` tells what the values must be: iodine, an effective atomic number, diffusion coefficients, signal, uptake,
+    else Hounsfield units. Of a diffusion series the grid is that of its lowest b-value, of a dynamic one its first time
+    point, of one of several flip angles its lowest.
 
     Raises OtherKindOfImage, Localizer, NoFrameOfReference, MissingAttribute, InvalidAttribute, MixedOrientations,
     DuplicateSlices, GantryTilt, UnevenSpacing, MissingSlices, SingleSlice, NotCalibrated, UnknownUnit.
@@ -66,7 +67,12 @@ def stack_of(series: Series, role: Role | None = None) -> Stack:
         return diffusion.shells_of((series,))[0].first
     if role is Role.ADC_MAP:
         return mr.adc_stack_of(series)
-    if role is Role.PET:
+    if role is Role.DCE:
+        found = dce.dynamic_stack_of((series,))
+        return Stack(found.geometry, found.frames[0])
+    if role is Role.FLIP_ANGLES:
+        return next(iter(dce.slab_of((series,)).values()))[0]
+    if role in (Role.PET, Role.PET_OTHER_TRACER):
         return pet.stack_of(series)
     _need_ct(series)
     if role in (Role.IODINE, Role.EFFECTIVE_Z):

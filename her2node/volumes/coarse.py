@@ -60,8 +60,11 @@ def _coarse(geometry: Geometry, kept: range, squares: tuple[int, int]) -> Geomet
 def _binned(image: Floats, inside: Bools, shape: tuple[int, int], squares: tuple[int, int]) -> tuple[Floats, Bools]:
     """The means of squares, and which of them hold image only."""
     (rows, columns), (down, across) = shape, squares
-    box = (slice(0, rows * down), slice(0, columns * across))
-    squares_of = (rows, down, columns, across)
-    whole = np.asarray(inside[box].reshape(squares_of).all(axis=(1, 3)))
-    means = image[box].reshape(squares_of).mean(axis=(1, 3), dtype=np.float32)
+    means, whole = np.zeros(shape, dtype=np.float32), np.ones(shape, dtype=np.bool_)
+    for row in range(down):
+        for column in range(across):
+            one = slice(row, rows * down, down), slice(column, columns * across, across)
+            means += image[one]
+            whole &= inside[one]
+    means /= down * across
     return np.where(whole, means, np.float32(ct.LOWEST_HU)), whole

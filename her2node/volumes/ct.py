@@ -60,16 +60,18 @@ def grid_of(series: Series) -> Stack:
     return found
 
 
-def build(series: Series) -> Volume:
+def build(series: Series, wanted: Bools | None = None) -> Volume:
     """Voxels in Hounsfield units, float32, decoded slice by slice into the one array that is kept.
 
-    Raises PixelsUnreadable and whatever ``stack_of`` raises.
+    ``wanted`` (slices,): which slices are decoded, None for all. The others are without image, and take no memory: they
+    are pages of zeros that nobody has touched. Raises PixelsUnreadable and whatever ``stack_of`` raises.
     """
     found = stack_of(series)
-    voxels = np.empty(found.geometry.shape, dtype=np.float32)
-    valid = np.empty(found.geometry.shape, dtype=np.bool_)
-    for index, frame, stored in decoded(found.frames):
-        calibrate(stored, frame, voxels[index], valid[index])
+    voxels = np.zeros(found.geometry.shape, dtype=np.float32)
+    valid = np.zeros(found.geometry.shape, dtype=np.bool_)
+    places = np.arange(len(found.frames)) if wanted is None else np.flatnonzero(wanted)
+    for index, frame, stored in decoded([found.frames[place] for place in places]):
+        calibrate(stored, frame, voxels[places[index]], valid[places[index]])
     voxels.flags.writeable = valid.flags.writeable = False
     return Volume(
         geometry=found.geometry,
@@ -112,16 +114,11 @@ def build_dynamic(series: Sequence[Series]) -> Dynamic:
         valid=valid,
         unit=Unit.HU,
         sources=tuple(tuple(frame.source for frame in point) for point in found.frames),
-        series_uids=_in_time(found),
+        series_uids=found.series_uids,
+        series_of=tuple(point[0].instance.identity.series_instance_uid for point in found.frames),
         clock=found.clock,
         resampled=resampled,
     )
-
-
-def _in_time(found: DynamicStack) -> tuple[str, ...]:
-    """The series of a time series in the order in which they begin."""
-    frames = (frame for point in found.frames for frame in point)
-    return tuple(dict.fromkeys(frame.instance.identity.series_instance_uid for frame in frames))
 
 
 def rescale_of(frame: Frame) -> Rescale:

@@ -24,12 +24,10 @@ from her2node.volumes.frames import Frame, plane_of
 from her2node.volumes.mr import frames_of, holds_image, need_grey, scaled, signal_scale
 from her2node.volumes.slices import decoded
 from her2node.volumes.stack import SAME_PLACE_MM, Stack, stack
-from her2node.volumes.volume import Bools, Floats, Geometry, SliceSource, Volume
+from her2node.volumes.volume import Bools, Floats, Geometry, SliceSource, Volume, same_grid
 
 SAME_SHELL = 0.02
 """Relative difference up to which b-values are one, beside half a unit: effective values scatter with direction."""
-SAME_GRID_MM = 0.05
-"""Distance up to which the corners of two grids are one: headers round."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +117,9 @@ def build(members: Sequence[Series]) -> DiffusionSeries:
     )
 
 
-def same_grid(one: Geometry, other: Geometry) -> bool:
-    """Whether voxels of two series stand for the same places: frame of reference, shape and corners."""
-    if (one.shape, one.frame_of_reference_uid) != (other.shape, other.frame_of_reference_uid):
-        return False
-    corners = np.array(
-        [(s, r, c) for s in (0, one.shape[0] - 1) for r in (0, one.shape[1] - 1) for c in (0, one.shape[2] - 1)]
-    )
-    return bool(np.abs(one.to_patient(corners) - other.to_patient(corners)).max() <= SAME_GRID_MM)
+def same_shell(low: float, high: float) -> bool:
+    """Whether two b-values are one."""
+    return abs(high - low) <= max(0.5, SAME_SHELL * min(low, high))
 
 
 def _encoded(series: Series) -> list[tuple[Frame, Encoding]]:
@@ -154,7 +147,7 @@ def _by_shell(encoded: Sequence[tuple[Frame, Encoding]]) -> list[tuple[float, li
     shells: list[list[tuple[Frame, Encoding]]] = []
     for pair in sorted(encoded, key=lambda pair: pair[1].b):
         b, first = pair[1].b, shells[-1][0][1].b if shells else -1.0
-        if shells and b - first <= max(0.5, SAME_SHELL * first):
+        if shells and same_shell(first, b):
             shells[-1].append(pair)
         else:
             shells.append([pair])
@@ -171,7 +164,7 @@ def _shell(b: float, pairs: Sequence[tuple[Frame, Encoding]]) -> Shell:
         return Shell(b, (repeated,), _words("trace image", len(repeated)))
     directions: dict[object, list[Frame]] = defaultdict(list)
     for frame, encoding in pairs:
-        directions[encoding.direction].append(frame)
+        directions[encoding.direction or encoding.numbered].append(frame)
     stacks = tuple(_repetitions(b, frames) for frames in directions.values())
     if Weighting.DIRECTIONAL in kinds:
         repetitions = max(len(found) for found in stacks)

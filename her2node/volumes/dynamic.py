@@ -6,9 +6,11 @@ between two positions) the frames are grouped by place and ordered by the clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,7 @@ from scipy.interpolate import CubicSpline
 
 from her2node.dicom.attributes import integer, moment, number, timestamp
 from her2node.dicom.codes import Code
+from her2node.dicom.private import PrivateTag, private_items, private_numbers
 from her2node.errors import (
     DuplicateSlices,
     IncompleteTimePoints,
@@ -32,6 +35,10 @@ FEWEST_TIME_POINTS = 3
 """Fewer are phases and no time series."""
 SAME_TIME_S = 0.05
 """Slices of one time point that differ by less were acquired together."""
+
+PHILIPS_BEGIN = PrivateTag("Philips MR Imaging DD 001", 0x2005, 0xA0, "FL")
+PHILIPS_PER_FRAME = PrivateTag("Philips MR Imaging DD 005", 0x2005, 0x0F, "text")
+"""The private group of a frame of an enhanced object."""
 
 Seconds = npt.NDArray[np.float64]
 
@@ -51,6 +58,12 @@ class DynamicStack:
     clock: str
 
     @property
+    def series_uids(self) -> tuple[str, ...]:
+        """The series in the order in which they begin."""
+        frames = (frame for point in self.frames for frame in point)
+        return tuple(dict.fromkeys(frame.instance.identity.series_instance_uid for frame in frames))
+
+    @property
     def together(self) -> bool:
         """Whether all slices of every time point were acquired at one time."""
         return bool(np.abs(self.own_times_s - self.times_s[:, np.newaxis]).max() <= SAME_TIME_S)
@@ -62,7 +75,8 @@ class Dynamic:
 
     ``voxels`` float32, shape (t, slices, rows, columns), on the common times ``times_s`` (t,); ``valid`` (slices, rows,
     columns) is False where any time point has no image; ``sources`` has one entry a time point and slice. With
-    ``resampled`` the slices had times of their own and were brought to the common ones by cubic splines.
+    ``resampled`` the slices had times of their own and were brought to the common ones by cubic splines. ``series_of``
+    names the series of each time point (that of its first slice).
     """
 
     geometry: Geometry
@@ -72,6 +86,7 @@ class Dynamic:
     unit: Code
     sources: tuple[tuple[SliceSource, ...], ...] = field(repr=False)
     series_uids: tuple[str, ...]
+    series_of: tuple[str, ...] = field(repr=False)
     clock: str
     resampled: bool = False
 
@@ -84,7 +99,8 @@ class Dynamic:
 def dynamic_stack(frames: Sequence[Frame], interval_s: float | None = None) -> DynamicStack:
     """Group frames by place, and order those of each place in time.
 
-    ``interval_s`` stands for a clock where there is none but an order (TemporalPositionIndex or InstanceNumber). Raises
+    ``interval_s``, else TemporalResolution, stands for a clock where there is none but an order (TemporalPositionIndex,
+    AcquisitionNumber, InstanceNumber). Raises
     TooFewTimePoints, IncompleteTimePoints, NoTimes, DuplicateSlices, MixedOrientations and whatever ``stack`` raises.
     """
     places = _by_place(frames)
@@ -146,22 +162,73 @@ def _key(frame: Frame) -> _Key:
 def _clock(places: Sequence[Sequence[Frame]], interval_s: float | None) -> tuple[str, dict[_Key, float]]:
     """The first clock that tells all frames of every place apart, and its seconds."""
     for name, read in _CLOCKS:
-        seconds = {_key(frame): read(frame) for members in places for frame in members}
-        told = {key: value for key, value in seconds.items() if value is not None}
-        if len(told) == len(seconds) and _tells_apart(places, told):
+        told = _read(places, read)
+        if _tells_apart(places, told):
             return name, told
-    if interval_s is not None:
-        for name, read in _ORDERS:
-            order = {_key(frame): read(frame) for members in places for frame in members}
-            known = {key: value for key, value in order.items() if value is not None}
-            if len(known) == len(order) and _tells_apart(places, known):
-                ranks = [sorted(members, key=lambda frame: known[_key(frame)]) for members in places]
-                return name, {_key(f): interval_s * rank for one in ranks for rank, f in enumerate(one)}
+        if read is _milliseconds and (completed := _from_nought(places, told)):
+            return f"{name}, 0 in the first image, which states none", completed
+    step, whose = (interval_s, "a given interval") if interval_s else (_resolution(places), "TemporalResolution")
+    if step and (ordered := _by_order(places, step)):
+        return f"{ordered[0]} and {whose}", ordered[1]
+    told = _read(places, _of_image(*CONTENT))
+    if _tells_apart(places, told):
+        return " and ".join(CONTENT), told
     raise NoTimes(f"of {len(places[0])} images at one place no attribute gives different times")
 
 
-def _tells_apart(places: Sequence[Sequence[Frame]], seconds: dict[_Key, float]) -> bool:
-    return all(len({seconds[_key(frame)] for frame in members}) == len(members) for members in places)
+T = TypeVar("T", int, float)
+
+
+def _read(places: Sequence[Sequence[Frame]], read: Callable[[Frame], T | None]) -> dict[_Key, T]:
+    """What an attribute tells, of the frames of which it tells anything."""
+    seen = {_key(frame): read(frame) for members in places for frame in members}
+    return {key: value for key, value in seen.items() if value is not None}
+
+
+def _from_nought(places: Sequence[Sequence[Frame]], told: dict[_Key, float]) -> dict[_Key, float]:
+    """A clock that the first images alone do not state, for it is 0 there: all others begin one interval later. {}
+    where that is not so."""
+    firsts = [min(members, key=lambda frame: integer(frame.header, "InstanceNumber") or 0) for members in places]
+    nought = {_key(frame): 0.0 for frame in firsts}
+    if len(nought) + len(told) != sum(map(len, places)) or nought.keys() & told.keys():
+        return {}
+    for members, first in zip(places, firsts, strict=True):
+        one, other = sorted(told[_key(frame)] for frame in members if frame is not first)[:2]
+        if not 0.99 * one <= other - one <= 1.01 * one:
+            return {}
+    completed = nought | told
+    return completed if _tells_apart(places, completed) else {}
+
+
+def _by_order(places: Sequence[Sequence[Frame]], step_s: float) -> tuple[str, dict[_Key, float]] | None:
+    """The first number that orders the frames of every place, and their seconds at even steps. Raises
+    IncompleteTimePoints where numbers are left out: then a time point may be, too."""
+    for name, read in _ORDERS:
+        order = _read(places, read)
+        if not _tells_apart(places, order):
+            continue
+        seconds: dict[_Key, float] = {}
+        for members in places:
+            ranked = sorted(members, key=lambda frame: order[_key(frame)])
+            numbers = [order[_key(frame)] for frame in ranked]
+            if len({after - before for before, after in pairwise(numbers)}) > 1:
+                raise IncompleteTimePoints(f"only {name} orders the images of one place, and it has gaps")
+            seconds.update({_key(frame): step_s * rank for rank, frame in enumerate(ranked)})
+        return name, seconds
+    return None
+
+
+def _resolution(places: Sequence[Sequence[Frame]]) -> float | None:
+    """TemporalResolution in seconds, where all images state the same."""
+    stated = {number(frame.header, "TemporalResolution") for members in places for frame in members}
+    one = stated.pop() if len(stated) == 1 else None
+    return one / 1000 if one and one > 0 else None
+
+
+def _tells_apart(places: Sequence[Sequence[Frame]], told: Mapping[_Key, float]) -> bool:
+    return all(
+        len({told[_key(frame)] for frame in members if _key(frame) in told}) == len(members) for members in places
+    )
 
 
 def _need_order(own: Seconds) -> None:
@@ -208,6 +275,17 @@ def _milliseconds(frame: Frame) -> float | None:
     return None if found is None else found / 1000
 
 
+def _offset(frame: Frame) -> float | None:
+    return number(frame.group("TemporalPositionSequence"), "TemporalPositionTimeOffset") if frame.number else None
+
+
+def _philips(frame: Frame) -> float | None:
+    """When the dynamic scan of the image began, in seconds."""
+    nested = [item for groups in frame.groups for item in private_items(groups, PHILIPS_PER_FRAME)]
+    found = (private_numbers(place, PHILIPS_BEGIN) for place in (*nested, frame.header))
+    return next((told[0] for told in found if told), None)
+
+
 def _position(frame: Frame) -> int | None:
     place = integer(frame.group("FrameContentSequence"), "TemporalPositionIndex") if frame.number else None
     return integer(frame.header, "TemporalPositionIdentifier") if place is None else place
@@ -221,16 +299,19 @@ def _resolved(frame: Frame) -> float | None:
 _CLOCKS: tuple[tuple[str, Callable[[Frame], float | None]], ...] = (
     ("FrameReferenceDateTime", _of_frame("FrameReferenceDateTime")),
     ("FrameAcquisitionDateTime", _of_frame("FrameAcquisitionDateTime")),
+    ("TemporalPositionTimeOffset", _offset),
     ("AcquisitionDateTime", lambda frame: _seconds(timestamp(frame.header, "AcquisitionDateTime"))),
     ("AcquisitionDate and AcquisitionTime", _of_image("AcquisitionDate", "AcquisitionTime")),
     ("AcquisitionTime", _of_image("StudyDate", "AcquisitionTime")),
     ("TriggerTime", _milliseconds),
+    (f"Philips {PHILIPS_BEGIN}", _philips),
     ("TemporalPositionIdentifier and TemporalResolution", _resolved),
-    ("ContentDate and ContentTime", _of_image("ContentDate", "ContentTime")),
 )
-"""In order of trust: ContentTime may be that of the reconstruction."""
-_ORDERS: tuple[tuple[str, Callable[[Frame], float | None]], ...] = (
-    ("TemporalPositionIndex and a given interval", _position),
-    ("AcquisitionNumber and a given interval", lambda frame: integer(frame.header, "AcquisitionNumber")),
-    ("InstanceNumber and a given interval", lambda frame: integer(frame.header, "InstanceNumber")),
+"""In order of trust."""
+CONTENT = ("ContentDate", "ContentTime")
+"""Trusted last: it may be that of the reconstruction."""
+_ORDERS: tuple[tuple[str, Callable[[Frame], int | None]], ...] = (
+    ("TemporalPositionIndex", _position),
+    ("AcquisitionNumber", lambda frame: integer(frame.header, "AcquisitionNumber")),
+    ("InstanceNumber", lambda frame: integer(frame.header, "InstanceNumber")),
 )

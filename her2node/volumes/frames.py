@@ -107,7 +107,10 @@ def frames_in(instance: Instance) -> tuple[Frame, ...]:
     if claimed != len(own) or claimed > MAXIMUM_FRAMES:
         raise InvalidAttribute(f"NumberOfFrames holds {claimed}, per-frame functional groups {len(own)}")
     shared = items(instance.header, "SharedFunctionalGroupsSequence")
-    return tuple(Frame(instance, n, shared[0] if shared else None, groups) for n, groups in enumerate(own, start=1))
+    numbered = instance.frames or range(1, len(own) + 1)
+    return tuple(
+        Frame(instance, n, shared[0] if shared else None, groups) for n, groups in zip(numbered, own, strict=True)
+    )
 
 
 def plane_of(frame: Frame) -> Plane:

@@ -22,6 +22,7 @@ from her2node.errors import NotCalibrated, OtherKindOfImage, UnknownUnit
 from her2node.selection.mr import SOP_CLASSES
 from her2node.selection.study import Series
 from her2node.volumes import frames
+from her2node.volumes.dynamic import PHILIPS_PER_FRAME
 from her2node.volumes.frames import Frame
 from her2node.volumes.mosaic import is_mosaic, tiles_of
 from her2node.volumes.pixels import Stored
@@ -31,15 +32,24 @@ from her2node.volumes.volume import Bools, Floats, Volume
 
 PHILIPS_SLOPE = PrivateTag("Philips MR Imaging DD 001", 0x2005, 0x0E, "FL")
 PHILIPS_INTERCEPT = PrivateTag("Philips MR Imaging DD 001", 0x2005, 0x0D, "FL")
-PHILIPS_PER_FRAME = PrivateTag("Philips MR Imaging DD 005", 0x2005, 0x0F, "text")
-"""The private group of a frame of an enhanced object."""
 
 _UM2_PER_S = {"um2/s": 1.0, "10-6.mm2/s": 1.0, "10*-6.mm2/s": 1.0, "mm2/s": 1e6, "10-3.mm2/s": 1e3, "10*-3.mm2/s": 1e3}
 """UCUM as RealWorldValueMapping writes it -> factor to um2/s."""
 _SPELLED = re.compile(
-    r"10\s*(?:\^|\*\*|\*|e)?\s*(-[36])\s*[.*x ]?\s*mm(?:\^?2|²)\s*/\s*s|(µm|um)(?:\^?2|²)\s*/\s*s", re.IGNORECASE
+    r"(?:10\s*(?:\^|\*\*|\*|e)?|\b1e)\s*(?P<power>-[36])\s*[.*x ]?\s*mm(?:\^?2|²)\s*/\s*s(?![a-z])"
+    r"|[µμu]m(?:\^?2|²)\s*/\s*(?P<per>m?s)(?![a-z])",
+    re.IGNORECASE,
 )
-"""As RescaleType or SeriesDescription spell it, e.g. 'ADC (10^-6 mm²/s)'."""
+"""As headers spell it, e.g. 'ADC (10^-6 mm²/s)'; mm2/s without a power is no unit of stored whole numbers."""
+_TELLING = {
+    "RescaleType": "(0028,1054)",
+    "SeriesDescription": "(0008,103E)",
+    "ImageComments": "(0020,4000)",
+    "DerivationDescription": "(0008,2111)",
+}
+"""Attributes that may spell the unit, beside RealWorldValueMappingSequence."""
+_LIKELY_UM2_PER_S = 10.0, 30_000.0
+"""The middle of a map of tissue lies far within; free water at body temperature has 3000."""
 
 
 @dataclass(frozen=True)
@@ -71,22 +81,31 @@ def signal_scale(frame: Frame) -> Scale:
         if slope and slope[0] > 0:
             offset = next(iter(private_numbers(place, PHILIPS_INTERCEPT)), 0.0)
             return Scale(1 / slope[0], -offset / slope[0])
-    return _mapped(frame)[0] or _rescale(frame)
+    return next((scale for scale, _ in _mappings(frame)), None) or _rescale(frame)
 
 
 def adc_scale(frame: Frame) -> Scale:
-    """Stored values to um2/s. Raises UnknownUnit where no attribute names the unit, NotCalibrated."""
-    scale, unit = _mapped(frame)
-    if scale is not None and unit in _UM2_PER_S:
-        return Scale(scale.slope * _UM2_PER_S[unit], scale.intercept * _UM2_PER_S[unit])
+    """Stored values to um2/s. Raises UnknownUnit where no attribute names the unit, NotCalibrated where two differ."""
+    for scale, unit in _mappings(frame):
+        if unit in _UM2_PER_S:
+            return Scale(scale.slope * _UM2_PER_S[unit], scale.intercept * _UM2_PER_S[unit])
     transformation = frame.group("PixelValueTransformationSequence")
-    for said in (text(transformation, "RescaleType"), text(frame.header, "SeriesDescription")):
-        found = _SPELLED.search(said)
-        factor = _UM2_PER_S.get(said) or (_spelled(found) if found else None)
+    stated: dict[str, float] = {}
+    for keyword in _TELLING:
+        said = text(transformation if keyword == "RescaleType" else frame.header, keyword)
+        spelled = _SPELLED.search(said)
+        factor = _UM2_PER_S.get(said) or (_spelled(spelled) if spelled else None)
         if factor:
-            rescale = _rescale(frame)
-            return Scale(rescale.slope * factor, rescale.intercept * factor)
-    raise UnknownUnit("a vendor's ADC map: neither RealWorldValueMappingSequence nor RescaleType names its unit")
+            stated[f"{keyword} {said!r}"] = factor
+    if len(set(stated.values())) > 1:
+        raise NotCalibrated(f"a vendor's ADC map in two units: {', '.join(stated)}")
+    if not stated:
+        looked_at = ", ".join(f"{keyword} {tag}" for keyword, tag in _TELLING.items())
+        raise UnknownUnit(
+            f"a vendor's ADC map: none of RealWorldValueMappingSequence (0040,9096), {looked_at} names its unit"
+        )
+    rescale, factor = _rescale(frame), next(iter(stated.values()))
+    return Scale(rescale.slope * factor, rescale.intercept * factor)
 
 
 def adc_stack_of(series: Series) -> Stack:
@@ -102,7 +121,11 @@ def adc_stack_of(series: Series) -> Stack:
 
 
 def build_adc(series: Series) -> Volume:
-    """A vendor's ADC map in um2/s. Raises PixelsUnreadable and what ``adc_stack_of`` raises."""
+    """A vendor's ADC map in um2/s.
+
+    Raises PixelsUnreadable, NotCalibrated where the unit that is stated cannot be that of the values, and what
+    ``adc_stack_of`` raises.
+    """
     found = adc_stack_of(series)
     voxels = np.empty(found.geometry.shape, dtype=np.float32)
     valid = np.empty(found.geometry.shape, dtype=np.bool_)
@@ -110,6 +133,7 @@ def build_adc(series: Series) -> Volume:
         scale = adc_scale(frame)
         voxels[index] = scaled(stored, scale)
         valid[index] = holds_image(stored, frame)
+    _need_likely(voxels[valid & (voxels > 0)])
     voxels.flags.writeable = valid.flags.writeable = False
     sources = tuple(frame.source for frame in found.frames)
     return Volume(found.geometry, voxels, valid, Unit.UM2_PER_S, series.series_instance_uid, sources)
@@ -140,22 +164,27 @@ def need_grey(frame: Frame) -> None:
         raise NotCalibrated("a colour image")
 
 
+def _need_likely(values: Floats) -> None:
+    """Raises NotCalibrated where the middle of all values is no diffusion in a body."""
+    low, high = _LIKELY_UM2_PER_S
+    if len(values) and not low <= (middle := float(np.median(values))) <= high:
+        raise NotCalibrated(f"a vendor's ADC map with a median of {middle:.3g} um2/s by the unit that it states")
+
+
 def _philips_places(frame: Frame) -> Iterator[Dataset]:
     for groups in frame.groups:
         yield from private_items(groups, PHILIPS_PER_FRAME)
     yield frame.header
 
 
-def _mapped(frame: Frame) -> tuple[Scale | None, str]:
-    """The first linear RealWorldValueMapping and its unit."""
-    for mapping in items(frame.header, "RealWorldValueMappingSequence") or [
-        frame.group("RealWorldValueMappingSequence")
-    ]:
+def _mappings(frame: Frame) -> Iterator[tuple[Scale, str]]:
+    """Every linear RealWorldValueMapping and its unit."""
+    groups = [item for group in frame.groups for item in items(group, "RealWorldValueMappingSequence")]
+    for mapping in (*items(frame.header, "RealWorldValueMappingSequence"), *groups):
         slope, intercept = number(mapping, "RealWorldValueSlope"), number(mapping, "RealWorldValueIntercept")
         if slope and intercept is not None:
             unit = next(iter(items(mapping, "MeasurementUnitsCodeSequence")), Dataset())
-            return Scale(slope, intercept), text(unit, "CodeValue")
-    return None, ""
+            yield Scale(slope, intercept), text(unit, "CodeValue")
 
 
 def _rescale(frame: Frame) -> Scale:
@@ -169,5 +198,6 @@ def _rescale(frame: Frame) -> Scale:
 
 
 def _spelled(found: re.Match[str]) -> float:
-    power = found.group(1)
-    return 1.0 if power is None else 10.0 ** (int(power) + 6)
+    if found["power"]:
+        return 10.0 ** (int(found["power"]) + 6)
+    return 1e3 if found["per"].lower() == "ms" else 1.0

@@ -12,6 +12,7 @@ refused by its keyword. Nothing is assumed silently.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +36,12 @@ GE_SCAN_START = PrivateTag("GEMS_PETD_01", 0x0009, 0x0D, "text")
 _LEAST_DOSE_BQ = 1e5
 """A total dose below is in MBq: 0.1 MBq is given to nobody, and 100 GBq neither."""
 _MOST_HALF_LIVES = 10.0
+F18_HALF_LIFE_S = 6586.2
+_SAME_HALF_LIFE = 0.02
+"""Relative; headers give 6580 to 6600 s."""
+_F18_CODES = frozenset({"C-111A1", "77004003"})
+"""^18^Fluorine by SNOMED RT and SCT (CID 4020)."""
+_F18_WORDS = re.compile(r"fdg|fluorodeoxy|(?<!\w)f-?18(?!\d)|(?<!\d)18-?f(?!\w)", re.IGNORECASE)
 _TELLING = 0.01
 """Reference times that differ by more of the dose are told."""
 
@@ -241,12 +248,23 @@ def _dose_bq(frame: Frame) -> tuple[float, tuple[str, ...]]:
 
 
 def _half_life_s(frame: Frame) -> float:
-    half_life = number(_radiopharmaceutical(frame), "RadionuclideHalfLife")
+    """RadionuclideHalfLife. Where the header names F-18 it must be that of F-18: one in minutes or milliseconds would
+    change every value, and no other attribute would tell."""
+    given = _radiopharmaceutical(frame)
+    half_life = number(given, "RadionuclideHalfLife")
     if not half_life:
         raise MissingAttribute("RadionuclideHalfLife")
     if half_life < 0:
         raise InvalidAttribute(f"RadionuclideHalfLife holds {half_life}")
+    if _is_f18(given) and abs(half_life / F18_HALF_LIFE_S - 1) > _SAME_HALF_LIFE:
+        raise InvalidAttribute(f"RadionuclideHalfLife holds {half_life:g}, that of F-18 is {F18_HALF_LIFE_S:g} s")
     return half_life
+
+
+def _is_f18(given: Dataset) -> bool:
+    """Whether the radiopharmaceutical names F-18, by its code or in words."""
+    codes = {text(item, "CodeValue") for item in items(given, "RadionuclideCodeSequence")}
+    return bool(codes & _F18_CODES or _F18_WORDS.search(text(given, "Radiopharmaceutical")))
 
 
 def _injected_at(frame: Frame) -> datetime:

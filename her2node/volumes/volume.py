@@ -12,6 +12,9 @@ from her2node.dicom.codes import Code
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
+SAME_GRID_MM = 0.05
+"""Distance up to which the corners of two grids are one: headers round."""
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -42,6 +45,16 @@ class Geometry:
         """Fractional (slice, row, column) indices, shape (..., 3), of positions in mm, shape (..., 3)."""
         offset = np.asarray(position_mm, dtype=np.float64) - np.asarray(self.origin_mm)
         return np.asarray(offset @ np.asarray(self.directions).T / np.asarray(self.spacing_mm))
+
+
+def same_grid(one: Geometry, other: Geometry) -> bool:
+    """Whether voxels of two series stand for the same places: frame of reference, shape and corners."""
+    if (one.shape, one.frame_of_reference_uid) != (other.shape, other.frame_of_reference_uid):
+        return False
+    corners = np.array(
+        [(s, r, c) for s in (0, one.shape[0] - 1) for r in (0, one.shape[1] - 1) for c in (0, one.shape[2] - 1)]
+    )
+    return bool(np.abs(one.to_patient(corners) - other.to_patient(corners)).max() <= SAME_GRID_MM)
 
 
 @dataclass(frozen=True)

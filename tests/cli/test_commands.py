@@ -152,11 +152,20 @@ def test_the_synthetic_package_is_refused_outside_demonstration_mode(phantom: Pa
 
 def test_packages_are_listed_shown_and_verified(tmp_path: Path) -> None:
     rows = json.loads(her2node("packages", "list", "--json", state=tmp_path).stdout)
-    assert {row["name"]: row["enabled"] for row in rows} == {"lee2017-portal-liver": True, "synthetic-demo-ct": False}
+    assert {row["name"] for row in rows if row["enabled"]} == {
+        "lee2017-portal-liver", "zheng-portal-node", "ji2017-adc", "ji2017-d", "ji2017-f", "ji2017-d-star",
+        "zhangjn2016-suvmax", "pumc2022-mtv",
+    }  # fmt: skip
+    usable = {row["name"]: row["usable"] for row in rows}
+    assert usable["synthetic-demo-ct"] == "in demonstration mode only"
+    assert usable["he2015-adc"] == "no: needs training"
+    assert usable["zheng-portal-node"] == "yes"
     assert "Lee" in her2node("packages", "show", "lee2017-portal-liver", state=tmp_path).stdout
     done = her2node("packages", "verify", state=tmp_path)
     assert done.returncode == 0
-    assert done.stdout.count("worked cases hold") == 2
+    assert done.stdout.count("worked cases hold") == 6
+    assert done.stdout.count("it has no model") == len(rows) - 6
+    assert "| 14 | Liu Yang 2015, CT | none |" in her2node("packages", "literature", state=tmp_path).stdout
 
 
 def test_a_site_package_runs_when_signed_by_a_trusted_key_and_is_refused_when_changed(tmp_path: Path) -> None:
@@ -181,6 +190,34 @@ def test_a_site_package_runs_when_signed_by_a_trusted_key_and_is_refused_when_ch
     changed = her2node("packages", "verify", site, "--config", config, state=tmp_path)
     assert changed.returncode == 2
     assert "CARD.md was changed" in changed.stdout
+
+
+def test_a_package_is_trusted_installed_enabled_in_shadow_and_rolled_back_by_command(tmp_path: Path) -> None:
+    shipped = ROOT / "her2node" / "packages" / "ji2017-adc"
+    site = tmp_path / "site" / "adc-site"
+    site.mkdir(parents=True)
+    for path in shipped.iterdir():
+        (site / path.name).write_bytes(path.read_bytes())
+    said = (site / "package.toml").read_text().replace('name = "ji2017-adc"', 'name = "adc-site"')
+    (site / "package.toml").write_text(said)
+
+    def packages(*arguments: object) -> str:
+        done = her2node("packages", *arguments, state=tmp_path)
+        return done.stdout if done.returncode == 0 else f"{done.returncode}: {done.stderr}"
+
+    packages("keygen", tmp_path / "private.pem", tmp_path / "public.pem")
+    packages("sign", site, "--key", tmp_path / "private.pem")
+    assert "none of the 0 trusted keys" in packages("install", site)
+    mark = packages("trust", tmp_path / "public.pem").removeprefix("trusted: ").strip()
+    assert packages("keys").startswith(mark)
+    assert "installed: adc-site@1.0.0" in packages("install", site)
+    assert "adc-site@1.0.0 is shadow" in packages("enable", "adc-site", "--shadow")
+    assert "adc-site@1.0.0 is on" in packages("enable", "adc-site@1.0.0")
+    assert "runs" in packages("remove", "adc-site@1.0.0")
+    assert "adc-site@1.0.0 is shadow" in packages("rollback", "adc-site")
+    assert "adc-site@1.0.0 is off" in packages("disable", "adc-site")
+    assert "removed" in packages("remove", "adc-site@1.0.0")
+    assert "no longer trusted" in packages("distrust", mark)
 
 
 def test_conformance_names_the_ae_title_of_the_settings(tmp_path: Path) -> None:

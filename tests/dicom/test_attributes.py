@@ -83,6 +83,13 @@ def test_two_patients_conflict_and_a_respelled_name_does_not() -> None:
     uids = {"SOPClassUID": "1.2", "SOPInstanceUID": "1.3", "SeriesInstanceUID": "1.4", "StudyInstanceUID": "1.5"}
     one = identify(_dataset(**uids, PatientID="A", PatientSex="F", PatientName="Li^Na"))
     respelled = identify(_dataset(**uids, PatientID="A", PatientSex="", PatientName="李^娜"))
-    other = identify(_dataset(**uids, PatientID="B", PatientSex="M"))
+    other = identify(_dataset(**uids, PatientID="B", PatientBirthDate="19600101"))
     assert one.conflicts(respelled) == ()
-    assert one.conflicts(other) == ("PatientID", "PatientSex")
+    assert one.conflicts(other) == ("PatientID",)
+    assert identify(_dataset(**uids, PatientBirthDate="19610101")).conflicts(other) == ("PatientBirthDate",)
+
+
+def test_another_sex_is_no_other_patient() -> None:
+    uids = {"SOPClassUID": "1.2", "SOPInstanceUID": "1.3", "SeriesInstanceUID": "1.4", "StudyInstanceUID": "1.5"}
+    by_scanner, by_planning = (identify(_dataset(**uids, PatientID="A", PatientSex=sex)) for sex in "OM")
+    assert by_scanner.conflicts(by_planning) == ()

@@ -9,8 +9,8 @@ from her2node.dicom.diffusion import Content, Weighting, content_of, encoding_of
 from her2node.errors import InvalidAttribute
 from her2node.phantoms.weighting import Tagging, Weighted, functional_group, weight
 
-CLASSIC = [tagging for tagging in Tagging if tagging is not Tagging.ENHANCED]
-NO_B0 = [tagging for tagging in CLASSIC if tagging is not Tagging.CANON]
+CLASSIC = [tagging for tagging in Tagging if tagging not in (Tagging.ENHANCED, Tagging.PHILIPS_ENHANCED)]
+NO_B0 = [tagging for tagging in CLASSIC if tagging not in (Tagging.CANON, Tagging.TOSHIBA)]
 
 
 def tagged(tagging: Tagging, weighted: Weighted) -> Dataset:
@@ -28,10 +28,22 @@ def test_every_vendor_s_b_value_is_read(tagging: Tagging, b: int) -> None:
     assert found.weighting is (Weighting.UNSAID if tagging is Tagging.UIH else Weighting.TRACE)
 
 
-@pytest.mark.parametrize("tagging", CLASSIC)
+@pytest.mark.parametrize("tagging", [tagging for tagging in CLASSIC if tagging is not Tagging.SIEMENS_NAME])
 def test_every_vendor_s_direction_is_read_and_its_opposite_is_the_same(tagging: Tagging) -> None:
     found = [encoding_of(tagged(tagging, Weighted(800.0, axis))) for axis in ((0.0, 0.6, 0.8), (0.0, -0.6, -0.8))]
     assert [one and (one.weighting, one.direction) for one in found] == [(Weighting.DIRECTIONAL, (0.0, 0.6, 0.8))] * 2
+
+
+def test_directions_that_are_only_numbered_are_told_apart() -> None:
+    axes = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 1.0, 0.0))
+    found = [encoding_of(tagged(Tagging.SIEMENS_NAME, Weighted(800.0, axis))) for axis in axes]
+    said = [one and (one.weighting, one.direction, one.numbered) for one in found]
+    assert said == [(Weighting.DIRECTIONAL, None, number) for number in (1, 2, 2)]
+    with_vector = tagged(Tagging.SIEMENS, Weighted(800.0, axes[0]))
+    with_vector.SequenceName = "*ep_b800#7"
+    one = encoding_of(with_vector)
+    assert one is not None
+    assert (one.direction, one.numbered) == (axes[0], None)
 
 
 @pytest.mark.parametrize("tagging", NO_B0)

@@ -452,3 +452,18 @@ def test_a_sender_that_counts_changes_nothing_but_completion_by_content(
     with_count, without = judge(gathering, needs, clock, now, COUNTING), judge(gathering, needs, clock, now)
     if with_count.by != without.by:
         assert "content" in {with_count.by, without.by}
+
+
+def test_a_series_that_packs_two_phases_plays_both() -> None:
+    both = replace(ct(None), role="arterial + portal")
+    assert both.roles == ("arterial", "portal")
+    assert after(5, facts(both, REGION), PORTAL, TWO_PHASES).by == "content"
+    refused = replace(both, refused="missing-slices")
+    assert "the arterial series" in after(6, facts(refused, REGION), TWO_PHASES).sentence
+
+
+def test_a_packed_series_covers_what_it_packs_in_each_phase() -> None:
+    both, short = replace(ct(None), role="arterial + portal"), ct("portal", 0.0, 100.0)
+    assert "different extents" not in after(6, facts(both, short), TWO_PHASES).sentence, "together they reach as far"
+    plain = Need("three", "CT", frozenset({"plain", "arterial", "portal"}))
+    assert "different extents" in after(6, facts(both, ct("plain", 0.0, 100.0)), plain).sentence

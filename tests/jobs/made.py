@@ -91,11 +91,12 @@ class House:
         for number, item in enumerate(objects, 1):
             data = item if isinstance(item, bytes) else encoded(item)
             uid = f"1.2.826.9.{len(self.sent)}" if isinstance(item, bytes) else str(item.SOPInstanceUID)
-            file = folder.begin(CTImageStorage, uid, ExplicitVRLittleEndian)
+            sop_class_uid = CTImageStorage if isinstance(item, bytes) else str(item.SOPClassUID)
+            file = folder.begin(sop_class_uid, uid, ExplicitVRLittleEndian)
             file.write(memoryview(data))
             size = file.commit()
             self.sent.append(uid)
-            arrivals.append(Arrival(name, number, CTImageStorage, uid, ExplicitVRLittleEndian, size, self.now))
+            arrivals.append(Arrival(name, number, sop_class_uid, uid, ExplicitVRLittleEndian, size, self.now))
         folder.close()
         opened = AssociationOpened(name, calling_ae, "HER2NODE", "127.0.0.1", self.now, "receive-1")
         ended = [AssociationEnded(name, self.now, "released", len(arrivals))] if released else []

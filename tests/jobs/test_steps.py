@@ -37,6 +37,21 @@ def series_of(house: House) -> SeriesStory:
     return house.ledger.study(STUDY).series[0]
 
 
+def test_a_registration_is_a_series_of_its_own_and_wants_no_volume(house: House) -> None:
+    registration = "1.2.840.10008.5.1.4.1.1.66.1"
+    reg = ct(1, series=f"{STUDY}.7", SOPClassUID=registration, Modality="REG", SeriesNumber=7)
+    house.receive([ct(1), ct(2), ct(3), reg])
+    file_arrivals(house.ledger, house.spool, Door(), house.now)
+    house.later(2 * SECOND)
+    classify_all(house)
+    (found,) = (series for series in house.ledger.study(STUDY).series if series.modality == "REG")
+    assert (found.role, found.refused) == ("registration", None)
+    (facts,) = house.ledger.gathering()
+    assert facts.unclassified == 0
+    house.ledger.complete(facts.edition_id, "quiet", "", house.now)
+    assert f"{STUDY}.7.1" in {one.sop_instance_uid for one in house.ledger.snapshot(facts.edition_id).instances}
+
+
 def classify_all(house: House, *rules: SiteRule) -> bool:
     return classify_changed(house.ledger, house.spool, rules, STILL, Door(), house.now)
 
@@ -94,6 +109,35 @@ def test_an_entered_role_decides_before_everything(house: House) -> None:
     house.later(2 * SECOND)
     classify_all(house, SiteRule.of("portal", {"SeriesDescription": "abdomen"}))
     assert series_of(house).role == "equilibrium"
+
+
+def packed(house: House, slices: tuple[int, ...] = (3, 3)) -> None:
+    """An arterial and a portal stack in one series, 30 and 70 s after the bolus at 10:00."""
+    number = 0
+    for stack, count in enumerate(slices):
+        for slice_ in range(1, count + 1):
+            number += 1
+            told = {"ContrastBolusStartTime": "100000", "AcquisitionTime": ("100030", "100110")[stack]}
+            position = [0, 0, 2.5 * slice_]
+            house.receive([ct(number, SeriesDescription="Abdomen", ImagePositionPatient=position, **told)])
+    file_arrivals(house.ledger, house.spool, Door(), house.now)
+    house.later(2 * SECOND)
+    classify_all(house)
+
+
+def test_phases_packed_in_one_series_are_classified_each(house: House) -> None:
+    packed(house)
+    series = series_of(house)
+    assert (series.role, series.refused) == ("arterial + portal", None)
+    assert series.evidence[0] == "2 stacks are packed in one series"
+    assert any(words.startswith("portal: acquired 70 s") for words in series.evidence)
+    (facts,) = house.ledger.gathering()[0].series
+    assert facts.roles == ("arterial", "portal")
+
+
+def test_a_packed_series_of_which_the_end_is_still_to_come_is_not_complete(house: House) -> None:
+    packed(house, (30, 25))
+    assert series_of(house).refused == "the stacks that are packed in this series cover different extents"
 
 
 def test_entered_words_become_roles_and_unknown_ones_are_left_out() -> None:

@@ -88,6 +88,7 @@ class Keys:
 
 
 def make_keys(folder: Path) -> Keys:
+    folder.mkdir(parents=True, exist_ok=True)
     pair = keygen()
     public = folder / "public.pem"
     public.write_bytes(pair.public_pem)
@@ -129,5 +130,11 @@ def case_json(**changes: Any) -> bytes:
     return json.dumps([{**CASES[0], **changes}]).encode()
 
 
-def attenuation(value: float, role: Role = Role.PORTAL, roi: str = "tumour", unit: Code = Unit.HU) -> Quantity:
-    return Quantity(roi, role, Concept.ATTENUATION, value, unit, Derivation.MEAN, series_uids=("1.2.3.1",))
+def attenuation(
+    value: float,
+    role: Role = Role.PORTAL,
+    roi: str = "tumour",
+    unit: Code = Unit.HU,
+    series_uid: str = "1.2.3.1",
+) -> Quantity:
+    return Quantity(roi, role, Concept.ATTENUATION, value, unit, Derivation.MEAN, series_uids=(series_uid,))

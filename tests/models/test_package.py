@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from her2node.errors import PackageRefused, WorkedCaseFailed
 from her2node.models.building import logistic_graph, seal, sign_package
-from her2node.models.manifest import Logistic
+from her2node.models.manifest import Logistic, Scalar
 from her2node.models.package import PINNED, SHIPPED, load, load_packages, shipped_trust
 from her2node.models.prediction import Level
 from her2node.models.trust import Trust, keygen, read_key, sign
@@ -59,7 +59,7 @@ def test_a_package_that_does_not_exist_is_refused_and_the_others_run() -> None:
 
 
 def test_a_reference_names_the_doi_and_the_hash() -> None:
-    package = load_packages(["lee2017-portal-liver@1.0.0"]).packages[0]
+    package = load_packages(["lee2017-portal-liver@1.1.0"]).packages[0]
     assert package.ref.citation.endswith("doi:10.3348/kjr.2017.18.5.809")
     assert package.ref.level is Level.PUBLISHED_RECONSTRUCTED
     assert len(package.ref.sha256) == 64
@@ -204,6 +204,18 @@ def test_versions_live_side_by_side_and_are_enabled_by_number(tmp_path: Path, ke
 # --- the manifest ----------------------------------------------------------------------------------------------
 
 
+STATED = "[logistic]\nintercept = -1.0\ncoefficients = { metastasis = 1.5, portal_mean = 0.02 }\n"
+RULE = """[threshold]
+input = "portal_mean"
+cut_off = 1.0
+positive_if = ">="
+sensitivity = 0.5
+specificity = 0.5
+true_positives = 10
+true_negatives = 40
+"""
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -221,6 +233,10 @@ def test_versions_live_side_by_side_and_are_enabled_by_number(tmp_path: Path, ke
         (lambda m: m.replace("likely = 0.5", "likely = nan"), "likely"),
         (lambda m: m.replace("[output]", "[output"), "cannot be read"),
         (lambda m: m + "[logistic]\nintercept = 1.0\ncoefficients = { other = 1.0 }\n", "differ"),
+        (lambda m: m.replace('level = "site-trained"', 'level = "measured-only"'), "do not go together"),
+        (lambda m: m.replace('level = "site-trained"', 'level = "published-threshold"'), "states no threshold"),
+        (lambda m: f"{m}{STATED}covariance = [[1.0]]\n", "no covariance"),
+        (lambda m: f"{m}{RULE}", "other inputs than that of its threshold"),
     ],
 )
 def test_a_manifest_that_cannot_be_meant_is_refused(
@@ -296,6 +312,20 @@ def test_a_package_that_misses_its_worked_case_is_not_loaded(tmp_path: Path, key
     assert isinstance(load_packages(["small"], [tmp_path], [keys.public]).refused[0][1], WorkedCaseFailed)
 
 
+def test_a_graph_that_is_not_what_its_manifest_states_is_not_loaded(tmp_path: Path, keys: Keys) -> None:
+    assert load(write(tmp_path / "same", keys, manifest=MANIFEST + STATED), keys.trust).session is not None
+    other = MANIFEST + STATED.replace("0.02", "0.020001")
+    with pytest.raises(WorkedCaseFailed, match=r"by the numbers in package\.toml it is 0\.8175819"):
+        load(write(tmp_path / "other", keys, manifest=other), keys.trust)
+
+
+def test_a_form_that_holds_a_model_is_refused(tmp_path: Path, keys: Keys) -> None:
+    copy = shutil.copytree(SHIPPED / "he2015-adc", tmp_path / "he2015-adc")
+    (copy / "model.onnx").write_bytes(logistic_graph(MODEL, ("metastasis", "portal_mean")))
+    with pytest.raises(PackageRefused, match="holds a model all the same"):
+        seal(copy)
+
+
 @pytest.mark.parametrize(
     "cases",
     [b"[]", b"{}", b"not json", case_json(inputs={"metastasis": 1.0}), case_json(tolerance=0.5), case_json(note="x")],
@@ -307,20 +337,47 @@ def test_worked_cases_that_prove_nothing_are_refused(tmp_path: Path, keys: Keys,
 # --- the graph is the formula ----------------------------------------------------------------------------------
 
 NAMES = ("a", "b", "c")
-MODELS = {name: load_packages([name]).packages[0] for name in ("lee2017-portal-liver", "synthetic-demo-ct")}
+MODELS = {
+    package.manifest.name: package
+    for package in load_packages(list(json.loads(PINNED.read_text()))).packages
+    if isinstance(package.manifest, Scalar)
+}
+
+
+def by_formula(manifest: Scalar, row: dict[str, float]) -> float:
+    """The probability at the cohort's prior, with numpy, from what the manifest states."""
+    if manifest.threshold is not None:
+        rule, share = manifest.threshold, manifest.prior.prevalence
+        positive = (row[rule.input] >= rule.cut_off) == (rule.positive_if == ">=")
+        right, wrong = np.array([rule.sensitivity, 1 - rule.specificity]) if positive else np.array(
+            [1 - rule.sensitivity, rule.specificity]
+        )  # fmt: skip
+        return float(right * share / (right * share + wrong * (1 - share)))
+    assert manifest.logistic is not None
+    linear = manifest.logistic.intercept + sum(b * row[n] for n, b in manifest.logistic.coefficients.items())
+    with np.errstate(over="ignore"):
+        return float(1 / (1 + np.exp(-np.float64(linear))))
 
 
 @pytest.mark.parametrize("name", MODELS)
 @given(data=st.data())
 def test_a_shipped_graph_equals_the_formula_that_its_manifest_states(name: str, data: st.DataObject) -> None:
     package = MODELS[name]
-    logistic = package.manifest.logistic
-    assert logistic is not None
-    row = {n: data.draw(st.floats(-1e4, 1e4) | st.sampled_from([0.0, 1.0])) for n in logistic.coefficients}
-    linear = logistic.intercept + sum(b * row[n] for n, b in logistic.coefficients.items())
-    with np.errstate(over="ignore"):
-        expected = 1 / (1 + np.exp(-np.float64(linear)))
-    assert package.probabilities([row])[0] == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    edges = [package.manifest.threshold.cut_off] if package.manifest.threshold else []
+    values = st.floats(-1e4, 1e4) | st.sampled_from([0.0, 1.0, *edges])
+    row = {given.name: data.draw(values) for given in package.manifest.inputs}
+    assert package.probabilities([row])[0] == pytest.approx(by_formula(package.manifest, row), rel=1e-12, abs=1e-12)
+
+
+def test_every_package_that_predicts_is_held_against_its_formula() -> None:
+    assert set(MODELS) == {
+        "ji2017-adc",
+        "ji2017-d",
+        "lee2017-portal-liver",
+        "synthetic-demo-ct",
+        "zhangjn2016-suvmax",
+        "zheng-portal-node",
+    }
 
 
 def test_an_answer_does_not_depend_on_what_else_is_asked(tmp_path: Path) -> None:
@@ -335,17 +392,55 @@ def test_the_same_coefficients_give_the_same_bytes() -> None:
 
 
 @pytest.mark.truth
-def test_the_published_vectors_come_out_to_four_digits(shared: Path) -> None:
+@pytest.mark.parametrize("name", ["lee2017-portal-liver", "zheng-portal-node"])
+def test_the_published_vectors_come_out_to_four_digits(name: str, shared: Path) -> None:
     published = json.loads((shared / "reference/published-models.json").read_text())["models"]
-    lee = next(model for model in published if model["id"] == "lee2017-portal-liver")
-    package = MODELS["lee2017-portal-liver"]
-    names = [given["name"] for given in lee["inputs"]]
-    for *values, probability in lee["test_vectors"]:
+    paper = next(model for model in published if model["id"] == name)
+    package = MODELS[name]
+    names = [given["name"] for given in paper["inputs"]]
+    for *values, probability in paper["test_vectors"]:
         (answer,) = package.probabilities([dict(zip(names, map(float, values), strict=True))])
         assert answer == pytest.approx(probability, abs=1e-4)
-    assert package.manifest.prior.positives == lee["cohort"]["pos"]
-    assert package.manifest.prior.negatives == lee["cohort"]["neg"]
+    assert package.manifest.prior.positives == paper["cohort"]["pos"]
+    assert package.manifest.prior.negatives == paper["cohort"]["neg"]
     logistic = package.manifest.logistic
     assert logistic is not None
-    assert list(logistic.coefficients.values()) == lee["coefficients"]
-    assert logistic.coefficients["portal_hyperattenuation"] == pytest.approx(np.log(lee["odds_ratios"][0]), abs=1e-4)
+    assert list(logistic.coefficients.values()) == paper["coefficients"]
+    assert np.exp(list(logistic.coefficients.values())) == pytest.approx(paper["odds_ratios"], abs=1e-3)
+
+
+# --- features that it wants measured ---------------------------------------------------------------------------------
+
+FEATURES = """
+name = "site"
+title = "of a site"
+[discretisation]
+method = "fixed-bin-number"
+bins = 8
+[texture]
+aggregations = ["3D_comb"]
+"""
+BY_METHOD = 'method = { value = "RAD-00000000", scheme = "99HER2NODE", meaning = "x" }\nunit = "[hnsf\'U]"'
+
+
+def with_features(tmp_path: Path, keys: Keys, text: str, change: Callable[[str], str] = lambda said: said) -> Path:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "features.toml").write_text(text)
+    return write(tmp_path, keys, manifest=change(MANIFEST).replace("roi = ", 'features = "features.toml"\nroi = '))
+
+
+def test_a_package_may_carry_the_features_that_it_wants(tmp_path: Path, keys: Keys) -> None:
+    package = load(with_features(tmp_path, keys, FEATURES), keys.trust)
+    assert package.features is not None
+    assert package.features.radiomics is not None
+
+
+def test_features_that_cannot_be_used_refuse_the_package(tmp_path: Path, keys: Keys) -> None:
+    refuses(with_features(tmp_path, keys, FEATURES.replace("bins = 8", "bins = 0")), keys.trust, "bins is 0")
+
+
+def test_an_input_by_a_configuration_that_the_package_does_not_carry_is_refused(tmp_path: Path, keys: Keys) -> None:
+    def by_method(said: str) -> str:
+        return said.replace('unit = "[hnsf\'U]"', BY_METHOD)
+
+    refuses(with_features(tmp_path, keys, FEATURES, by_method), keys.trust, "RAD-00000000, but features has RAD-")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -167,19 +168,44 @@ def test_a_region_in_air_is_not_measured() -> None:
 
 def test_the_noise_floor_keeps_the_adc_of_fast_decay_from_reading_low() -> None:
     found = measured(examination(MANY, 4e-3, sigma=60.0))
-    guarded = value(found, Diffusion.ADC, Derivation.MEAN, "weighted log-linear").value
-    as_scanners = value(found, Diffusion.ADC, Derivation.MEAN, "unweighted").value
+    guarded = value(found, Diffusion.ADC, Derivation.MEAN, "ADC, weighted").value
+    as_scanners = value(found, Diffusion.ADC, Derivation.MEAN, "unweighted")
     assert guarded == pytest.approx(4000, rel=0.03)
-    assert as_scanners < 3700
+    assert as_scanners.value < 3700
+    (flag,) = as_scanners.flags
+    assert re.match(r"in \d+ of 256 voxels a sample is at the noise floor: there this fit reads low", flag)
+
+
+def test_the_adc_that_stands_first_is_fitted_as_scanners_do_and_flagged_only_at_the_noise_floor() -> None:
+    first = next(q for q in measured(examination(MANY, sigma=4.0)) if isinstance(q, Quantity))
+    assert (first.code, first.method) == (Diffusion.ADC, Diffusion.unweighted(MANY))
+    assert first.flags == ()
+    (shown,) = (m for m in diffusion.maps(diffusion.fitted(examination((0.0, 50.0, 800.0))), None))
+    assert shown.method == Diffusion.unweighted((0.0, 50.0, 800.0))
 
 
 def test_the_segmented_fit_and_a_declared_noise_floor_are_had_on_request_and_named() -> None:
-    fit = diffusion.fitted(examination(MANY, sigma=4.0), segmented=True, floor=30.0)
+    fit = diffusion.fitted(
+        examination(MANY, sigma=4.0), diffusion.Factors(ivim="segmented", perfusion_gone=400.0, noise_floor=30.0)
+    )
     assert fit.floor == 30.0
     found = diffusion.measure(fit, region(), Role.DIFFUSION)
     d = value(found, Diffusion.D, Derivation.MEAN)
     assert d.method == Diffusion.IVIM_SEGMENTED
     assert d.value == pytest.approx(1000, rel=0.01)
+    assert d.parameters == ("IVIM fit segmented", "perfusion gone from b 400 s/mm2", "noise floor 30 as set")
+
+
+def test_the_threshold_of_perfusion_decides_which_b_values_permit_ivim() -> None:
+    b_values = (0.0, 20.0, 50.0, 100.0, 300.0, 800.0)
+    assert diffusion.ivim_permitted(b_values) is None
+    assert "two of at least 400 (there are 1)" in str(diffusion.ivim_permitted(b_values, 400.0))
+    refused = refusals(
+        diffusion.measure(
+            diffusion.fitted(examination(b_values), diffusion.Factors(perfusion_gone=400.0)), region(), Role.DIFFUSION
+        )
+    )
+    assert "two of at least 400" in refused[Diffusion.F.meaning]
 
 
 def test_maps_are_one_a_quantity_with_nan_where_there_is_no_tissue() -> None:
@@ -213,7 +239,8 @@ def test_the_log_linear_adc_is_that_of_the_scanner_on_prostatex_0218(
     the body count, but those that the scanner left out (0) or cut at the end of its range."""
     stored = np.stack([s for _, _, s in decoded(stack(frames_of(folder(shared, vendor), Content.ADC)).frames)])
     fit = diffusion.fitted(build([folder(shared, name) for name in names]))
-    adc = next(p for p in fit.parameters if "unweighted" in p.method.meaning).voxels
+    adc = fit.parameters[0].voxels
+    assert "unweighted" in fit.parameters[0].method.meaning
     both = np.isfinite(adc) & (stored > 0) & (stored < 4095)
     assert both.sum() > 250_000
     assert np.corrcoef(adc[both], stored[both])[0, 1] >= 0.999

@@ -30,15 +30,30 @@ def lesion() -> np.ndarray:
     return ((z - 55) / 15) ** 2 + ((y - 75) / 11) ** 2 + ((x - 50) / 18) ** 2 < 1
 
 
-@pytest.mark.parametrize(
-    "by_mm", [(0.0, 0.0, 0.0), (0.4, -0.3, 0.9), (2.0, -3.5, 8.0), (-1.2, 5.0, -14.0), (6.0, 6.0, 6.0)]
-)
-def test_a_shift_is_found_within_a_millimetre_though_contrast_differs(by_mm: tuple[float, float, float]) -> None:
+SHIFTS = ((0.0, 0.0, 0.0), (0.4, -0.3, 0.9), (2.0, -3.5, 8.0), (-1.2, 5.0, -14.0), (6.0, 6.0, 6.0), (-3.3, 1.7, -5.2))
+
+
+@pytest.mark.parametrize("by_mm", SHIFTS)
+@pytest.mark.parametrize("contrast", [5, 20, 50])
+def test_a_shift_is_found_within_half_a_millimetre_though_contrast_differs(
+    by_mm: tuple[float, float, float], contrast: float
+) -> None:
     fixed = scene((0.0, 0.0, 0.0), contrast=50, noise=10, seed=1)
-    moving = scene(by_mm, contrast=5, noise=10, seed=2)
+    moving = scene(by_mm, contrast=contrast, noise=10, seed=2)
     found = displacement(fixed, lesion(), moving)
-    assert np.abs(np.subtract(found.by_mm, by_mm)).max() < 1.0
-    assert length(found) == pytest.approx(np.linalg.norm(by_mm), abs=1.0)
+    missed = np.abs(np.subtract(found.by_mm, by_mm)).max()
+    assert missed < 0.5
+    assert missed < 4 * found.error_mm + 0.05
+    assert length(found) == pytest.approx(np.linalg.norm(by_mm), abs=0.5)
+
+
+def test_the_error_that_is_told_grows_with_noise_and_with_what_one_phase_lacks() -> None:
+    def error(contrast: float, noise: float) -> float:
+        fixed = scene((0.0, 0.0, 0.0), contrast=50, noise=noise, seed=1)
+        return displacement(fixed, lesion(), scene((2.0, -3.5, 8.0), contrast=contrast, noise=noise, seed=2)).error_mm
+
+    assert error(50, 5) < error(50, 20) < error(50, 40)
+    assert error(50, 10) < error(20, 10) < error(5, 10)
 
 
 def test_noise_without_any_edge_is_refused() -> None:
@@ -52,3 +67,14 @@ def test_a_series_that_ends_beside_the_region_is_refused() -> None:
     few = made.volume(fixed.voxels[20:24], spacing=SPACING)
     with pytest.raises(DisplacementUnknown, match="too little"):
         displacement(fixed, lesion(), few)
+
+
+def test_edges_too_faint_to_tell_the_place_are_no_displacement(monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed = scene((0.0, 0.0, 0.0), contrast=50, noise=10, seed=1)
+    monkeypatch.setattr("her2node.quantities.displacement.LEAST_SURE_MM", 0.001)
+    with pytest.raises(DisplacementUnknown, match="too faint"):
+        displacement(fixed, lesion(), fixed_again())
+
+
+def fixed_again() -> Volume:
+    return scene((0.0, 0.0, 0.0), contrast=5, noise=10, seed=2)

@@ -15,6 +15,8 @@ from her2node import quantities
 from her2node.dicom.codes import Unit
 from her2node.quantities import (
     attenuation,
+    dce,
+    dce_curve,
     diffusion,
     dual_energy,
     enhancement,
@@ -28,10 +30,10 @@ from her2node.quantities import (
 from her2node.quantities.radiomics.feature import Dimension
 from her2node.quantities.radiomics.names import Name, names
 
-METHODS = (attenuation, diffusion, dual_energy, enhancement, morphology, perfusion, texture, uptake)
+METHODS = (attenuation, dce, diffusion, dual_energy, enhancement, morphology, perfusion, texture, uptake)
 TABLES = (radiomics,)
 """Methods of many quantities, whose formulas stand in tables."""
-SHARED = (histogram,)
+SHARED = (dce_curve, histogram)
 """Mathematics that several methods use."""
 MEASURES = [measure for module in (*METHODS, *SHARED) for measure in module.MEASURES]
 OF_VALUES = "that of the values"

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from her2node.dicom.codes import Code, Derivation, DualEnergy, Method, Unit
-from her2node.errors import InvalidAttribute, NoReference, NoRoi
+from her2node.dicom.codes import Code, Derivation, DualEnergy, Histogram, Method, Unit, percentile_modifier
+from her2node.errors import InvalidAttribute, NoReference, NoRoi, TooFewVoxels
 from her2node.quantities import dual_energy
-from her2node.quantities.dual_energy import Provenance, decompose
+from her2node.quantities.dual_energy import Aorta, Provenance, decompose
 from her2node.quantities.photon_attenuation import hu_of_iodine
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.rois.roi import Roi
@@ -106,7 +106,7 @@ LESION = np.array([[1.0, 2.0], [2.5, 4.5]])
 
 def test_iodine_comes_with_its_codes_and_unit() -> None:
     volume, roi, aorta = scene(LESION, 5.0)
-    found = measured(volume, roi, Role.IODINE, Provenance(), aorta)
+    found = measured(volume, roi, Role.IODINE, Provenance(), Aorta(aorta.mask))
     mean = found["44588005", Derivation.MEAN]
     assert mean == Quantity("T", Role.IODINE, DualEnergy.IODINE, 2.5, Unit.MG_PER_ML, Derivation.MEAN, None, ("1.2.4",))
     deviation = found["44588005", Derivation.STANDARD_DEVIATION]
@@ -123,7 +123,7 @@ def test_iodine_comes_with_its_codes_and_unit() -> None:
 
 def test_without_a_unit_more_than_ten_is_refused_and_the_ratio_needs_none() -> None:
     volume, roi, aorta = scene(10 * LESION, 50.0)
-    found = measured(volume, roi, Role.IODINE, Provenance(stated=False), aorta)
+    found = measured(volume, roi, Role.IODINE, Provenance(stated=False), Aorta(aorta.mask))
     refusal = found["44588005", None]
     assert isinstance(refusal, NotMeasured)
     assert refusal.refused.reason == "unit-missing"
@@ -137,7 +137,7 @@ def test_without_a_unit_more_than_ten_is_refused_and_the_ratio_needs_none() -> N
 
 def test_without_a_unit_ten_or_less_is_taken_for_mg_per_ml_and_flagged() -> None:
     volume, roi, aorta = scene(np.full((2, 2), 10.0), 20.0)
-    mean = measured(volume, roi, Role.IODINE, Provenance(stated=False), aorta)["44588005", Derivation.MEAN]
+    mean = measured(volume, roi, Role.IODINE, Provenance(stated=False), Aorta(aorta.mask))["44588005", Derivation.MEAN]
     assert isinstance(mean, Quantity)
     assert mean.value == 10
     assert any("no unit is stated" in flag for flag in mean.flags)
@@ -145,7 +145,7 @@ def test_without_a_unit_ten_or_less_is_taken_for_mg_per_ml_and_flagged() -> None
 
 def test_a_stated_unit_is_believed_but_more_than_tissue_takes_up_is_flagged() -> None:
     volume, roi, aorta = scene(np.full((2, 2), 24.19), 134.0)
-    mean = measured(volume, roi, Role.IODINE, Provenance(), aorta)["44588005", Derivation.MEAN]
+    mean = measured(volume, roi, Role.IODINE, Provenance(), Aorta(aorta.mask))["44588005", Derivation.MEAN]
     assert isinstance(mean, Quantity)
     assert mean.value == pytest.approx(24.19)
     assert any("check the unit" in flag for flag in mean.flags)
@@ -154,7 +154,7 @@ def test_a_stated_unit_is_believed_but_more_than_tissue_takes_up_is_flagged() ->
 @pytest.mark.parametrize(("aorta_mg", "flagged"), [(50.0, False), (51.0, True), (2.1, False), (2.0, True)])
 def test_a_ratio_outside_what_a_tumour_can_have_is_flagged(aorta_mg: float, flagged: bool) -> None:
     volume, roi, aorta = scene(LESION, aorta_mg)
-    ratio = measured(volume, roi, Role.IODINE, Provenance(), aorta)["NIC", None]
+    ratio = measured(volume, roi, Role.IODINE, Provenance(), Aorta(aorta.mask))["NIC", None]
     assert isinstance(ratio, Quantity)
     assert bool(ratio.flags) is flagged
 
@@ -162,7 +162,7 @@ def test_a_ratio_outside_what_a_tumour_can_have_is_flagged(aorta_mg: float, flag
 @pytest.mark.parametrize("aorta_mg", [0.0, -1.0])
 def test_an_aorta_without_iodine_gives_no_ratio(aorta_mg: float) -> None:
     volume, roi, aorta = scene(LESION, aorta_mg)
-    ratio = measured(volume, roi, Role.IODINE, Provenance(), aorta)["NIC", None]
+    ratio = measured(volume, roi, Role.IODINE, Provenance(), Aorta(aorta.mask))["NIC", None]
     assert isinstance(ratio, NotMeasured)
     assert isinstance(ratio.refused, NoReference)
 
@@ -178,11 +178,11 @@ def test_the_reason_why_there_is_no_aorta_is_the_reason_why_there_is_no_ratio() 
 def test_voxels_without_image_do_not_count_and_a_region_of_them_is_refused() -> None:
     volume, roi, aorta = scene(LESION, 5.0)
     half = made.volume(volume.voxels, unit=Unit.MG_PER_ML, valid=volume.voxels != 4.5)
-    mean = measured(half, roi, Role.IODINE, Provenance(), aorta)["44588005", Derivation.MEAN]
+    mean = measured(half, roi, Role.IODINE, Provenance(), Aorta(aorta.mask))["44588005", Derivation.MEAN]
     assert isinstance(mean, Quantity)
     assert mean.value == pytest.approx(5.5 / 3)
     none = made.volume(volume.voxels, unit=Unit.MG_PER_ML, valid=np.zeros(volume.voxels.shape, bool))
-    (refusal,) = dual_energy.measure(none, roi, Role.IODINE, Provenance(), aorta)
+    (refusal,) = dual_energy.measure(none, roi, Role.IODINE, Provenance(), Aorta(aorta.mask))
     assert isinstance(refusal, NotMeasured)
     assert refusal.refused.reason == "too-few-voxels"
 
@@ -190,7 +190,33 @@ def test_voxels_without_image_do_not_count_and_a_region_of_them_is_refused() -> 
 def test_one_voxel_has_a_mean_and_no_deviation() -> None:
     volume, roi, _ = scene(np.array([[2.0]]), 5.0)
     found = measured(volume, roi, Role.IODINE, Provenance(), None)
-    assert set(found) == {("44588005", Derivation.MEAN), ("44588005", Derivation.MAXIMUM)}
+    values = {modifier for (_, modifier), one in found.items() if isinstance(one, Quantity)}
+    assert values == {Derivation.MEAN, Derivation.MINIMUM, Derivation.MAXIMUM}
+    assert {type(one.refused) for one in found.values() if isinstance(one, NotMeasured)} == {TooFewVoxels}
+
+
+def test_iodine_has_its_histogram_and_a_method_s_words_are_not_lost_beside_a_percentile_s() -> None:
+    lesion = np.random.default_rng(3).gamma(4.0, 0.5, (8, 8))
+    volume, roi, _ = scene(lesion, 5.0)
+    told = DualEnergy.converted(0.1, "100ug/cm3")
+    found = measured(volume, roi, Role.IODINE, Provenance(method=told), None)
+    for percent in (1, 5, 10, 25, 75, 90, 95, 99):
+        one = found["44588005", percentile_modifier(percent)]
+        assert isinstance(one, Quantity)
+        assert one.value == pytest.approx(np.percentile(volume.voxels[0], percent))
+        assert (one.unit, one.method, one.parameters) == (Unit.MG_PER_ML, Method.PERCENTILE_LINEAR, (told.meaning,))
+    mean, entropy = found["44588005", Derivation.MEAN], found["44588005", Histogram.ENTROPY]
+    assert isinstance(mean, Quantity)
+    assert (mean.method, mean.parameters) == (told, ())
+    assert isinstance(entropy, Quantity)
+    assert entropy.method == Histogram.bits(dual_energy.BIN_MG_PER_ML)
+
+
+def test_an_aorta_that_the_node_found_is_told_from_one_that_was_given() -> None:
+    volume, roi, aorta = scene(LESION, 5.0)
+    ratio = measured(volume, roi, Role.IODINE, Provenance(), Aorta(aorta.mask, found=True))["NIC", None]
+    assert isinstance(ratio, Quantity)
+    assert (ratio.value, ratio.method) == (0.5, DualEnergy.FOUND_AORTA)
 
 
 def test_an_effective_atomic_number_is_a_mean_without_unit() -> None:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from her2node.quantities import kinetics
 from tests.quantities.osipi import array, rows
 
+Floats = NDArray[np.float64]
 TIMES = np.array([0.0, 0.7, 1.5, 3.0, 4.0, 6.5, 9.0])
 
 # --- mathematics -------------------------------------------------------------------------------------------------
@@ -35,56 +38,29 @@ def test_uneven_samples_of_a_line_come_out_even() -> None:
     assert curves[0] == pytest.approx(2 * steady + 1)
 
 
-@pytest.mark.parametrize("delay", [0.0, 3.0, 7.0])
-def test_a_delay_moves_tmax_by_itself_and_leaves_the_flow(delay: float) -> None:
-    times = np.arange(0, 90, 1.0)
-    arterial = np.exp(-(((times - 20) / 5) ** 2))
-    late = np.exp(-(((times - 20 - delay) / 5) ** 2))
-    curves = 0.01 * np.stack([kinetics.convolved(times, late, np.array(1 / 12))])
-    found = kinetics.Deconvolver.of(arterial, 1.0)(curves)
-    still = kinetics.Deconvolver.of(arterial, 1.0)(
-        0.01 * kinetics.convolved(times, arterial, np.array(1 / 12))[np.newaxis]
-    )
-    assert found.peak_s[0] - still.peak_s[0] == pytest.approx(delay, abs=0.1)
-    assert found.peak[0] == pytest.approx(still.peak[0], rel=0.01)
+def test_a_tissue_that_lets_nothing_through_is_given_no_exchange() -> None:
+    """Of two exponentials where one would do any exchange could be read."""
+    times = np.arange(0, 60, 1.0)
+    arterial = np.exp(-(((times - 15) / 5) ** 2))
+    curves = 0.01 * kinetics.convolved(times, arterial, np.array([[1 / 6], [1 / 15]]))[:, 0]
+    found = kinetics.two_compartment_exchange(times, arterial, curves, np.arange(0.0, 5.0))
+    assert found.exchange == pytest.approx(0, abs=1e-9)
+    assert 6000 * found.flow == pytest.approx(60, rel=0.01)
 
 
-def test_curves_are_deconvolved_alike_alone_and_among_others() -> None:
-    rng = np.random.default_rng(3)
-    times = np.arange(0, 40, 1.0)
-    arterial = np.exp(-(((times - 12) / 4) ** 2))
-    curves = np.stack([kinetics.convolved(times, arterial, np.array(rate)) for rate in (0.05, 0.2, 1.0)])
-    curves = curves + 0.02 * rng.standard_normal(curves.shape)
-    deconvolver = kinetics.Deconvolver.of(arterial, 1.0)
-    together, alone = deconvolver(curves), [deconvolver(curve[np.newaxis]) for curve in curves]
-    assert together.peak == pytest.approx([one.peak[0] for one in alone])
-    assert together.threshold == pytest.approx([one.threshold[0] for one in alone])
-
-
-def test_a_curve_without_contrast_has_no_flow_that_is_no_number() -> None:
-    arterial = np.exp(-(((np.arange(30) - 10) / 3.0) ** 2))
-    found = kinetics.Deconvolver.of(arterial, 1.0)(np.zeros((1, 30)))
-    assert np.isfinite([found.peak, found.area, found.peak_s]).all()
+def test_likely_tissues_give_the_curve_they_were_drawn_for_and_are_the_same_again() -> None:
+    times = np.arange(0, 60, 2.0)
+    arterial = np.exp(-(((times - 15) / 5) ** 2))
+    both = kinetics.convolved(times, arterial, np.array([0.2, 0.01]))
+    curve = 0.008 * both[0] + 0.002 * both[1]
+    drawn = [kinetics.likely_exchanges(times, arterial, curve, 0.0, np.arange(3.0), 16) for _ in range(2)]
+    (tissues, curves), (_, again) = drawn
+    assert curves == pytest.approx(again, abs=0)
+    assert np.abs(curves - curve).max() < 0.05 * curve.max()
+    assert np.median(6000 * tissues.flow) == pytest.approx(60, rel=0.1)
 
 
 # --- truth -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.truth
-def test_osipi_deconvolution_cases_are_all_within_tolerance_and_the_median_flow_within_two_per_cent(
-    shared: Path,
-) -> None:
-    """The oscillation index was chosen on these cases, so the median shows that it still fits, not that it is right."""
-    errors = []
-    for row in rows(shared, "DSCmodels/dsc_data.csv"):
-        flow, volume = float(row["cbf"]), float(row["cbv"])
-        found = kinetics.Deconvolver.of(array(row["C_aif"]), float(row["tr"]))(array(row["C_tis"])[np.newaxis])
-        assert abs(6000 * found.peak[0] - flow) <= 15 + 0.1 * flow, row["label"]
-        assert abs(100 * found.area[0] - volume) <= 1 + 0.1 * volume, row["label"]
-        errors.append(6000 * found.peak[0] / flow - 1)
-    assert len(errors) == 14
-    print(f"flow: median error {np.median(errors):+.4f}, of the absolute {np.median(np.abs(errors)):.4f}")
-    assert abs(np.median(errors)) < 0.02
 
 
 @pytest.mark.truth
@@ -117,12 +93,13 @@ def misses(table: list[dict[str, str]], found: kinetics.Exchange) -> list[str]:
     return missed
 
 
-def fitted(fit: object, table: list[dict[str, str]], delays_s: list[float]) -> kinetics.Exchange:
+def fitted(
+    fit: Callable[..., kinetics.Exchange], table: list[dict[str, str]], delays_s: list[float]
+) -> kinetics.Exchange:
     """All rows at once: OSIPI's cases of one table share their arterial curve."""
     arterial = array(table[0]["cp_aif"])
     assert all((array(row["cp_aif"]) == arterial).all() for row in table)
     curves = np.stack([array(row["C_t"]) for row in table])
-    assert callable(fit)
     return fit(array(table[0]["t"]), arterial, curves, np.array(delays_s))
 
 
@@ -140,16 +117,43 @@ def test_osipi_uptake_cases_are_all_within_tolerance(shared: Path) -> None:
     assert misses(table, fitted(kinetics.two_compartment_uptake, table, [0.0])) == []
 
 
+def least_deviations(row: dict[str, str], noise: float) -> Floats:
+    """Standard deviations of F, v, PS, ve and delay that no unbiased estimate of this case falls below (Cramer-Rao)."""
+    times, arterial = array(row["t"]), array(row["cp_aif"])
+
+    def curve(truth: Floats) -> Floats:
+        flow, volume, exchange, interstitium, delay = truth
+        through, back = flow / volume, exchange / interstitium
+        both = (flow + exchange) / volume + back
+        fast, slow = (both + sign * np.sqrt(both**2 - 4 * through * back) for sign in (1, -1))
+        fast, slow = fast / 2, slow / 2
+        share = (fast - through) / (fast - slow)
+        late = kinetics.delayed(times, arterial, np.array(delay))
+        first, second = kinetics.convolved(times, late, np.array([fast, slow]))
+        return np.asarray(flow * ((1 - share) * first + share * second))
+
+    truth = np.array([float(row[name]) for name in ("fp", "vp", "ps", "ve", "arterial_delay")])
+    truth /= (6000, 1, 60, 1, 1)
+    slopes = [(curve(truth + step) - curve(truth - step)) / (2 * step.sum()) for step in np.diag(1e-3 * truth)]
+    return np.asarray(noise * np.sqrt(np.diag(np.linalg.inv(np.array(slopes) @ np.array(slopes).T))))
+
+
 @pytest.mark.soak
 @pytest.mark.truth
-def test_osipi_exchange_cases_of_unknown_delay_miss_once_for_their_noise(shared: Path) -> None:
-    """Case 8 has PS 0.128 where 0.150 is the truth: the fit there is closer to the noisy curve than the truth is."""
+def test_osipi_exchange_cases_of_unknown_delay_miss_once_where_the_noise_leaves_the_tolerance_open(
+    shared: Path,
+) -> None:
+    """Case 8: PS 0.128 where 0.150 is the truth and 0.020 the tolerance, but the noise alone spreads any unbiased
+    estimate by 0.011 (with a known delay by 0.006, and there it is met)."""
     table = rows(shared, "DCEmodels/2cxm_sd_0.001_delay_5.csv")
     found = fitted(kinetics.two_compartment_exchange, table, list(np.arange(0, 10.5, 1.0)))
     missed = misses(table, found)
     assert [one.split()[:2] for one in missed] == [["case_8_delayed", "ps"]]
     place = [row["label"] for row in table].index("case_8_delayed")
-    assert found.error[place] < 0.001  # OSIPI's noise: 0.001
+    least = 60 * least_deviations(table[place], 0.001)[2]
+    assert 2 * least > 0.005 + 0.1 * 0.15, "two standard deviations exceed the tolerance"
+    assert abs(60 * found.exchange[place] - 0.15) < 2 * least
+    assert found.error[place] < 0.001, "closer to the curve than the truth is"
 
 
 @pytest.mark.soak

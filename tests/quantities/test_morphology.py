@@ -42,6 +42,17 @@ def test_an_ellipsoid_has_its_analytic_size() -> None:
     assert found["Short axis"] == pytest.approx(40, abs=0.7)
 
 
+def test_images_that_resolve_no_wall_give_no_thickness() -> None:
+    volume = made.volume(np.zeros((12, 12, 12)), spacing=(4.0, 4.0, 4.0))
+    mask = np.zeros((12, 12, 12), np.bool_)
+    mask[3:9, 3:9, 3:9] = True
+    with_wall, without = (
+        made.named(morphology.measure(volume, made.roi(mask, volume), None, wall=wall)) for wall in (True, False)
+    )
+    assert set(with_wall) - set(without) == {"Diameter"}
+    assert without == {name: value for name, value in with_wall.items() if name != "Diameter"}
+
+
 def test_pixels_that_are_not_square_are_measured_in_millimetres() -> None:
     spacing = (2.0, 0.5, 1.1)
     found = measured(ellipsoid((10, 25, 12), spacing), spacing)

@@ -24,6 +24,9 @@ EVERY_SECOND = tuple(float(t) for t in range(61))
 REGION = perfusion.Region("tumour", Role.PERFUSION, ("1.2.3",))
 PER_VOLUME = perfusion.Factors(density_g_ml=1.0)
 TISSUE = Tissue(60, 0.06, 15, 0.2, 2.0)
+"""As tumours are: it leaks, and blood is through in 6 s."""
+TIGHT = Tissue(30, 0.06, 0.0, 0.2, 1.0)
+"""It does not leak, and blood takes 12 s."""
 
 
 def bolus(times: tuple[float, ...] = EVERY_SECOND) -> Bolus:
@@ -37,6 +40,12 @@ def curve(tissue: Tissue, times: tuple[float, ...] = EVERY_SECOND) -> Floats:
 
 def values(found: tuple[Quantity | NotMeasured, ...], method: Code) -> dict[Code, float]:
     return {one.code: one.value for one in found if isinstance(one, Quantity) and one.method == method}
+
+
+def by(one: NotMeasured) -> Code | None:
+    """The method for a mean curve that did not measure."""
+    methods = [way.curve for way in perfusion.WAYS]
+    return next((method for method in methods if one.refused.detail.startswith(method.meaning)), None)
 
 
 def refusals(found: tuple[Quantity | NotMeasured, ...], method: Code) -> set[str]:
@@ -77,8 +86,8 @@ def test_flow_and_peak_do_not_depend_on_what_stands_in_the_region_before_contras
     plain, fat = (
         perfusion.measure(bolus(), curve(TISSUE) + offset, REGION, perfusion.FACTORS) for offset in (0.0, -140.0)
     )
-    both = zip(plain, fat, strict=True)
-    assert all(a.value == pytest.approx(b.value, rel=1e-4) for a, b in both if isinstance(a, Quantity))
+    measured = [[one.value for one in found if isinstance(one, Quantity)] for found in (plain, fat)]
+    assert measured[0] == pytest.approx(measured[1], rel=1e-4)
 
 
 def test_factors_scale_what_they_are_said_to_scale_and_are_printed() -> None:
@@ -115,17 +124,71 @@ def test_uneven_samples_are_measured_too() -> None:
     ("step_s", "end_s", "refused"),
     [
         (4.0, 80.0, {Method.DECONVOLUTION, Method.MAXIMUM_SLOPE, Method.EXCHANGE, Method.UPTAKE}),
-        (1.0, 30.0, {Method.PATLAK, Method.EXCHANGE, Method.UPTAKE}),
         (1.0, 45.0, {Method.PATLAK, Method.EXCHANGE}),
         (1.0, 100.0, {Method.UPTAKE}),
     ],
 )
-def test_a_method_outside_its_regime_is_refused_by_name(step_s: float, end_s: float, refused: set[Code]) -> None:
+def test_a_scan_outside_the_regime_of_a_method_is_refused_by_name(
+    step_s: float, end_s: float, refused: set[Code]
+) -> None:
     times = tuple(float(t) for t in np.arange(0, end_s + 0.1, step_s))
-    found = perfusion.measure(bolus(times), curve(TISSUE, times), REGION, perfusion.FACTORS)
+    found = perfusion.measure(bolus(times), curve(TIGHT, times), REGION, perfusion.FACTORS)
     methods = {Method.DECONVOLUTION, Method.MAXIMUM_SLOPE, Method.PATLAK, Method.EXCHANGE, Method.UPTAKE}
-    assert {m for m in methods if refusals(found, m) == {"outside-regime"}} == refused
-    assert {m for m in methods if values(found, m)} == methods - refused
+    of_scan = [one for one in found if isinstance(one, NotMeasured) and "in tissue" not in one.refused.detail]
+    assert {m for m in methods if m in {by(one) for one in of_scan}} == refused
+    assert not any(values(found, m) for m in refused)
+    assert {one.refused.reason for one in of_scan} <= {"outside-regime"}
+
+
+LEAST_TRANSIT = [  # of methods that are told nothing of the tissue: where each is used and where not any more
+    (Method.DECONVOLUTION, Concept.BLOOD_FLOW, TIGHT, TISSUE),
+    (Method.DECONVOLUTION, Concept.BLOOD_VOLUME, TIGHT, TISSUE),
+    (Method.MAXIMUM_SLOPE, Concept.BLOOD_FLOW, Tissue(15, 0.06, 0.0, 0.2, 1.0), Tissue(60, 0.06, 0.0, 0.2, 1.0)),
+    (Method.PATLAK, Concept.PERMEABILITY, Tissue(60, 0.04, 6, 0.5, 0.0), TISSUE),
+    (Method.UPTAKE, Concept.PERMEABILITY, Tissue(60, 0.06, 4, 0.4, 0.5), Tissue(60, 0.06, 30, 0.1, 0.5)),
+    (Method.EXCHANGE, Concept.PERMEABILITY, TISSUE, None),
+]
+
+
+@pytest.mark.parametrize(("method", "quantity", "fit", "unfit"), LEAST_TRANSIT)
+def test_a_tissue_for_which_a_method_is_no_good_is_refused_and_one_for_which_it_is_good_measured(
+    method: Code, quantity: Code, fit: Tissue, unfit: Tissue | None
+) -> None:
+    truth = {
+        Concept.BLOOD_FLOW: fit.flow,
+        Concept.BLOOD_VOLUME: 100 * fit.volume,
+        Concept.PERMEABILITY: fit.exchange,
+    }
+    found = values(perfusion.measure(bolus(), curve(fit), REGION, PER_VOLUME), method)
+    assert found[quantity] == pytest.approx(truth[quantity], rel=0.3)
+    if unfit is not None:
+        other = perfusion.measure(bolus(), curve(unfit), REGION, PER_VOLUME)
+        assert quantity not in values(other, method)
+        reasons = [one.refused.detail for one in other if isinstance(one, NotMeasured) and one.code == quantity]
+        assert any(reason.startswith(f"{method.meaning}: in tissue with such a curve") for reason in reasons)
+
+
+@given(
+    flow=st.floats(10, 150), volume=st.floats(0.02, 0.15), exchange=st.floats(0, 30),
+    delay=st.floats(0, 6), noise=st.floats(0.0, 0.05), seed=st.integers(0, 100),
+)  # fmt: skip
+@settings(max_examples=5, deadline=None)
+def test_whatever_the_tissue_what_is_measured_is_seldom_half_wrong(
+    flow: float, volume: float, exchange: float, delay: float, noise: float, seed: int
+) -> None:
+    """Of flow and volume by any method that is used; before methods were tried on likely tissues the median was
+    beyond a half."""
+    tissue = Tissue(flow, volume, exchange, 0.2, delay)
+    clean = curve(tissue)
+    hu = clean + noise * (clean.max() - 40) * np.random.default_rng(seed).standard_normal(clean.shape)
+    found = perfusion.measure(bolus(), hu, REGION, PER_VOLUME)
+    truth = {Concept.BLOOD_FLOW: flow, Concept.BLOOD_VOLUME: 100 * volume}
+    errors = [
+        abs(one.value / truth[one.code] - 1)
+        for one in found
+        if isinstance(one, Quantity) and one.code in truth and one.modifier is None
+    ]
+    assert not errors or np.median(errors) < 0.5
 
 
 def test_noisy_voxels_are_averaged_before_a_model_is_fitted_never_after() -> None:
@@ -172,10 +235,10 @@ def test_an_artery_that_is_no_artery_is_refused_by_name() -> None:
 GEOMETRY = Geometry((3, 40, 40), (5.0, 2.0, 2.0), (-40.0, -40.0, 0.0), ((0, 0, 1), (0, 1, 0), (1, 0, 0)), "1.2")
 
 
-def scan(noise_hu: float = 0.0) -> NDArray[np.float32]:
+def scan(noise_hu: float = 0.0, tissue: Tissue = TISSUE) -> NDArray[np.float32]:
     """A body with a tissue, an aorta near the midline, and a round region of early enhancement far from it."""
     artery = Artery()
-    rise = uptake(artery, TISSUE, EVERY_SECOND)
+    rise = uptake(artery, tissue, EVERY_SECOND)
     row, column = np.mgrid[0:40, 0:40]
     voxels = np.empty((len(EVERY_SECOND), 3, 40, 40), dtype=np.float32)
     for point, when in enumerate(EVERY_SECOND):
@@ -187,7 +250,7 @@ def scan(noise_hu: float = 0.0) -> NDArray[np.float32]:
 
 
 def test_maps_agree_with_the_curves_of_their_voxels_and_are_open_outside_the_body() -> None:
-    voxels = scan()
+    voxels = scan(tissue=TIGHT)
     body = voxels[0] > -300
     made = maps(bolus(), voxels, body, Grid(GEOMETRY, (), ("1.2.3",)), PER_VOLUME)
     assert [one.code for one in made if isinstance(one, QuantityMap)] == [
@@ -199,13 +262,27 @@ def test_maps_agree_with_the_curves_of_their_voxels_and_are_open_outside_the_bod
         Concept.TIME_TO_PEAK,
         Concept.PERMEABILITY,
     ]
-    found = perfusion.measure(bolus(), curve(TISSUE), REGION, PER_VOLUME)
-    expected = {**values(found, Method.PATLAK), **values(found, Method.OF_CURVE), **values(found, Method.DECONVOLUTION)}
+    curves = perfusion.Curves.of(bolus(), curve(TIGHT))
+    ways = (perfusion.line, perfusion.enhance, perfusion.deconvolve)
+    expected = {code: float(found[0]) for way in ways for code, _, found in way(curves, PER_VOLUME)}
     for one in made:
         assert isinstance(one, QuantityMap)
         assert np.isnan(one.voxels[~body]).all()
-        assert one.voxels[1, 10, 15] == pytest.approx(expected[one.code], rel=2e-3)
+        assert one.voxels[1, 10, 15] == pytest.approx(expected[one.code], rel=5e-3, abs=2e-3)
         assert not one.voxels.flags.writeable
+
+
+@pytest.mark.parametrize(("tissue", "open_share"), [(TISSUE, 1.0), (TIGHT, 0.0)], ids=["leaks", "tight"])
+def test_maps_of_deconvolution_are_open_where_tissue_leaks_and_say_how_much(tissue: Tissue, open_share: float) -> None:
+    voxels = scan(noise_hu=3, tissue=tissue)
+    made = maps(bolus(), voxels, voxels[0] > -300, Grid(GEOMETRY, (), ()), PER_VOLUME)
+    for one in made[:4]:
+        assert isinstance(one, QuantityMap)
+        assert np.isnan(one.voxels[:, 8:14, 14:26]).mean() == pytest.approx(open_share, abs=0.05)
+        assert any(words.startswith("left open outside the regime") for words in one.parameters)
+    for one in made[4:6]:
+        assert isinstance(one, QuantityMap)
+        assert np.isfinite(one.voxels[:, 8:14, 14:26]).all()
 
 
 def test_maps_outside_their_regime_are_refused_and_the_others_made() -> None:

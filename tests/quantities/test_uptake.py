@@ -11,8 +11,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from her2node.dicom.codes import Code, Derivation, Unit, Uptake
-from her2node.errors import MissingAttribute, NotCalibrated, RegionMissing, TooFewVoxels
+from her2node.errors import (
+    InputMissing,
+    InvalidAttribute,
+    MissingAttribute,
+    NotCalibrated,
+    OutsideProtocol,
+    RegionMissing,
+    TooFewVoxels,
+)
 from her2node.quantities import uptake
+from her2node.quantities.preparation import GATES, Gates, Preparation
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.quantities.uptake import Circumstances
 from her2node.rois import given, lay
@@ -26,6 +35,7 @@ from tests.quantities import made
 
 BODY = Body(70.0, 1.75, "M")
 AROUND = Circumstances(BODY)
+FASTING = Preparation(timedelta(hours=1), glucose_mg_dl=95.0, signet_ring=False, mucinous=False)
 
 
 def pet_of(voxels: np.ndarray, spacing_mm: tuple[float, float, float] = (4.0, 4.0, 4.0)) -> Volume:
@@ -63,7 +73,7 @@ def test_the_lesions_of_a_whole_body_pet_have_their_uptake(
     region = next(region for region in given(study) if label.lower() in region.label.lower())
     roi = lay(region, built.volume)
     assert roi.mask.sum() * built.volume.geometry.voxel_volume_mm3 / 1000 == pytest.approx(volume_ml, abs=5e-4)
-    around = Circumstances(built.normalisation.body, built.normalisation.uptake)
+    around = Circumstances(built.normalisation.body, Preparation(built.normalisation.uptake))
     values = uptake.measure(built.volume, roi, Role.PET, around)
     assert found(values, Uptake.SUVBW, Derivation.MAXIMUM) == pytest.approx(highest, abs=5e-5)
     refused = refusals(values)  # there is no PatientSize
@@ -85,6 +95,19 @@ def test_a_uniform_lesion_has_one_uptake_whatever_the_statistic() -> None:
         assert found(values, Uptake.MTV, method=method) == pytest.approx(27 * 0.064)
         assert found(values, Uptake.TLG, method=method) == pytest.approx(3 * 27 * 0.064)
     assert found(values, Uptake.HETEROGENEITY) == pytest.approx(0, abs=1e-12)
+
+
+@over(arrays.arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 50)))
+def test_minimum_median_mean_and_maximum_are_in_order(values: np.ndarray) -> None:
+    assert uptake.minimum(values) <= uptake.median(values) <= uptake.maximum(values)
+    assert uptake.minimum(values) <= uptake.mean(values) * (1 + 1e-12)
+
+
+def test_lowest_and_middle_uptake_of_a_region_are_given() -> None:
+    voxels = np.array([[[0.2, 1.0, 1.0, 4.0, 3.0]]], dtype=np.float32)
+    values = uptake.measure(pet_of(voxels), roi_of(pet_of(voxels), voxels > 0), Role.PET, AROUND)
+    assert found(values, Uptake.SUVBW, Derivation.MINIMUM) == pytest.approx(0.2)
+    assert found(values, Uptake.SUVBW, Derivation.MEDIAN) == pytest.approx(1.0)
 
 
 def test_lean_and_surface_uptake_scale_by_the_patients_own_mass() -> None:
@@ -115,11 +138,95 @@ def test_percist_takes_its_threshold_from_the_liver() -> None:
     voxels = np.full((6, 6, 6), 10.0, dtype=np.float32)
     liver = np.full(100, 2.0)
     values = uptake.measure(
-        pet_of(voxels), roi_of(pet_of(voxels), voxels > 0), None, Circumstances(BODY, timedelta(hours=1), liver)
+        pet_of(voxels), roi_of(pet_of(voxels), voxels > 0), None, Circumstances(BODY, FASTING, liver=liver)
     )
     assert found(values, Uptake.MTV, method=Uptake.ABOVE_PERCIST) == pytest.approx(216 * 0.064)
     assert uptake.percist_threshold(liver) == pytest.approx(3.0)
     assert found(values, Uptake.UPTAKE_TIME) == 60
+
+
+def told(preparation: Preparation, gates: Gates = GATES) -> tuple[Quantity | NotMeasured, ...]:
+    voxels = np.full((6, 6, 6), 10.0, dtype=np.float32)
+    around = Circumstances(BODY, preparation, gates, liver=np.full(100, 2.0))
+    return uptake.measure(pet_of(voxels), roi_of(pet_of(voxels), voxels > 0), Role.PET, around)
+
+
+def test_time_and_glucose_are_told_beside_the_uptake_and_a_patient_as_prescribed_bears_no_flag() -> None:
+    values = told(FASTING)
+    assert found(values, Uptake.UPTAKE_TIME) == 60
+    assert found(values, Uptake.GLUCOSE) == 95
+    assert not [q for q in values if isinstance(q, Quantity) and q.flags]
+    assert not refusals(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"glucose_mg_dl": 140.0}, "blood glucose 140 mg/dl is not below 140: uptake reads low"),
+        ({"uptake": timedelta(minutes=41)}, "scanned 41 min after injection, not 55 to 75: uptake reads low"),
+        ({"uptake": timedelta(minutes=95)}, "scanned 95 min after injection, not 55 to 75: uptake reads high"),
+    ],
+)
+def test_uptake_of_a_patient_prepared_otherwise_is_flagged_and_percist_refused(
+    change: dict[str, object], words: str
+) -> None:
+    values = told(replace(FASTING, **change))  # type: ignore[arg-type]
+    flagged = [q for q in values if isinstance(q, Quantity) and q.code in (Uptake.SUVBW, Uptake.MTV, Uptake.TLG)]
+    assert flagged
+    assert all(q.flags == (words,) for q in flagged)
+    assert refusals(values) == {Uptake.MTV.value: OutsideProtocol, Uptake.TLG.value: OutsideProtocol}
+
+
+def test_the_limits_of_the_preparation_are_the_site_s_and_printed() -> None:
+    gates = Gates(glucose_below_mg_dl=200.0, uptake_minutes=(50.0, 100.0))
+    values = told(replace(FASTING, glucose_mg_dl=180.0, uptake=timedelta(minutes=90)), gates)
+    highest = next(q for q in values if isinstance(q, Quantity))
+    assert highest.flags == ()
+    assert "comparable with glucose below 200 mg/dl and scanned 50 to 100 min after injection" in highest.parameters
+
+
+def test_what_is_not_known_of_the_preparation_is_refused_by_name_and_flagged() -> None:
+    values = told(Preparation())
+    assert refusals(values)[Uptake.GLUCOSE.value] is InputMissing
+    assert refusals(values)[Uptake.UPTAKE_TIME.value] is MissingAttribute
+    highest = next(q for q in values if isinstance(q, Quantity))
+    assert [flag.split(":")[0].split(" (")[0] for flag in highest.flags] == [
+        "blood glucose was not entered",
+        "the time since injection is not known",
+        "signet-ring or mucinous histology, which takes up little FDG, was not ruled out by a reader",
+    ]
+
+
+@pytest.mark.parametrize("uptake_time", [timedelta(0), timedelta(minutes=-30), timedelta(days=3)])
+def test_a_time_since_injection_that_cannot_be_is_no_time(uptake_time: timedelta) -> None:
+    values = told(replace(FASTING, uptake=uptake_time))
+    assert refusals(values)[Uptake.UPTAKE_TIME.value] is InvalidAttribute
+
+
+@pytest.mark.parametrize("preparation", [Preparation(timedelta(hours=1)), replace(FASTING, glucose_mg_dl=150.0)])
+def test_strict_gates_refuse_uptake_that_cannot_be_compared(preparation: Preparation) -> None:
+    refused, *others = told(preparation, Gates(strict=True))
+    assert isinstance(refused, NotMeasured)
+    assert isinstance(refused.refused, OutsideProtocol)
+    assert refused.code is None
+    assert {item.code for item in others} == {Uptake.UPTAKE_TIME, Uptake.GLUCOSE}
+
+
+def test_strict_gates_let_a_patient_as_prescribed_through() -> None:
+    assert found(told(FASTING, Gates(strict=True)), Uptake.SUVBW, Derivation.MAXIMUM) == 10
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"signet_ring": True}, "signet-ring cell carcinoma: takes up little FDG"),
+        ({"mucinous": True}, "mucinous adenocarcinoma: takes up little FDG"),
+        ({"signet_ring": True, "mucinous": True}, "signet-ring cell carcinoma and mucinous adenocarcinoma: takes"),
+    ],
+)
+def test_histology_that_takes_up_little_is_flagged(change: dict[str, bool], words: str) -> None:
+    (flag,) = next(q for q in told(replace(FASTING, **change)) if isinstance(q, Quantity)).flags
+    assert flag.startswith(words)
 
 
 @pytest.mark.parametrize(

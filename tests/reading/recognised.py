@@ -17,7 +17,7 @@ from her2node.reading.looking import looked_at, testimony
 from her2node.selection import Selection, select
 from her2node.selection.arrangement import arranged
 from her2node.selection.roles import Role
-from her2node.selection.study import Study, open_study
+from her2node.selection.study import Instance, Study, open_study
 
 SMALL = PhantomOptions(seed=5, rows=144, columns=144, slices=30, slice_spacing_mm=5.0, rois=())
 CONTRAST_TAGS = (
@@ -68,11 +68,20 @@ def roles(phantom: PhantomStudy, folder: Path) -> dict[Phase, Role | None]:
     study, selection = recognised(written(phantom, folder))
     found: dict[Phase, Role | None] = {}
     for series in study.series:
-        phases = {made[i.identity.sop_instance_uid] for i in series.instances if i.identity.sop_instance_uid in made}
+        phases = {_phase(i, phantom) or made.get(i.identity.sop_instance_uid) for i in series.instances} - {None}
         for phase in phases:
             assert len(phases) == 1, "phases are mixed in one series"
             assert phase not in found, "one phase lies in several series"
             found[phase] = selection.of(series.series_instance_uid).role
+    return found
+
+
+def _phase(part: Instance, phantom: PhantomStudy) -> Phase | None:
+    """The phase whose frames a part of a packed enhanced object has; None for a whole object."""
+    if part.frames is None:
+        return None
+    phases = [series.phase for series in phantom.series for _ in series.slices]
+    (found,) = {phases[number - 1] for number in part.frames}
     return found
 
 

@@ -127,6 +127,21 @@ def test_a_lone_b_value_is_refused_by_name(tmp_path: Path) -> None:
     ]
 
 
+def test_a_scanner_s_trace_of_an_examination_that_is_there_is_no_lone_b_value(tmp_path: Path) -> None:
+    paths = list(phantoms.write(make(replace(FEW, b_values=(0, 800))), tmp_path))
+    for path in tuple(paths):
+        ds = dcmread(path)
+        if ds.get("DiffusionBValue") == 800:
+            ds.SeriesInstanceUID, ds.SeriesNumber = derived_uid("trace"), 12
+            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = derived_uid("trace", ds.SOPInstanceUID)
+            ds.ImageType = ["DERIVED", "PRIMARY", "DIFFUSION", "TRACEW"]
+            paths.append(tmp_path / f"trace-{path.name}")
+            ds.save_as(paths[-1])
+    reading = read(open_study(paths), ())
+    assert not [words for words in refused(reading) if "alone" in words]
+    assert len(reading.measured) == 1
+
+
 def test_a_missing_b_value_is_refused_by_name(tmp_path: Path) -> None:
     def stripped(ds: Dataset) -> None:
         if ds.get("DiffusionBValue") == 800:

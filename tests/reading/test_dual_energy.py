@@ -10,17 +10,12 @@ import pytest
 
 from her2node import phantoms
 from her2node.dicom.codes import Code, Derivation, DualEnergy
-from her2node.errors import NoReference
 from her2node.phantoms import DualEnergyOptions, IodineUnit, PhantomOptions, PhantomStudy, Phase
-from her2node.reading import Methods, Reading, Scene, read
-from her2node.reading.dual_energy import read_dual_energy
+from her2node.quantities.quantity import Quantity
+from her2node.reading import Methods, Reading, read
 from her2node.reports.wording import statements
-from her2node.rois import given
-from her2node.rois.roi import Roi
-from her2node.selection import select
 from her2node.selection.roles import Role
 from her2node.selection.study import Study, open_study
-from her2node.volumes.volume import Volume
 
 BASE = PhantomOptions(
     seed=3, rows=128, columns=128, slices=16, slice_spacing_mm=4.0, noise_hu=8.0, phases=(Phase.PORTAL,)
@@ -143,27 +138,44 @@ def test_an_effective_atomic_number_lies_between_water_and_iodine(tmp_path: Path
 # --- the aorta ---------------------------------------------------------------------------------------------------
 
 
-def test_without_an_aorta_there_is_iodine_but_no_ratio(tmp_path: Path) -> None:
+def without_classic(study: Study) -> Study:
+    return replace(study, series=tuple(series for series in study.series if series.number != 4))
+
+
+def ratio_of(reading: Reading) -> Quantity:
+    (found,) = (q for q in reading.quantities if q.code == DualEnergy.NORMALIZED_IODINE)
+    return found
+
+
+def test_where_no_aorta_is_given_or_found_there_is_iodine_but_no_ratio(tmp_path: Path) -> None:
     _, study = made(tmp_path, energies=(), aorta=False)
-    reading = read(study, ())
+    reading = read(without_classic(study), ())
     (refusal,) = reading.not_measured
     assert (refusal.refused.reason, refusal.code) == ("no-reference", DualEnergy.NORMALIZED_IODINE)
     assert value(reading, DualEnergy.IODINE, Derivation.MEAN) > 0
 
 
-def test_an_aorta_that_is_found_serves_where_none_is_given_and_only_there(tmp_path: Path) -> None:
-    called: list[Volume] = []
+def test_an_aorta_that_is_given_goes_before_one_that_is_found(tmp_path: Path) -> None:
+    _, study = made(tmp_path, energies=())
+    assert ratio_of(read(study, ())).method == DualEnergy.REGION_OF_AORTA
 
-    def finder(volume: Volume) -> Roi:
-        called.append(volume)
-        raise NoReference("not found in this test")
 
-    for aorta, calls in ((True, 0), (False, 1)):
-        _, study = made(tmp_path / str(aorta), energies=(), aorta=aorta)
-        regions = tuple(given(study))
-        tumour = tuple(region for region in regions if region.label == "Tumour")
-        read_dual_energy(Scene(study, select(study, (), {}), tumour, regions), finder)
-        assert len(called) == calls
+@pytest.mark.parametrize("classic", [True, False])
+def test_an_aorta_found_in_the_phase_or_in_images_of_70_kev_serves_where_none_is_given(
+    tmp_path: Path, classic: bool
+) -> None:
+    phantom, study = made(tmp_path, energies=(70,), aorta=False)
+    reading = read(study if classic else without_classic(study), ())
+    agrees(reading, phantom)
+    assert ratio_of(reading).method == DualEnergy.FOUND_AORTA
+
+
+def test_iodine_bears_the_phase_in_which_it_was_taken_up(tmp_path: Path) -> None:
+    _, study = made(tmp_path, energies=(), effective_z=True)
+    reading = read(study, ())
+    dual = [q for q in reading.quantities if q.role in (Role.IODINE, Role.EFFECTIVE_Z)]
+    assert {q.phase for q in dual} == {Role.PORTAL}
+    assert {q.phase for q in reading.quantities if q.role is Role.PORTAL} == {None}
 
 
 def test_every_region_that_is_asked_for_is_measured_and_the_aorta_not_against_itself(tmp_path: Path) -> None:

@@ -149,10 +149,10 @@ def test_without_a_region_nothing_is_measured_and_it_says_so(study: Study) -> No
     assert [n.refused.reason for n in found.not_predicted] == ["no-roi"]
 
 
-def test_without_any_image_each_package_misses_its_phase(study: Study) -> None:
+def test_without_any_image_each_package_misses_its_modality(study: Study) -> None:
     only_roi = replace(study, series=tuple(series for series in study.series if series.modality == "SEG"))
     found = read(only_roi, PACKAGES, demonstration=True)
-    assert {n.refused.reason for n in found.not_predicted} == {"role-missing"}
+    assert {n.refused.reason for n in found.not_predicted} == {"modality-absent"}
 
 
 @pytest.mark.parametrize(
@@ -325,6 +325,22 @@ def test_enhanced_images_give_the_numbers_of_classic_ones(tmp_path: Path, readin
         [p.answers[0].probability for p in reading.predictions]
     )
     assert [prediction.flags for prediction in enhanced.predictions] == [p.flags for p in reading.predictions]
+
+
+def test_phases_packed_in_one_enhanced_object_give_the_numbers_of_one_object_each(
+    tmp_path: Path, reading: Reading
+) -> None:
+    packed = opened(tmp_path, mishaps.packed_enhanced(phantoms.ct.make(replace(SMALL, form=Form.ENHANCED))))
+    assert len([series for series in packed.series if series.modality == "CT"]) == 1
+    found = read(packed, PACKAGES, demonstration=True)
+    assert [(q.role, q.code) for q in found.quantities] == [(q.role, q.code) for q in reading.quantities]
+    assert [q.value for q in found.quantities] == pytest.approx([q.value for q in reading.quantities])
+    assert [p.answers[0].probability for p in found.predictions] == pytest.approx(
+        [p.answers[0].probability for p in reading.predictions]
+    )
+    frames = {measured.role: [source.frame for source in measured.sources] for measured in found.measured}
+    assert sorted(number for numbers in frames.values() for number in numbers) == list(range(1, 4 * 24 + 1))
+    assert len(found.study.instances) == len(packed.instances)
 
 
 @pytest.mark.truth

@@ -61,6 +61,7 @@ VARIANTS = {
     ),
     "enhanced, labels removed": (replace(SMALL, form=Form.ENHANCED), untagged),
     "packed": (SMALL, mishaps.packed),
+    "packed in one enhanced object": (replace(SMALL, form=Form.ENHANCED), mishaps.packed_enhanced),
     "packed, labels removed": (SMALL, lambda study: untagged(mishaps.packed(study))),
     "packed, told by order alone": (
         SMALL,

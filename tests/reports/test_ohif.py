@@ -30,7 +30,7 @@ from tests.reports.conftest import Case
 pytestmark = [pytest.mark.servers, pytest.mark.truth, pytest.mark.soak]
 
 PREFIX = "HER2 AI - not for diagnosis -"
-SENT = (ObjectKind.REPORT, ObjectKind.OUTLINE, ObjectKind.SEGMENTATION)
+SENT = (ObjectKind.REPORT, ObjectKind.OUTLINE, ObjectKind.SEGMENTATION, ObjectKind.PARAMETRIC_MAP)
 CANVAS = "canvas.cornerstone-canvas"
 PATIENCE, ATTEMPTS = 100, 4
 """Seconds, for WebGL is drawn by software here; and how often a double-click is tried in that time."""
@@ -100,6 +100,14 @@ class Screen:
         content = base64.b64decode(self.driver.execute_script(script).partition(",")[2])
         return np.asarray(matplotlib.image.imread(BytesIO(content), format="png"), dtype=np.float64)[..., :3]
 
+    def coloured(self, _: WebDriver) -> Any:
+        """Which pixels of the canvas bear a colour, once any does."""
+        if not self.all(CANVAS):
+            return None
+        picture = self.pixels()
+        found = picture.max(axis=2) - picture.min(axis=2) > 0.15
+        return (found,) if found.any() else None
+
     def lines(self, selector: str) -> list[WebElement]:
         return self.all(f"svg.svg-layer {selector}")
 
@@ -134,6 +142,17 @@ def on_canvas(case: Case, size: tuple[int, int]) -> tuple[npt.NDArray[np.float64
     return (np.array(size) - scale * image.shape[0]) / 2, scale
 
 
+def on_image(case: Case, canvas: tuple[int, int], image: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The pixels of a canvas (rows, columns) under which a slice of the image is True."""
+    corner, scale = on_canvas(case, canvas[::-1])
+    rows, columns = np.indices(canvas) + 0.5
+    row, column = np.floor((rows - corner[1]) / scale).astype(int), np.floor((columns - corner[0]) / scale).astype(int)
+    inside = (row >= 0) & (row < image.shape[0]) & (column >= 0) & (column < image.shape[1])
+    found = np.zeros(canvas, bool)
+    found[inside] = image[row[inside], column[inside]]
+    return found
+
+
 def instance_number(case: Case, slice_index: int) -> int:
     """InstanceNumber of a slice of the series that the report shows."""
     laid = tumour(case)
@@ -154,25 +173,22 @@ def test_the_segmentation_colours_the_tumour_on_its_slice_and_nothing_else(scree
     mask = tumour(screen.case).roi.mask
     slices = np.flatnonzero(mask.any(axis=(1, 2)))
     numbers = {instance_number(screen.case, index): index for index in slices}
-
-    def coloured(_: WebDriver) -> Any:
-        if not screen.all(CANVAS):
-            return None
-        picture = screen.pixels()
-        found = picture.max(axis=2) - picture.min(axis=2) > 0.15
-        return (found,) if found.any() else None
-
-    (found,) = screen.open(ObjectKind.SEGMENTATION, coloured, "the overlay")
+    (found,) = screen.open(ObjectKind.SEGMENTATION, screen.coloured, "the overlay")
     shown = screen.instance_number()
     assert shown in (instance_number(screen.case, slices[0]), instance_number(screen.case, slices[-1]))
-    corner, scale = on_canvas(screen.case, (found.shape[1], found.shape[0]))
-    rows, columns = np.indices(found.shape) + 0.5
-    row, column = np.floor((rows - corner[1]) / scale).astype(int), np.floor((columns - corner[0]) / scale).astype(int)
-    inside = (row >= 0) & (row < mask.shape[1]) & (column >= 0) & (column < mask.shape[2])
-    truth = np.zeros(found.shape, bool)
-    truth[inside] = mask[numbers[shown], row[inside], column[inside]]
+    truth = on_image(screen.case, found.shape, mask[numbers[shown]])
     assert np.count_nonzero(found & truth) > 0.95 * np.count_nonzero(truth)
     assert np.count_nonzero(found & ~truth) < 0.15 * np.count_nonzero(truth)  # the border that the viewer draws
+
+
+def test_the_map_lies_in_colour_where_it_has_values_and_nowhere_else(screen: Screen) -> None:
+    screen.show_study()  # without the overlay of another test
+    (one,) = screen.case.reading.maps
+    (found,) = screen.open(ObjectKind.PARAMETRIC_MAP, screen.coloured, "the map")
+    assert screen.instance_number() in range(1, one.geometry.shape[0] + 1)
+    truth = on_image(screen.case, found.shape, np.isfinite(one.voxels[0]))  # of every slice the same rows
+    assert np.count_nonzero(found & truth) > 0.98 * np.count_nonzero(truth)
+    assert np.count_nonzero(found & ~truth) < 0.01 * np.count_nonzero(truth)
 
 
 def test_the_report_opens_as_text_with_estimate_probability_and_notice(screen: Screen) -> None:

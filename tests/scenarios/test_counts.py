@@ -59,7 +59,9 @@ def test_half_a_series_is_not_complete_by_content_before_the_rest_that_the_pacs_
             _route(pacs, [ids[file] for file in late])
             until(lambda: node.settled(study), 90, "delivered results")
             (how,) = _completions(node, study)
-            assert how == f"content: lee2017-portal-liver: every role that is needed is here; {WHOLE}"
+            assert (
+                how == f"content: lee2017-portal-liver, zheng-portal-node: every role that is needed is here; {WHOLE}"
+            )
 
             # The PACS has the node's own results by now: they are no part of what is waited for.
             node.run("enter", study, "hepatic_metastasis=1")

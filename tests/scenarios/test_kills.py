@@ -162,14 +162,13 @@ def redis() -> Iterator[Redis]:
     server.kill()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _matrix(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def _matrix(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """What the test held goes to whoever prints the matrix in the end (``tests.conftest.Tally``)."""
     yield
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    reporter.write_line("")
-    reporter.write_line("kill matrix (SIGKILLs at the point; objects filed; result sets an edition):")
-    for what, broker, outcome in MATRIX:
-        reporter.write_line(f"  {what:38} {broker:9} {outcome}")
+    while MATRIX:
+        what, broker, outcome = MATRIX.pop(0)
+        record_property("kill matrix", f"{what:38} {broker:9} {outcome}")
 
 
 @pytest.fixture(params=["embedded", "redis"])

@@ -171,7 +171,8 @@ def test_without_the_site_rule_the_images_name_the_phase(hospital: Hospital) -> 
     assert story is not None
     summary = json.loads(story.editions[-1].summary or "{}")
     assert "portal" in summary["roles"].values()
-    assert [one["package"] for one in summary["estimates"]] == ["lee2017-portal-liver@1.0.0"]
+    estimates = [one["package"] for one in summary["estimates"]]
+    assert estimates == ["lee2017-portal-liver@1.1.0", "zheng-portal-node@1.0.0"]
 
 
 def test_without_site_rule_and_images_the_package_is_refused_by_name(hospital: Hospital) -> None:

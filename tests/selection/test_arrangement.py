@@ -3,8 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import EnhancedCTImageStorage
 
-from her2node.selection.arrangement import arranged, split
+from her2node.selection.arrangement import arranged
+from her2node.selection.packing import split
 from her2node.selection.study import Instance, group
 from tests.selection.headers import instance
 
@@ -84,3 +87,59 @@ def test_one_phase_over_two_series_is_put_together() -> None:
 )
 def test_what_does_not_continue_a_series_stays_apart(apart: dict[str, Any]) -> None:
     assert len(arranged(group(halves(**apart))).series) == 2
+
+
+# --- enhanced objects ------------------------------------------------------------------------------------------------
+
+
+def packed_frames(phases: int, **content: list[Any]) -> Instance:
+    """One enhanced object of ``phases`` stacks of 5 frames, one after the other; ``content`` of frames by stack."""
+    frames = []
+    for stack in range(phases):
+        for slice_ in range(5):
+            said, position = Dataset(), Dataset()
+            for keyword, values in content.items():
+                setattr(said, keyword, values[stack])
+            position.ImagePositionPatient = [0, 0, 5.0 * slice_]
+            groups = Dataset()
+            groups.FrameContentSequence, groups.PlanePositionSequence = [said], [position]
+            frames.append(groups)
+    made = instance("1.2.3.1", sop_class_uid=EnhancedCTImageStorage, NumberOfFrames=len(frames))
+    made.header.PerFrameFunctionalGroupsSequence = frames
+    made.header.file_meta = FileMetaDataset()
+    return made
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"TemporalPositionIndex": [1, 2, 3]},
+        {"FrameAcquisitionNumber": [1, 2, 3]},
+        {"FrameAcquisitionDateTime": ["20240314100000", "20240314100030", "20240314100110"]},
+        {},
+    ],
+)
+def test_phases_in_one_enhanced_object_are_taken_apart(content: dict[str, list[Any]]) -> None:
+    whole = packed_frames(3, **content)
+    study = group([whole])
+    parts = arranged(study).series
+    assert [part.instances[0].frames for part in parts] == [
+        tuple(range(1, 6)), tuple(range(6, 11)), tuple(range(11, 16)),
+    ]  # fmt: skip
+    for part in parts:
+        (piece,) = part.instances
+        assert piece.header.NumberOfFrames == len(piece.header.PerFrameFunctionalGroupsSequence) == 5
+        assert piece.identity == whole.identity
+    assert whole.header.NumberOfFrames == len(whole.header.PerFrameFunctionalGroupsSequence) == 15
+    assert arranged(study).instances == (whole,)
+    assert len({part.series_instance_uid for part in parts}) == 3
+
+
+def test_an_enhanced_object_whose_frames_are_not_all_described_stays_whole() -> None:
+    claimed = packed_frames(2)
+    claimed.header.NumberOfFrames = 11
+    assert len(arranged(group([claimed])).series) == 1
+
+
+def test_many_time_points_in_one_enhanced_object_are_left_to_the_dynamic_methods() -> None:
+    assert len(arranged(group([packed_frames(8)])).series) == 1

@@ -91,7 +91,7 @@ def test_other_mr_images_are_kept_out(tmp_path: Path) -> None:
 
     (found,) = assigned(tmp_path, SMALL, t1)
     assert (found.role, found.ignored) == (None, True)
-    assert found.evidence == ("MR images without diffusion weighting",)
+    assert found.evidence == ("MR images that are neither diffusion-weighted nor dynamic",)
 
 
 def test_a_site_rule_goes_before_what_the_headers_tell(tmp_path: Path) -> None:

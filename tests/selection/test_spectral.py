@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 
-from her2node.errors import InvalidAttribute, MissingAttribute
+from her2node.errors import InvalidAttribute, MissingAttribute, RoleAmbiguous, RoleMissing
 from her2node.selection import assign, select
 from her2node.selection.roles import Role
 from her2node.selection.spectral import energy_of
+from her2node.selection.study import Study, group
 from tests.selection import headers
 
 
@@ -120,7 +121,7 @@ def test_a_dual_energy_series_keeps_its_phase_and_stands_for_no_classic_one() ->
         headers.instance("1.2.3.6", SeriesDescription="Portal venous"),
     ]
     selection = select(headers.study(*instances), (), {})
-    assert dict(selection.chosen) == {Role.PORTAL: "1.2.3.6"}
+    assert dict(selection.chosen) == {Role.PORTAL: "1.2.3.6", Role.IODINE: "1.2.3.5"}
     assert [selection.of(f"1.2.3.{n}").phase for n in (4, 5, 6)] == [Role.PORTAL, Role.PORTAL, None]
     assert selection.of("1.2.3.5").evidence[-1] == "phase: portal"
 
@@ -141,3 +142,24 @@ def test_an_energy_that_is_not_told_or_told_twice_is_refused() -> None:
         energy_of(headers.series("VMI"))
     with pytest.raises(InvalidAttribute, match="40 keV"):
         energy_of(headers.series("Abdomen 40 keV", MultienergyCTCharacteristicsSequence=characteristics(70)))
+
+
+def maps(*phases: str) -> Study:
+    """One iodine map a phase."""
+    described = enumerate(phases, start=1)
+    return group([headers.instance(f"1.2.{n}", SeriesDescription=f"Iodine map {phase}") for n, phase in described])
+
+
+def test_a_map_of_iodine_is_asked_for_by_its_phase() -> None:
+    selection = select(maps("arterial", "portal"), (), {})
+    assert selection.series_uid_of(Role.IODINE, Role.PORTAL) == "1.2.2"
+    with pytest.raises(RoleAmbiguous, match="iodine of several phases"):
+        selection.series_uid_of(Role.IODINE)
+    assert select(maps("portal"), (), {}).series_uid_of(Role.IODINE) == "1.2.1"
+
+
+def test_a_map_of_another_phase_is_missing_by_name() -> None:
+    with pytest.raises(RoleMissing, match=r"iodine in the portal phase \(phases: arterial, not told\)"):
+        select(maps("arterial", ""), (), {}).series_uid_of(Role.IODINE, Role.PORTAL)
+    with pytest.raises(RoleMissing, match="no series plays the role iodine"):
+        select(group([headers.instance("1.2")]), (), {}).series_uid_of(Role.IODINE, Role.PORTAL)

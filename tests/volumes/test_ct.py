@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,33 @@ def test_hounsfield_units_are_stored_values_by_slope_and_intercept_of_each_slice
     assert np.array_equal(volume.voxels, np.array(expected, np.float32))
     assert volume.unit == Unit.HU
     assert volume.voxels.dtype == np.float32
+
+
+def test_only_wanted_slices_are_decoded_and_the_others_are_without_image(tmp_path: Path) -> None:
+    series = made.classic(tmp_path, STORED)
+    whole, some = volumes.build(series), volumes.build(series, np.array([False, True, False, True]))
+    assert some.geometry == whole.geometry
+    assert some.sources == whole.sources
+    assert np.array_equal(some.voxels[1::2], whole.voxels[1::2])
+    assert some.valid.any(axis=(1, 2)).tolist() == [False, True, False, True]
+    Path(series.instances[0].path).write_bytes(b"")
+    assert np.array_equal(volumes.build(series, np.array([False, True, False, True])).voxels, some.voxels)
+
+
+def test_slices_that_are_not_wanted_take_no_memory(tmp_path: Path) -> None:
+    """60 slices of 512 x 512 are 75 MiB of voxels and validity; 3 of them are 3.75 MiB."""
+    series = made.classic(tmp_path, np.zeros((60, 512, 512), "<i2"))
+    before = resident_mib()
+    volume = volumes.build(series, np.arange(60) // 3 == 10)
+    assert volume.valid.sum() == 3 * 512 * 512
+    assert resident_mib() - before < 20
+    assert volume.voxels.nbytes + volume.valid.nbytes == 75 * 2**20
+
+
+def resident_mib() -> float:
+    """Of this process, as Linux counts it."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def test_voxels_are_read_only(tmp_path: Path) -> None:

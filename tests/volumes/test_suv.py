@@ -186,6 +186,20 @@ def test_what_cannot_become_an_uptake_is_refused_with_its_reason(
         factors(tmp_path, with_(keyword, value))
 
 
+@pytest.mark.parametrize("half_life", [109.77, 6_586_200, 1.83, 1223.0])
+def test_a_half_life_that_is_not_that_of_the_nuclide_named_is_refused(tmp_path: Path, half_life: float) -> None:
+    with pytest.raises(InvalidAttribute, match="RadionuclideHalfLife"):
+        factors(tmp_path, with_("RadionuclideHalfLife", half_life))
+
+
+def test_the_half_life_of_a_nuclide_that_is_not_named_is_believed(tmp_path: Path) -> None:
+    def of_gallium(_: int, ds: Dataset) -> None:
+        item = ds.RadiopharmaceuticalInformationSequence[0]
+        item.Radiopharmaceutical, item.RadionuclideHalfLife = "", 4057.74
+
+    assert factors(tmp_path, of_gallium)[0] > 0
+
+
 def test_units_that_differ_within_a_series_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NotCalibrated, match="differ"):
         factors(tmp_path, lambda index, ds: setattr(ds, "Units", ("BQML", "GML")[index]))

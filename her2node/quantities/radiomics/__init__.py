@@ -1,28 +1,30 @@
 """Radiomics as the Image Biomarker Standardisation Initiative defined it (IBSI 1; Zwanenburg 2020, and its manual).
 
 ``measure(volume, roi, role, configuration)`` gives quantities, ``features(voxels, mask, spacing_mm, configuration)``
-numbers by IBSI's tag from arrays. A configuration says how the image is processed, discretised and aggregated; those of
-IBSI ship with the node. A feature without a value is Undefined by name, never NaN. Importing this room loads no
-compiler.
+numbers by IBSI's tag from arrays, ``features_of_response`` those of a filter's response (IBSI 2). A configuration says
+how the image is processed, discretised and aggregated; those of IBSI ship with the node. A feature without a value is
+Undefined by name, never NaN. Importing this room loads no compiler.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 from her2node.dicom.codes import Code, Unit
-from her2node.errors import EmptyRoi, Refused, RoiCutOff, SingleSlice
+from her2node.errors import AnisotropicVoxels, EmptyRoi, Refused, RoiCutOff, SingleSlice
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.quantities.radiomics.configuration import Configuration, read, shipped
 from her2node.quantities.radiomics.discretisation import FixedBinNumber
-from her2node.quantities.radiomics.engine import features
-from her2node.quantities.radiomics.feature import Dimension
+from her2node.quantities.radiomics.engine import features, features_of_response, reach_mm
+from her2node.quantities.radiomics.feature import Dimension, Values
 from her2node.quantities.radiomics.names import Name, catalogue
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
 from her2node.volumes.volume import Volume
 
-__all__ = ["measure", "features", "read", "shipped", "catalogue", "Configuration"]
+__all__ = ["measure", "features", "features_of_response", "reach_mm", "read", "shipped", "catalogue", "Configuration"]
 
 
 def measure(
@@ -30,27 +32,51 @@ def measure(
 ) -> tuple[Quantity | NotMeasured, ...]:
     """Every feature that ``configuration`` asks for, in IBSI's order, of a region laid on ``volume``.
 
-    A feature without a value is a NotMeasured with Undefined; all are, with EmptyRoi, where no voxel is left after
-    interpolation. A region cut off by the ends of the series has no morphology (RoiCutOff), nor has one in a series of
-    a single slice (SingleSlice).
+    Those of the image come first, then those of each filter's response, told apart by the method's code. A feature
+    without a value is a NotMeasured with Undefined; all are, with EmptyRoi, where no voxel is left after interpolation,
+    and those of a response with AnisotropicVoxels where the filter wants voxels of one size. A region cut off by the
+    ends of the series has no morphology (RoiCutOff), nor has one in a series of a single slice (SingleSlice).
     """
-    named = catalogue(configuration)
+    own = _Features(catalogue(configuration), configuration, configuration.method, volume.unit)
+    reading = [(own, partial(features, configuration=configuration))]
+    for filtered in configuration.filters:
+        alike = configuration.of_response(filtered)
+        words = f"{filtered.name}: {filtered.filter}"
+        wanted = _Features(catalogue(alike), alike, configuration.method_of(filtered), Unit.ARBITRARY, (words,))
+        reading.append((wanted, partial(features_of_response, configuration=configuration, filtered=filtered)))
+    return tuple(value for wanted, of in reading for value in _measured(volume, roi, role, wanted, of))
+
+
+@dataclass(frozen=True)
+class _Features:
+    """Features that are calculated in one way: of the image, or of one filter's response."""
+
+    names: Mapping[str, Name]
+    configuration: Configuration
+    method: Code
+    unit: Code
+    parameters: tuple[str, ...] = ()
+
+
+def _measured(
+    volume: Volume, roi: Roi, role: Role | None, wanted: _Features, of: Callable[..., Values]
+) -> Iterator[Quantity | NotMeasured]:
     found: Mapping[str, float | Refused]
     try:
-        found = features(volume.voxels, roi.mask, volume.geometry.spacing_mm, configuration, valid=volume.valid)
-    except EmptyRoi as reason:
-        found = dict.fromkeys(named, reason)
-    sizeless = _sizeless(volume, roi)
-    method, series_uids = configuration.method, (volume.series_instance_uid,)
-
-    def judged(name: Name) -> Quantity | NotMeasured:
+        found = of(volume.voxels, roi.mask, volume.geometry.spacing_mm, valid=volume.valid)
+    except (EmptyRoi, AnisotropicVoxels) as reason:
+        found = dict.fromkeys(wanted.names, reason)
+    sizeless, series_uids = _sizeless(volume, roi), (volume.series_instance_uid,)
+    for name in wanted.names.values():
         value = found[name.tag] if sizeless is None or name.family != "morph" else sizeless
         if isinstance(value, Refused):
-            return NotMeasured(roi.tracking_id, role, value, name.code, series_uids)
-        unit = unit_of(name, volume.unit, configuration)
-        return Quantity(roi.tracking_id, role, name.code, value, unit, name.aggregation, method, series_uids)
-
-    return tuple(judged(name) for name in named.values())
+            yield NotMeasured(roi.tracking_id, role, value, name.code, series_uids)
+            continue
+        unit = unit_of(name, wanted.unit, wanted.configuration)
+        yield Quantity(
+            roi.tracking_id, role, name.code, value, unit, name.aggregation, wanted.method, series_uids,
+            parameters=wanted.parameters,
+        )  # fmt: skip
 
 
 def _sizeless(volume: Volume, roi: Roi) -> Refused | None:

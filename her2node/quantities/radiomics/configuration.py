@@ -2,7 +2,7 @@
 
 ``read(file)`` reads a site's own, ``shipped(name)`` one of those that come with the node (IBSI 1 configurations A to E
 and the digital phantom's). The reader is strict: an unknown key, a wrong type or a value out of range is refused by its
-name.
+name. Filters, each a ``[[filters]]`` table, are measured beside the image itself (IBSI 2).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,14 @@ from typing import Any
 from her2node.dicom.codes import PRIVATE_SCHEME, Code
 from her2node.errors import SettingsRefused
 from her2node.quantities.radiomics.discretisation import Discretisation, FixedBinNumber, FixedBinSize
+from her2node.quantities.radiomics.filters import Filter, filter_from
 from her2node.quantities.radiomics.texture import Aggregation
 
 FAMILIES = ("morph", "loc", "stat", "ih", "ivh", "cm", "rlm", "szm", "dzm", "ngt", "ngl")
 """Prefixes of IBSI's tags: morphology, local intensity, statistics, histogram, intensity-volume histogram, GLCM, GLRLM,
 GLSZM, GLDZM, NGTDM, NGLDM."""
+OF_RESPONSES = tuple(family for family in FAMILIES if family not in ("morph", "loc", "ivh"))
+"""What is measured of a filter's response, whose values have no unit: intensity statistics, histogram, texture."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,23 @@ class Resegmentation:
 
 
 @dataclass(frozen=True)
+class Filtered:
+    """A filter by the name that a site gives it, and the tags wanted of its response (none: all of the families)."""
+
+    name: str
+    filter: Filter
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Response:
+    """What is measured of every filter's response, and how it is discretised for histogram and texture."""
+
+    families: tuple[str, ...] = ("stat",)
+    discretisation: Discretisation | None = None
+
+
+@dataclass(frozen=True)
 class Configuration:
     """Everything that shapes the value of a feature, and which features are wanted."""
 
@@ -64,12 +84,47 @@ class Configuration:
     families: tuple[str, ...]
     features: tuple[str, ...] = ()
     """Tags, when not all of the families are wanted."""
+    filters: tuple[Filtered, ...] = ()
+    response: Response = Response()
 
     @property
     def method(self) -> Code:
-        """Names the configuration by a hash of all its settings, in words by name and title."""
-        digest = hashlib.sha256(repr(self).encode()).hexdigest()[:8].upper()
-        return Code(f"RAD-{digest}", PRIVATE_SCHEME, f"Radiomics by {self.name}: {self.title}"[:64])
+        """Names the configuration by a hash of what shapes a value, in words by name and title.
+
+        Which features are wanted shapes none: a signature keeps the code of the block that it was found with.
+        """
+        return _hashed(repr(self._shaping()), f"Radiomics by {self.name}: {self.title}")
+
+    def method_of(self, filtered: Filtered) -> Code:
+        """Names the configuration and one of its filters."""
+        settings = repr((self._shaping(), self.response.discretisation, filtered.filter))
+        return _hashed(settings, f"Radiomics by {self.name}, {filtered.name}: {self.title}")
+
+    def _shaping(self) -> dict[str, object]:
+        wanted = {"aggregations", "families", "features", "filters", "response"}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in wanted}
+
+    def of_response(self, filtered: Filtered) -> Configuration:
+        """By what the features of a filter's response are calculated, once the image is processed."""
+        return replace(
+            self,
+            resegmentation=Resegmentation(),
+            discretisation=self.response.discretisation or self.discretisation,
+            volume_histogram=None,
+            families=self.response.families,
+            features=filtered.features,
+            filters=(),
+            response=Response(),
+        )
+
+    def alike(self) -> tuple[Configuration, ...]:
+        """By what features are calculated: of the image, then of each response."""
+        return (self, *map(self.of_response, self.filters))
+
+
+def _hashed(settings: str, words: str) -> Code:
+    digest = hashlib.sha256(settings.encode()).hexdigest()[:8].upper()
+    return Code(f"RAD-{digest}", PRIVATE_SCHEME, words[:64])
 
 
 def read(file: Path) -> Configuration:
@@ -95,6 +150,11 @@ def parse(text: str, source: str) -> Configuration:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsRefused(f"{source}: {error}", remedy="correct the TOML") from error
+    return of_table(content, source)
+
+
+def of_table(content: Mapping[str, Any], source: str) -> Configuration:
+    """A configuration from what a TOML file holds; ``source`` is named in refusals. Raises SettingsRefused."""
     table = _Table(content, source)
     found = Configuration(
         name=table.text("name", r"[A-Za-z0-9._-]{1,24}"),
@@ -106,6 +166,46 @@ def parse(text: str, source: str) -> Configuration:
         **_texture(table.need_table("texture")),
         families=table.choices("families", FAMILIES, FAMILIES),
         features=table.texts("features"),
+        filters=_filters(table),
+        response=_response(table.table("response")),
+    )
+    table.end()
+    levels = {"ih", "cm", "rlm", "szm", "dzm", "ngt", "ngl"}
+    of_levels = {tag.partition("_")[0] for one in found.filters for tag in one.features} | set(found.response.families)
+    if found.filters and found.response.discretisation is None and of_levels & levels:
+        raise SettingsRefused(
+            f"{source}: [response] has no discretisation, which {', '.join(sorted(of_levels & levels))} needs",
+            remedy='write for example discretisation = { method = "fixed-bin-number", bins = 32 }',
+        )
+    return found
+
+
+def _filters(table: _Table) -> tuple[Filtered, ...]:
+    found = [_filtered(one) for one in table.tables("filters")]
+    names = [one.name for one in found]
+    if len(set(names)) < len(names):
+        raise SettingsRefused(f"filters are named twice: {', '.join(names)}", remedy="give each filter its own name")
+    return tuple(found)
+
+
+def _filtered(table: _Table) -> Filtered:
+    name = table.text("name", r"[A-Za-z0-9._-]{1,24}")
+    features = table.texts("features")
+    others = [tag for tag in features if tag.partition("_")[0] not in OF_RESPONSES]
+    if others:
+        raise SettingsRefused(
+            f"filter {name}: {', '.join(others)} cannot be measured of a response",
+            remedy=f"features of {', '.join(OF_RESPONSES)} can",
+        )
+    return Filtered(name, filter_from(table.rest()), features)
+
+
+def _response(table: _Table | None) -> Response:
+    if table is None:
+        return Response()
+    how = table.table("discretisation")
+    found = Response(
+        table.choices("families", OF_RESPONSES, Response.families), None if how is None else _discretisation(how)
     )
     table.end()
     return found
@@ -232,6 +332,18 @@ class _Table:
 
     def table(self, key: str) -> _Table | None:
         return self.need_table(key) if key in self else None
+
+    def tables(self, key: str) -> tuple[_Table, ...]:
+        if key not in self:
+            return ()
+        values = self._take(key, (list,), "[[filters]] tables")
+        if any(type(value) is not dict for value in values):
+            raise self._refuse(key, f"is {values!r}", f"write [[{key}]] tables")
+        return tuple(_Table(value, f"{self._where}: [[{key}]] {n}") for n, value in enumerate(values, start=1))
+
+    def rest(self) -> dict[str, Any]:
+        """What was not taken, for a reader of its own."""
+        return self._left
 
     def need_table(self, key: str) -> _Table:
         return _Table(self._take(key, (dict,), "{ ... }"), f"{self._where}: [{key}]")

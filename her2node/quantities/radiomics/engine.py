@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from her2node.errors import Undefined
+from her2node.errors import AnisotropicVoxels, Undefined
 from her2node.quantities.radiomics import histogram, local_intensity, statistics, volume_histogram
-from her2node.quantities.radiomics.configuration import Configuration
+from her2node.quantities.radiomics.configuration import Configuration, Filtered
 from her2node.quantities.radiomics.discretisation import Discretisation, FixedBinNumber, FixedBinSize
 from her2node.quantities.radiomics.feature import Bools, Floats, Integers, Spacing, Values
+from her2node.quantities.radiomics.filters import respond
 from her2node.quantities.radiomics.morphology import Shape, morphology
 from her2node.quantities.radiomics.names import catalogue
-from her2node.quantities.radiomics.processing import Region, prepared
+from her2node.quantities.radiomics.processing import SPLINE_REACH, Region, prepared
 from her2node.quantities.radiomics.texture import FAMILIES as TEXTURE
 from her2node.quantities.radiomics.texture import Levels, texture
 from her2node.quantities.radiomics.volume_histogram import VolumeHistogram
+
+_OF_SPHERES = (local_intensity.RADIUS_MM,) * 3
+"""mm around a region that local intensity looks at."""
 
 
 def features(
@@ -35,8 +41,53 @@ def features(
     """
     if not voxels.shape == mask.shape == (mask if valid is None else valid).shape:
         raise ValueError(f"voxels have shape {voxels.shape}, the mask {mask.shape}")
-    region = prepared(voxels, mask, spacing_mm, configuration, valid=valid, reach_mm=local_intensity.RADIUS_MM)
+    region = prepared(voxels, mask, spacing_mm, configuration, valid=valid, reach_mm=_OF_SPHERES)
     return features_of(region, configuration)
+
+
+def features_of_response(
+    voxels: npt.NDArray[np.floating],
+    mask: Bools,
+    spacing_mm: Spacing,
+    configuration: Configuration,
+    filtered: Filtered,
+    *,
+    valid: Bools | None = None,
+) -> Values:
+    """Every feature wanted of a filter's response; arguments as in ``features``.
+
+    The image is interpolated, rounded and re-segmented first, then filtered (IBSI 2, phase 2). Raises EmptyRoi, and
+    AnisotropicVoxels where the filter has a size in mm and the voxels have no one size.
+    """
+    grid = _grid_of(spacing_mm, configuration)
+    reach = filtered.filter.reach(grid) or (math.inf,) * 3
+    far = tuple(voxels_far * mm for voxels_far, mm in zip(reach, grid, strict=True))
+    region = prepared(voxels, mask, spacing_mm, configuration, valid=valid, reach_mm=(far[0], far[1], far[2]))
+    response = respond(filtered.filter, region.image, grid, region.morphological)
+    return features_of(replace(region, image=response), configuration.of_response(filtered))
+
+
+def reach_mm(configuration: Configuration, slice_mm: float) -> float:
+    """How far beyond a region, across slices ``slice_mm`` apart, the voxels lie that shape a feature of it; infinite
+    where a filter looks at the whole image."""
+    grid = _grid_of((slice_mm, 1.0, 1.0), configuration)
+    far = [local_intensity.RADIUS_MM]
+    for filtered in configuration.filters:
+        try:
+            reach = filtered.filter.reach(grid)
+        except AnisotropicVoxels:
+            reach = filtered.filter.reach((grid[0],) * 3)
+        far.append(math.inf if reach is None else reach[0] * grid[0])
+    how = configuration.interpolation
+    margin = 1 if how is None or how.order == 1 else SPLINE_REACH
+    return float(max(far)) + (margin + 2) * slice_mm + 2 * grid[0]
+
+
+def _grid_of(spacing_mm: Spacing, configuration: Configuration) -> Spacing:
+    how = configuration.interpolation
+    if how is None:
+        return spacing_mm
+    return (spacing_mm[0] if how.slice_mm is None else how.slice_mm, how.in_plane_mm, how.in_plane_mm)
 
 
 def features_of(region: Region, configuration: Configuration) -> Values:

@@ -21,7 +21,7 @@ _TIE = 1e-6
 """Rounding of spacings and of mask fractions decides nothing."""
 _DECIMALS = 6
 """Of an intensity before it is rounded to a whole number: half-way goes to the even one on every machine."""
-_SPLINE_REACH = 16
+SPLINE_REACH = 16
 """Voxels of margin after which cutting the image changes a cubic spline by less than 1e-9 of its range."""
 
 
@@ -98,9 +98,10 @@ def prepared(
     configuration: Configuration,
     *,
     valid: Bools | None = None,
-    reach_mm: float,
+    reach_mm: Spacing,
 ) -> Region:
-    """The region as the families read it, in a box with ``reach_mm`` of image around it where the image goes on.
+    """The region as the families read it, in a box with ``reach_mm`` of image around it (by axis, infinite: all of it)
+    where the image goes on.
 
     ``voxels``, ``mask`` and ``valid`` (False where there is no image) have shape (slices, rows, columns). Raises
     EmptyRoi where the mask has no voxel, before or after interpolation.
@@ -124,17 +125,17 @@ def prepared(
     return Region(image, here, intensity, (spacing[0], spacing[1], spacing[2]))
 
 
-def _cuts(mask: Bools, spacing_mm: Spacing, interpolation: Interpolation | None, reach_mm: float) -> list[_Cut]:
+def _cuts(mask: Bools, spacing_mm: Spacing, interpolation: Interpolation | None, reach_mm: Spacing) -> list[_Cut]:
     wanted: tuple[float | None, ...] = (None, None, None)
     margin = 0
     if interpolation is not None:
         wanted = (interpolation.slice_mm, interpolation.in_plane_mm, interpolation.in_plane_mm)
-        margin = 1 if interpolation.order == 1 else _SPLINE_REACH
+        margin = 1 if interpolation.order == 1 else SPLINE_REACH
     cuts = []
     for number, (size, spacing, new_mm) in enumerate(zip(mask.shape, spacing_mm, wanted, strict=True)):
         occupied = np.flatnonzero(mask.any(axis=tuple(axis for axis in range(3) if axis != number)))
         axis = _axis(size, float(spacing), new_mm)
-        cuts.append(_cut(axis, size, int(occupied[0]), int(occupied[-1]), reach_mm / spacing, margin))
+        cuts.append(_cut(axis, size, int(occupied[0]), int(occupied[-1]), reach_mm[number] / spacing, margin))
     return cuts
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from her2node.errors import Refused
+from her2node.quantities.radiomics import features_of_response
+from her2node.quantities.radiomics.configuration import Configuration, parse
 from her2node.quantities.radiomics.filters import respond
 from tests.quantities import made
 from tests.quantities.radiomics import ibsi2
@@ -73,3 +76,66 @@ def test_every_feature_of_the_filtered_ct_phantom_is_within_ibsi_s_tolerance(
         if abs(found[feature] - value) > tolerance
     }
     assert not missed
+
+
+OF_FILE = {
+    "2.B": 'kind = "mean"\nsupport = 5\ndimensions = 3\nboundary = "mirror"',
+    "3.A": 'kind = "laplacian-of-gaussian"\nsigma_mm = 1.5\ndimensions = 2\nboundary = "mirror"',
+    "3.B": 'kind = "laplacian-of-gaussian"\nsigma_mm = 1.5\ndimensions = 3\nboundary = "mirror"',
+    "4.B": 'kind = "laws"\nkernels = "L5E5E5"\nboundary = "mirror"\npooling = "maximum"\nenergy_distance = 7',
+    "6.B": 'kind = "separable-wavelet"\nfamily = "daubechies-3"\nsubband = "LLH"\nlevel = 1\nboundary = "mirror"\n'
+    'pooling = "average"',
+    "8.B": 'kind = "non-separable-wavelet"\nfamily = "simoncelli"\nlevel = 1\ndimensions = 3',
+}
+"""A filter of each family as a configuration file says it, by IBSI 2's id."""
+
+
+def of_file(name: str) -> Configuration:
+    """IBSI 2's configurations A and B with one filter."""
+    fine = """
+[interpolation]
+in_plane_mm = 1.0
+slice_mm = 1.0
+method = "cubic-spline"
+round_intensities = true
+mask_threshold = 0.5
+"""
+    return parse(
+        f"""
+name = "ibsi2-{name}"
+title = "IBSI 2 {name}"
+{fine if name.endswith("B") else ""}
+[resegmentation]
+lowest = -1000
+highest = 400
+[discretisation]
+method = "fixed-bin-size"
+size = 25
+[texture]
+aggregations = ["3D_comb"]
+[[filters]]
+name = "{name}"
+{OF_FILE[name]}
+""",
+        name,
+    )
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("name", OF_FILE)
+def test_a_filter_of_a_configuration_file_gives_ibsi_s_features_from_the_scan_on(name: str, shared: Path) -> None:
+    """Interpolation, re-segmentation and filter by the file alone, around the region alone."""
+    configuration = of_file(name)
+    voxels, spacing, _ = ibsi2.configuration_a(shared)
+    region = ibsi2.nifti(shared / "reference/ibsi1/ct_phantom/nifti/mask/mask.nii.gz") > 0
+    (filtered,) = configuration.filters
+    assert filtered.filter == ibsi2.FEATURES[name]
+    found = features_of_response(voxels, region, spacing, configuration, filtered)
+    references = ibsi2.reference_values(shared)[name]
+    missed = {
+        tag: f"{found[tag]} instead of {value:.5g} +- {tolerance:.5g}"
+        for tag, (value, tolerance) in references.items()
+        if isinstance(found[tag], Refused) or abs(found[tag] - value) > tolerance
+    }
+    assert not missed
+    assert len(references) >= 17

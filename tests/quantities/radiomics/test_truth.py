@@ -65,7 +65,7 @@ def test_all_values_of_the_ct_phantom_from_dicom_and_rtstruct(dataset: str, shar
 def diagnostics(volume: Volume, roi: Roi, configuration: Configuration) -> dict[str, float]:
     """What IBSI prints of image and region before interpolation, after it and after re-segmentation."""
     spacing = volume.geometry.spacing_mm
-    region = prepared(volume.voxels, roi.mask, spacing, configuration, valid=volume.valid, reach_mm=np.inf)
+    region = prepared(volume.voxels, roi.mask, spacing, configuration, valid=volume.valid, reach_mm=(np.inf,) * 3)
     before = Region(volume.voxels.astype(np.float64), roi.mask, roi.mask, spacing)
     interpolated = Region(region.image, region.morphological, region.morphological, region.spacing_mm)
     return {

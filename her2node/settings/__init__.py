@@ -16,9 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     ValidationError,
@@ -31,6 +29,7 @@ from pydantic_settings import (
 )
 
 from her2node.errors import SettingsRefused
+from her2node.settings.methods import Dce, Diffusion, DualEnergy, Enhancement, Perfusion, Pet, Section
 
 Network = IPv4Network | IPv6Network
 
@@ -82,11 +81,7 @@ CtRole = Literal[
 ]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class TlsFiles(_Section):
+class TlsFiles(Section):
     """Certificate, key and authorities of one direction."""
 
     certificate: ExpandedPath | None = Field(None, description="PEM file with the node's certificate (chain).")
@@ -104,7 +99,7 @@ class ReceptionTls(TlsFiles):
     client_certificate_required: bool = Field(True, description="Refuse peers without a certificate from `ca`.")
 
 
-class Reception(_Section):
+class Reception(Section):
     """The C-STORE and C-ECHO SCP."""
 
     ae_title: AETitle = Field(
@@ -135,7 +130,7 @@ class Reception(_Section):
     tls: ReceptionTls = Field(ReceptionTls(), description="TLS for associations that peers open to the node.")
 
 
-class Ledger(_Section):
+class Ledger(Section):
     """Where the node keeps what it knows."""
 
     url: str = Field(
@@ -147,7 +142,7 @@ class Ledger(_Section):
     )
 
 
-class Jobs(_Section):
+class Jobs(Section):
     """How work is queued."""
 
     broker: str = Field("embedded", description="`embedded` (a disposable file, nothing to install) or a Redis URL.")
@@ -168,7 +163,7 @@ class Jobs(_Section):
     )
 
 
-class Completion(_Section):
+class Completion(Section):
     """When a study is complete."""
 
     settle: Seconds = Field(
@@ -178,7 +173,7 @@ class Completion(_Section):
     patience: Seconds = Field(timedelta(hours=1), description="At the latest so long after the first object.")
 
 
-class Delivery(_Section):
+class Delivery(Section):
     """Where results go and how long the node tries."""
 
     to_sender: bool = Field(True, description="Send results to the peer whose AE title called with the study.")
@@ -193,14 +188,14 @@ class Delivery(_Section):
     tls: TlsFiles = Field(TlsFiles(), description="TLS for associations that the node opens.")
 
 
-class Retention(_Section):
+class Retention(Section):
     """How long things are kept."""
 
     days: float = Field(30, gt=0, description="Studies and results are kept so long after their last change.")
     set_aside_days: float = Field(30, gt=0, description="Objects that were set aside are kept so long.")
 
 
-class RoleRule(_Section):
+class RoleRule(Section):
     """A site's own word on which series plays which role: every pattern must be found in its attribute."""
 
     role: CtRole = Field(description="The role that a matching series plays; `ignore` keeps a series out.")
@@ -209,7 +204,7 @@ class RoleRule(_Section):
     )
 
 
-class Selection(_Section):
+class Selection(Section):
     """Which series plays which role."""
 
     rules: tuple[RoleRule, ...] = Field((), description="Site rules; the first that matches decides.")
@@ -219,42 +214,28 @@ class Selection(_Section):
     )
 
 
-class Enhancement(_Section):
-    """Attenuation compared from phase to phase."""
-
-    reference_vein_hu: float | None = Field(
-        None, gt=0, description="Correct enhancement across scans to this attenuation of the portal vein; empty: not."
-    )
-
-
-class DualEnergy(_Section):
-    """Dual-energy CT."""
-
-    decompose: bool = Field(
-        False, description="Calculate iodine from two mono-energetic series where there is no iodine map."
-    )
-
-
-class Perfusion(_Section):
-    """What turns CT perfusion curves into flow; vendors differ, so the values are printed with every result."""
-
-    haematocrit_factor: float = Field(
-        1.0, gt=0, le=1.5, description="kH = (1 - Hct large vessels) / (1 - Hct small vessels) on BF and BV; 1: none."
-    )
-    density_g_ml: float = Field(1.05, gt=0.5, lt=2, description="Density of tissue, for BF and PS per 100 g.")
-    haematocrit: float = Field(
-        0.0, ge=0, lt=1, description="Haematocrit of large vessels, for PS of plasma; 0: PS of whole blood."
-    )
-    oscillation_index: float = Field(
-        0.075, gt=0, lt=1, description="Roughest residue function that deconvolution believes."
-    )
-    correct_motion: bool = Field(True, description="Shift time points onto each other before curves are taken.")
-
-
-class Packages(_Section):
+class Packages(Section):
     """Model packages."""
 
-    enabled: tuple[str, ...] = Field(("lee2017-portal-liver",), description="Packages to run, by name or name@version.")
+    enabled: tuple[str, ...] = Field(
+        (
+            "lee2017-portal-liver",
+            "zheng-portal-node",
+            "ji2017-adc",
+            "ji2017-d",
+            "zhangjn2016-suvmax",
+            "ji2017-f",
+            "ji2017-d-star",
+            "pumc2022-mtv",
+        ),
+        description="Packages to run, by name or name@version; `her2node packages enable` goes before.",
+    )
+    shadow: tuple[str, ...] = Field(
+        (), description="Packages whose answers are computed and kept in the ledger, but sent to nobody."
+    )
+    stability: bool = Field(
+        True, description="Measure a tumour a voxel otherwise drawn too, and say whether estimates hold; takes longer."
+    )
     folders: tuple[ExpandedPath, ...] = Field((), description="Folders with the site's own packages.")
     trusted_keys: tuple[ExpandedPath, ...] = Field(
         (), description="Ed25519 public keys (PEM) whose packages are trusted."
@@ -265,7 +246,7 @@ class Packages(_Section):
     prior_source: str = Field("", description="Where the prior comes from; printed with it.")
 
 
-class Reports(_Section):
+class Reports(Section):
     """What is written."""
 
     could_not: bool = Field(True, description="Write a report with the reasons when nothing could run.")
@@ -279,7 +260,7 @@ class Reports(_Section):
     site: str = Field("", description="Name of the institution that runs the node.")
 
 
-class Peer(_Section):
+class Peer(Section):
     """Another application entity."""
 
     ae: AETitle = Field(description="Its AE title.")
@@ -335,6 +316,9 @@ class Settings(BaseSettings):
     enhancement: Enhancement = Field(Enhancement(), description="Attenuation compared from phase to phase.")
     dual_energy: DualEnergy = Field(DualEnergy(), description="Dual-energy CT.")
     perfusion: Perfusion = Field(Perfusion(), description="What turns CT perfusion curves into flow.")
+    diffusion: Diffusion = Field(Diffusion(), description="How diffusion-weighted MR is fitted.")
+    pet: Pet = Field(Pet(), description="FDG PET: between which limits uptake may be compared.")
+    dce: Dce = Field(Dce(), description="What turns the signal of dynamic MR into transfer of contrast.")
     packages: Packages = Field(Packages(), description="Model packages.")
     reports: Reports = Field(Reports(), description="What is written.")
     peers: dict[str, Peer] = Field({}, description="Other application entities, by a name of your choice.")
@@ -414,6 +398,8 @@ def _check(settings: Settings) -> None:
         raise SettingsRefused("reception.tls.port is set without certificate and key")
     if tls.port and tls.client_certificate_required and not tls.ca:
         raise SettingsRefused("reception.tls requires client certificates but names no ca")
+    if not 0 <= settings.pet.uptake_minutes[0] <= settings.pet.uptake_minutes[1]:
+        raise SettingsRefused("pet.uptake_minutes must be two times of which the second is not the earlier one")
     if settings.jobs.heartbeat * 2 >= settings.jobs.lease:
         raise SettingsRefused("jobs.heartbeat must be less than half of jobs.lease")
 

@@ -1,0 +1,225 @@
+"""A dynamic contrast-enhanced MR examination: signal over time on one grid, and the same slab at several flip angles.
+
+Signal has no unit of its own; what turns it into a concentration is the spoiled gradient echo's repetition time and
+flip angle, which stand beside it. What the header does not tell is None here, never a default: who needs it refuses.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+
+from her2node.dicom.attributes import moment, texts, timestamp
+from her2node.dicom.codes import Unit
+from her2node.dicom.diffusion import Content
+from her2node.dicom.magnet import field_strength_t
+from her2node.errors import MixedOrientations, OtherKindOfImage, RoleMissing
+from her2node.selection.study import Series
+from her2node.volumes.contrast import Contrast, contrast_of
+from her2node.volumes.dynamic import CONTENT, DynamicStack, Seconds, dynamic_stack, on_common_times
+from her2node.volumes.frames import Frame
+from her2node.volumes.mr import frames_of, holds_image, need_grey, scaled, signal_scale
+from her2node.volumes.regrid import resampled
+from her2node.volumes.sequence import flip_angle, repetition_time, timing_of
+from her2node.volumes.slices import decoded
+from her2node.volumes.stack import Stack, stack
+from her2node.volumes.volume import Bools, Floats, Geometry, SliceSource, Volume, same_grid
+
+
+@dataclass(frozen=True)
+class DceVolume:
+    """Signal over time on one grid.
+
+    ``voxels`` float32, shape (t, slices, rows, columns), in arbitrary units, at ``times_s`` (t,), seconds from the
+    first time point; ``valid`` (slices, rows, columns) is False where any time point has no image.
+    ``sources`` has one entry a time point and slice; ``clock`` names the attributes that told the times.
+    ``field_strength_t`` is in tesla, gauss converted; ``notes`` say what was converted, inferred or resampled.
+    """
+
+    voxels: Floats = field(repr=False)
+    valid: Bools = field(repr=False)
+    times_s: Seconds = field(repr=False)
+    geometry: Geometry
+    series_uids: tuple[str, ...]
+    sources: tuple[tuple[SliceSource, ...], ...] = field(repr=False)
+    clock: str
+    repetition_time_ms: float | None
+    echo_time_ms: float | None
+    flip_angle_deg: float | None
+    field_strength_t: float | None
+    contrast: Contrast
+    notes: tuple[str, ...] = ()
+
+    def volume(self, point: int) -> Volume:
+        """The image of one time point."""
+        uid = self.series_uids[point if len(self.series_uids) == len(self.times_s) else 0]
+        return Volume(self.geometry, self.voxels[point], self.valid, Unit.ARBITRARY, uid, self.sources[point])
+
+
+@dataclass(frozen=True)
+class FlipAngleSeries:
+    """The same slab at several flip angles, ascending, on the grid of a DceVolume, for T1.
+
+    ``voxels`` float32, shape (n, slices, rows, columns), read-only, NaN where the slab has no image.
+    """
+
+    voxels: Floats = field(repr=False)
+    flip_angles_deg: tuple[float, ...]
+    repetition_time_ms: float
+    series_uids: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def dynamic_stack_of(members: Sequence[Series], interval_s: float | None = None) -> DynamicStack:
+    """The frames of an examination by time point and slice, from headers alone.
+
+    ``interval_s``: seconds between time points, for images that nothing but a number orders. Raises OtherKindOfImage,
+    NotCalibrated and what ``dynamic_stack`` raises.
+    """
+    frames = tuple(frame for series in members for frame in frames_of(series, Content.SIGNAL))
+    if not frames:
+        raise OtherKindOfImage("no image of the series is received signal")
+    for frame in frames:
+        signal_scale(frame)
+        need_grey(frame)
+    return dynamic_stack(frames, interval_s)
+
+
+def build(members: Sequence[Series], interval_s: float | None = None) -> DceVolume:
+    """The signal of an examination over time, decoded image by image into the one array that is kept.
+
+    Raises PixelsUnreadable, InvalidAttribute or MissingAttribute for a repetition time, echo time, flip angle or field
+    strength that is impossible or not one, and what ``dynamic_stack_of`` raises.
+    """
+    found = dynamic_stack_of(members, interval_s)
+    frames = [frame for point in found.frames for frame in point]
+    timing = timing_of(frames)
+    header = frames[0].header
+    field_t, on_field = field_strength_t(header)
+    contrast, on_contrast = contrast_of(header, _begun(found.frames[0]))
+    voxels, valid = _decoded(found)
+    shifted = on_common_times(found, voxels)
+    valid.flags.writeable = False
+    return DceVolume(
+        voxels=voxels,
+        valid=valid,
+        times_s=found.times_s - found.times_s[0],
+        geometry=found.geometry,
+        series_uids=found.series_uids,
+        sources=tuple(tuple(frame.source for frame in point) for point in found.frames),
+        clock=found.clock,
+        repetition_time_ms=timing.repetition_time_ms,
+        echo_time_ms=timing.echo_time_ms,
+        flip_angle_deg=timing.flip_angle_deg,
+        field_strength_t=field_t,
+        contrast=contrast,
+        notes=(*on_field, *on_contrast, *contrast.words, *_on_times(found, shifted), *_on_sequence(frames)),
+    )
+
+
+def flip_angles(candidates: Sequence[Series], members: Sequence[Series], onto: Geometry) -> FlipAngleSeries:
+    """The slab of some series at each of its flip angles, on the grid of the examination that ``members`` are.
+
+    Images of one flip angle are averaged; those of another grid are brought to this one by geometry. Images acquired
+    when contrast may have come (after the first time point) are left out. Raises RoleMissing where fewer than two flip
+    angles are left, MissingAttribute or InvalidAttribute for a flip angle or repetition time that is absent, impossible
+    or not one, MixedOrientations (another frame of reference, or angles on different grids), and what ``stack`` and
+    decoding raise.
+    """
+    begun = _begun(frame for series in members for frame in frames_of(series, Content.SIGNAL))
+    before, notes = _before(candidates, begun)
+    slab = slab_of(before) if before else {}
+    if len(slab) < 2:
+        raise RoleMissing("; ".join(("T1 takes images of two flip angles before contrast", *notes)))
+    time_ms = repetition_time([frame for stacks in slab.values() for one in stacks for frame in one.frames])
+    geometry = next(iter(slab.values()))[0].geometry
+    volumes = [_mean(stacks) for stacks in slab.values()]
+    if same_grid(geometry, onto):
+        voxels = np.stack(volumes)
+    else:
+        voxels = resampled(volumes, geometry, onto)
+        notes = (*notes, "flip angles acquired on another grid, brought to that of the time series by geometry")
+    voxels.flags.writeable = False
+    uids = tuple(dict.fromkeys(series.series_instance_uid for series in before))
+    return FlipAngleSeries(voxels, tuple(slab), time_ms, uids, notes)
+
+
+def slab_of(members: Sequence[Series]) -> dict[float, list[Stack]]:
+    """The stacks of each flip angle, ascending, all on one grid; from headers alone. Raises as ``flip_angles``."""
+    by_angle: dict[float, dict[str, list[Frame]]] = defaultdict(lambda: defaultdict(list))
+    for series in members:
+        for frame in frames_of(series, Content.SIGNAL):
+            need_grey(frame)
+            by_angle[flip_angle(frame)][series.series_instance_uid].append(frame)
+    slab = {angle: [stack(frames) for frames in by_angle[angle].values()] for angle in sorted(by_angle)}
+    stacks = [one for several in slab.values() for one in several]
+    if not stacks:
+        raise OtherKindOfImage("no image of the series is received signal")
+    if not all(same_grid(one.geometry, stacks[0].geometry) for one in stacks):
+        raise MixedOrientations("the images of different flip angles do not lie on one grid")
+    return slab
+
+
+def _decoded(found: DynamicStack) -> tuple[Floats, Bools]:
+    slices, rows, columns = found.geometry.shape
+    voxels = np.empty((len(found.frames), slices, rows, columns), dtype=np.float32)
+    valid = np.ones(found.geometry.shape, dtype=np.bool_)
+    for index, frame, stored in decoded([frame for point in found.frames for frame in point]):
+        when, where = divmod(index, slices)
+        voxels[when, where] = scaled(stored, signal_scale(frame))
+        valid[where] &= holds_image(stored, frame)
+    return voxels, valid
+
+
+def _mean(stacks: Sequence[Stack]) -> Floats:
+    """The mean signal of some stacks on one grid, NaN where any of them has no image."""
+    total = np.zeros(stacks[0].geometry.shape, dtype=np.float32)
+    for one in stacks:
+        for index, frame, stored in decoded(one.frames):
+            total[index] += scaled(stored, signal_scale(frame))
+            total[index][~holds_image(stored, frame)] = np.nan
+    return total / np.float32(len(stacks))
+
+
+def _before(candidates: Sequence[Series], begun: datetime | None) -> tuple[list[Series], tuple[str, ...]]:
+    """The series acquired before contrast, as far as clocks tell, and what was left out."""
+    before, notes = [], []
+    for series in candidates:
+        at = _begun(frames_of(series, Content.SIGNAL))
+        if at is not None and begun is not None and at > begun:
+            notes.append(f"flip angles of series {series.number} left out: acquired after contrast may have come")
+        else:
+            before.append(series)
+    return before, tuple(notes)
+
+
+def _begun(frames: Iterable[Frame]) -> datetime | None:
+    """When the earliest of some frames was acquired, as far as headers tell a time of day."""
+    return min((at for frame in frames if (at := _acquired(frame)) is not None), default=None)
+
+
+def _acquired(frame: Frame) -> datetime | None:
+    """By the clock on the scanner's wall: of one scanner some objects state its zone and others do not."""
+    own = timestamp(frame.group("FrameContentSequence"), "FrameAcquisitionDateTime") if frame.number else None
+    day = "AcquisitionDate" if frame.header.get("AcquisitionDate") else "StudyDate"
+    timed = moment(frame.header, day, "AcquisitionTime") if frame.header.get("AcquisitionTime") else None
+    found = own or timed or timestamp(frame.header, "AcquisitionDateTime")
+    return found.replace(tzinfo=None) if found else None
+
+
+def _on_times(found: DynamicStack, shifted: bool) -> tuple[str, ...]:
+    said = [f"{len(found.times_s)} time points by {found.clock}"]
+    if found.clock == " and ".join(CONTENT):
+        said.append("ContentTime may be that of the reconstruction")
+    if shifted:
+        said.append("slices with times of their own, brought to common times by cubic splines")
+    return tuple(said)
+
+
+def _on_sequence(frames: Sequence[Frame]) -> tuple[str, ...]:
+    prepared = "MP" in texts(frames[0].header, "SequenceVariant")
+    return ("magnetisation is prepared: the signal of a spoiled gradient echo is an approximation",) if prepared else ()

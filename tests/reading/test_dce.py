@@ -1,0 +1,334 @@
+"""A dynamic MR from DICOM to transfer of contrast: what the phantom was made of comes out, and what cannot is said."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from her2node.dicom.codes import Code, Dce, Derivation, percentile_modifier
+from her2node.dicom.codes import Quantity as Concept
+from her2node.dicom.uids import derived_uid
+from her2node.phantoms.dce import DceOptions, Layout
+from her2node.phantoms.options import RoiForm
+from her2node.quantities.dce import DceFactors
+from her2node.quantities.quantity import Quantity
+from her2node.reading import Methods, Reading, read
+from her2node.selection.roles import Role
+from her2node.selection.study import open_study
+from her2node.service.workshop import methods_of
+from her2node.settings import Settings
+from tests.reading import qiba
+from tests.volumes.dce_made import Change, Studies, lacking, of_angles, of_dynamic, timeless
+
+FACTORS = DceFactors(haematocrit=0.42, blood_t1_s=1.6, relaxivity=4.5)
+"""Those of the phantom."""
+SMALL = DceOptions(
+    times_s=tuple(float(t) for t in range(0, 100, 4)), rows=32, columns=32, slices=4, spacing_mm=7.0, noise=0.0
+)
+TRUTH = SMALL.tumour
+
+
+class Reader:
+    """Reads the study of some options with the factors of the phantom."""
+
+    def __init__(self, made: Studies) -> None:
+        self._made = made
+
+    def __call__(self, options: DceOptions = SMALL, change: Change | None = None, **methods: Any) -> Reading:
+        return read(self._made(options, change), (), methods=Methods(**{"dce": FACTORS} | methods))
+
+
+def found(reading: Reading, code: Code, modifier: Code | None = Derivation.MEAN) -> list[Quantity]:
+    return [q for q in reading.quantities if (q.code, q.modifier) == (code, modifier)]
+
+
+def value(reading: Reading, code: Code, modifier: Code | None = Derivation.MEAN) -> float:
+    return found(reading, code, modifier)[0].value
+
+
+def refused(reading: Reading, code: Code | None) -> list[str]:
+    return [str(one.refused) for one in reading.not_measured if one.code == code and one.role is Role.DCE]
+
+
+def printed(reading: Reading) -> str:
+    return "; ".join(found(reading, Dce.PEAK_ENHANCEMENT, None)[0].parameters)
+
+
+@pytest.fixture(scope="module")
+def reading_of(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    return Reader(Studies(tmp_path_factory.mktemp("dce")))
+
+
+@pytest.fixture(scope="module")
+def plain(reading_of: Reader) -> Reading:
+    return reading_of(SMALL)
+
+
+# --- truth out ---------------------------------------------------------------------------------------------------
+
+
+def test_what_the_tumour_is_made_of_comes_out(plain: Reading) -> None:
+    assert value(plain, Dce.KTRANS) == pytest.approx(TRUTH.ktrans, rel=0.02)
+    assert value(plain, Dce.KEP) == pytest.approx(TRUTH.kep, rel=0.02)
+    assert value(plain, Dce.VE) == pytest.approx(TRUTH.ve, rel=0.02)
+    assert value(plain, Dce.VP) == pytest.approx(TRUTH.vp, abs=0.003)
+    assert value(plain, Dce.T1) == pytest.approx(TRUTH.t1_ms, rel=0.005)
+
+
+@pytest.mark.parametrize("layout", [layout for layout in Layout if layout is not Layout.ONE_SERIES])
+def test_the_layout_of_the_images_changes_no_value(layout: Layout, plain: Reading, reading_of: Reader) -> None:
+    other = reading_of(replace(SMALL, layout=layout))
+    for code in (Dce.KTRANS, Dce.KEP, Dce.VE, Dce.VP, Dce.T1, Dce.IAUC60):
+        assert value(other, code) == pytest.approx(value(plain, code), rel=1e-9)
+
+
+def test_outlines_and_segments_measure_alike(plain: Reading, reading_of: Reader) -> None:
+    other = reading_of(replace(SMALL, rois=(RoiForm.CONTOURS,)))
+    assert value(other, Dce.KTRANS) == pytest.approx(value(plain, Dce.KTRANS), rel=0.005)
+
+
+def test_the_distribution_of_ktrans_kep_and_ve_is_told(plain: Reading) -> None:
+    """The eighteen features of the review's study 28."""
+    for code in (Dce.KTRANS, Dce.KEP, Dce.VE):
+        for modifier in (Derivation.MEAN, Derivation.MEDIAN, *map(percentile_modifier, (10, 25, 75, 90))):
+            assert len(found(plain, code, modifier)) == 1
+
+
+def test_every_quantity_has_role_region_and_what_it_was_set_to(plain: Reading) -> None:
+    assert {q.role for q in plain.quantities} == {Role.DCE}
+    assert {q.roi for q in plain.quantities} == {plain.tumour}
+    for words in (
+        "arterial input given: Aorta",
+        "25 time points by AcquisitionDate and AcquisitionTime",
+        "contrast agent Gadobutrol, volume 7.5 ml",
+        "begun 5.0 s after the first time point",
+        "T1 by flip angles 2, 5, 10, 15",
+        "relaxivity 4.5",
+        "haematocrit 0.42",
+    ):
+        assert words in printed(plain)
+
+
+def test_the_size_of_the_region_is_measured_on_the_dynamic_grid(plain: Reading) -> None:
+    assert len(found(plain, Concept.VOLUME, None)) == 1
+
+
+def test_maps_lie_on_the_images_of_one_time_point(plain: Reading) -> None:
+    assert {Dce.KTRANS, Dce.KEP, Dce.VE, Dce.VP, Dce.T1} <= {one.code for one in plain.maps}
+    (roi,) = (one.roi for one in plain.rois)
+    for one in plain.maps:
+        assert one.voxels.shape == (4, 32, 32)
+        assert len(set(one.sources)) == 4
+        assert one.series_uids[0] in {measured.series_instance_uid for measured in plain.measured}
+    ktrans = next(one for one in plain.maps if one.code == Dce.KTRANS)
+    assert np.nanmean(ktrans.voxels[roi.mask]) == pytest.approx(value(plain, Dce.KTRANS))
+
+
+def test_maps_are_made_without_a_region_too(reading_of: Reader) -> None:
+    reading = reading_of(replace(SMALL, rois=()))
+    assert Dce.KTRANS in {one.code for one in reading.maps}
+    assert not reading.quantities
+
+
+def test_the_images_that_were_used_are_told_with_their_roles(plain: Reading) -> None:
+    assert [one.role for one in plain.measured] == [Role.DCE] + [Role.FLIP_ANGLES] * 4
+
+
+def test_each_series_that_is_a_time_point_is_told_with_its_own_images(reading_of: Reader) -> None:
+    reading = reading_of(replace(SMALL, layout=Layout.SERIES_A_POINT))
+    dynamics = [one for one in reading.measured if one.role is Role.DCE]
+    assert len(dynamics) == 25
+    assert len({source for one in dynamics for source in one.sources}) == 100
+    assert reading.rois[0].series_instance_uid in {one.series_instance_uid for one in dynamics}
+    assert len(found(reading, Dce.KTRANS)[0].series_uids) == 25
+
+
+def test_the_region_is_shown_on_a_time_point_with_contrast(plain: Reading) -> None:
+    (laid,) = plain.rois
+    first = plain.study.series_of(laid.series_instance_uid)
+    assert first is not None
+    before = dcmread(first.instances[laid.key_slice].path).pixel_array
+    inside = laid.roi.mask[laid.key_slice]
+    assert laid.key_image[inside].mean() > 1.5 * before[inside].mean()
+
+
+def test_the_same_study_gives_the_same_numbers(plain: Reading, reading_of: Reader) -> None:
+    assert reading_of(SMALL).quantities == plain.quantities
+
+
+# --- arterial input ----------------------------------------------------------------------------------------------
+
+
+def test_without_an_artery_a_population_s_is_taken_and_said(reading_of: Reader) -> None:
+    reading = reading_of(replace(SMALL, aorta=False))
+    assert "population arterial input Parker" in printed(reading)
+    assert 0.3 < value(reading, Dce.KTRANS) / TRUTH.ktrans < 3
+
+
+def test_an_artery_whose_curve_is_none_of_blood_is_passed_over_and_named(reading_of: Reader) -> None:
+    def renamed(ds: Dataset) -> None:
+        for segment in ds.get("SegmentSequence", ()):
+            segment.TrackingID = segment.SegmentLabel = {"Tumour": "AIF", "Aorta": "Spleen"}[segment.SegmentLabel]
+            del segment.SegmentedPropertyTypeCodeSequence, segment.SegmentedPropertyCategoryCodeSequence
+
+    def weak(ds: Dataset) -> None:
+        renamed(ds)
+        if ds.Modality == "MR" and ds.SeriesDescription == "DCE dynamic":
+            ds.RepetitionTime = "90"
+
+    reading = reading_of(SMALL, weak)
+    assert "given artery AIF not used" in "; ".join(reading.maps[0].parameters)
+
+
+# --- T1 ----------------------------------------------------------------------------------------------------------
+
+
+def test_without_flip_angles_a_t1_is_assumed_and_said(reading_of: Reader) -> None:
+    known = replace(FACTORS, t1_s=1.2)
+    reading = reading_of(replace(SMALL, flip_angles_deg=()), dce=known)
+    assert "T1 of tissue 1.2 s assumed" in printed(reading)
+    assert value(reading, Dce.KTRANS) == pytest.approx(TRUTH.ktrans, rel=0.03)
+    assert not found(reading, Dce.T1)
+
+
+def test_flip_angles_in_another_frame_of_reference_lie_idle_and_the_report_says_why(reading_of: Reader) -> None:
+    def elsewhere(ds: Dataset) -> None:
+        ds.FrameOfReferenceUID = derived_uid("elsewhere")
+
+    reading = reading_of(SMALL, of_angles(elsewhere))
+    (why,) = refused(reading, Dce.T1)
+    assert "frames of reference" in why
+    assert "flip angles not used" in printed(reading)
+    assert "T1 of tissue 1 s assumed" in printed(reading)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "wrong"),
+    [("FlipAngle", None), ("FlipAngle", "0"), ("RepetitionTime", None), ("RepetitionTime", "0.005")],
+)
+def test_flip_angles_whose_sequence_is_not_told_are_no_reason_to_assume_a_t1(
+    keyword: str, wrong: str | None, reading_of: Reader
+) -> None:
+    def change(ds: Dataset) -> None:
+        if keyword == "RepetitionTime" or ds.FlipAngle == 5:
+            delattr(ds, keyword) if wrong is None else setattr(ds, keyword, wrong)
+
+    reading = reading_of(SMALL, of_angles(change))
+    assert not found(reading, Dce.KTRANS)
+    assert all(keyword in why for why in refused(reading, Dce.KTRANS))
+    assert f"T1 of tissue not known: {refused(reading, Dce.KTRANS)[0]}" in printed(reading)
+    assert value(reading, Dce.PEAK_ENHANCEMENT, None) > 1
+
+
+# --- headers that lack what is needed ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keyword", ["FlipAngle", "RepetitionTime"])
+def test_without_flip_angle_or_repetition_time_models_are_refused_by_its_name_and_signal_is_told(
+    keyword: str, reading_of: Reader
+) -> None:
+    reading = reading_of(SMALL, of_dynamic(lacking(keyword)))
+    assert not found(reading, Dce.KTRANS)
+    assert refused(reading, Dce.KTRANS)
+    assert all(keyword in why for why in refused(reading, Dce.KTRANS))
+    assert value(reading, Dce.PEAK_ENHANCEMENT, None) > 1
+
+
+@pytest.mark.parametrize(("keyword", "wrong"), [("FlipAngle", "0"), ("FlipAngle", "180"), ("RepetitionTime", "0.005")])
+def test_a_sequence_that_cannot_be_is_refused_by_its_keyword(keyword: str, wrong: str, reading_of: Reader) -> None:
+    reading = reading_of(SMALL, of_dynamic(lambda ds: setattr(ds, keyword, wrong)))
+    assert not reading.quantities
+    (why,) = refused(reading, None)
+    assert f"{keyword} holds" in why
+
+
+def test_images_without_times_are_refused_until_an_interval_is_declared(plain: Reading, reading_of: Reader) -> None:
+    without = reading_of(SMALL, of_dynamic(timeless))
+    assert not without.quantities
+    assert [one.refused.reason for one in without.not_measured if one.role is Role.DCE] == ["no-times"]
+    declared = reading_of(SMALL, of_dynamic(timeless), interval_s=4.0)
+    assert value(declared, Dce.KTRANS) == pytest.approx(value(plain, Dce.KTRANS), rel=1e-6)
+    assert "InstanceNumber and a given interval" in printed(declared)
+
+
+def test_a_field_in_gauss_is_converted_and_printed(plain: Reading, reading_of: Reader) -> None:
+    reading = reading_of(replace(SMALL, gauss=True))
+    assert "MagneticFieldStrength 30000 is taken for gauss: 3 T" in printed(reading)
+    assert value(reading, Dce.KTRANS) == pytest.approx(value(plain, Dce.KTRANS))
+
+
+def test_a_region_in_another_frame_of_reference_is_refused(reading_of: Reader) -> None:
+    def moved(ds: Dataset) -> None:
+        if ds.Modality == "MR":
+            ds.FrameOfReferenceUID = derived_uid("another")
+
+    reading = reading_of(SMALL, moved)
+    assert not reading.quantities
+    assert [one.refused.reason for one in reading.not_measured if one.roi] == ["other-frame-of-reference"]
+
+
+# --- motion ------------------------------------------------------------------------------------------------------
+
+
+def test_breathing_is_undone_and_its_extent_told(reading_of: Reader) -> None:
+    shifts = tuple((0.0, 14.0 if when % 3 == 2 else 0.0, 0.0) for when in range(25))
+    moving = replace(SMALL, shifts_mm=shifts)
+    corrected = reading_of(moving)
+    left = reading_of(moving, dce=replace(FACTORS, correct_motion=False))
+    assert value(corrected, Concept.LARGEST_SHIFT, None) == pytest.approx(14, abs=1)
+    assert abs(value(corrected, Dce.KTRANS) / TRUTH.ktrans - 1) < 0.1
+    assert abs(value(corrected, Dce.KTRANS) / TRUTH.ktrans - 1) < abs(value(left, Dce.KTRANS) / TRUTH.ktrans - 1)
+    assert not found(left, Concept.LARGEST_SHIFT, None)
+
+
+# --- data of others ----------------------------------------------------------------------------------------------
+
+QIBA = """
+[dce]
+model = "tofts"
+t1_s = 1.0
+blood_t1_s = 1.44
+relaxivity = 4.5
+haematocrit = 0.45
+"""
+
+
+@pytest.mark.truth
+def test_qiba_s_reference_object_gives_ktrans_within_0_2_and_ve_within_0_3_per_cent(
+    shared: Path, tmp_path: Path
+) -> None:
+    """From the files as they come, big endian and ordered by InstanceNumber, by the settings of a site."""
+    files = qiba.study(shared / "reference" / "qiba-dce-v6" / "QIBA_v06_Tofts_dicom.tar.gz", tmp_path)
+    settings = Settings(**tomllib.loads(QIBA))
+    reading = read(open_study(files), (), methods=methods_of(settings))
+    ktrans, ve = (next(m for m in reading.maps if m.code == code).voxels[0] for code in (Dce.KTRANS, Dce.VE))
+    assert "TriggerTime, 0 in the first image" in "; ".join(reading.maps[0].parameters)
+    assert "arterial input given: AIF" in reading.maps[0].parameters
+    for (true_ktrans, true_ve), patch in qiba.patches():
+        assert ktrans[patch] == pytest.approx(np.full((10, 10), true_ktrans), rel=0.002)
+        assert ve[patch] == pytest.approx(np.full((10, 10), true_ve), rel=0.003)
+
+
+@pytest.mark.truth
+def test_seventy_series_of_a_scanner_give_t1_and_maps_of_the_prostate(shared: Path) -> None:
+    folder = shared / "data" / "mr-prostatex0218-dwi-dce"
+    study = open_study(sorted(folder.glob("*twist/*.dcm")) + sorted(folder.glob("*vibe*/*.dcm")))
+    reading = read(study, ())
+    found = {one.code: one for one in reading.maps}
+    assert {Dce.KTRANS, Dce.KEP, Dce.VE, Dce.VP, Dce.T1, Dce.IAUC60} <= set(found)
+    assert len(found[Dce.KTRANS].series_uids) == 70
+    middle = (slice(None), slice(60, 100), slice(60, 100))
+    t1 = found[Dce.T1].voxels[middle]
+    assert np.isfinite(t1).mean() > 0.9
+    assert 700 < np.nanmedian(t1) < 2500
+    ktrans = found[Dce.KTRANS].voxels[middle]
+    assert np.isfinite(ktrans).mean() > 0.5
+    assert 0.01 < np.nanmedian(ktrans) < 1.0
+    assert "contrast agent not stated in the header" in found[Dce.KTRANS].parameters

@@ -1,0 +1,182 @@
+"""The life of packages on a node: installed beside each other, enabled, in shadow, rolled back, removed; and keys."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from her2node.errors import DemonstrationOnly, NeedsTraining, NotFound, PackageRefused, Refused
+from her2node.models.building import seal, sign_package
+from her2node.models.package import SHIPPED
+from her2node.service import register, shelf
+from her2node.service.register import Mode, Running
+from her2node.settings import Settings
+from tests.models.making import MANIFEST, Keys, make_keys, write
+
+LEE = "lee2017-portal-liver"
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Keys:
+    return make_keys(tmp_path / "keys")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, keys: Keys) -> Settings:
+    made = Settings(state_dir=tmp_path / "state", packages={"enabled": [LEE], "stability": False})
+    register.trust(made, keys.public)
+    return made
+
+
+def version(folder: Path, keys: Keys, number: str) -> Path:
+    return write(folder / number, keys, manifest=MANIFEST.replace('version = "1.0.0"', f'version = "{number}"'))
+
+
+def modes(settings: Settings) -> dict[str, str]:
+    return {f"{row['name']}@{row['version']}": row["mode"] for row in shelf.listing(settings) if row["mode"] != "off"}
+
+
+def test_without_a_register_the_settings_decide(settings: Settings) -> None:
+    assert shelf.running_of(settings) == Running((LEE,), ())
+    assert modes(settings) == {f"{LEE}@1.1.0": "on"}
+
+
+def test_versions_lie_side_by_side_and_one_of_them_runs(settings: Settings, keys: Keys, tmp_path: Path) -> None:
+    for number in ("1.0.0", "2.0.0"):
+        assert f"small@{number}" in shelf.install(settings, version(tmp_path, keys, number))
+    assert modes(settings) == {f"{LEE}@1.1.0": "on"}
+    shelf.enable(settings, "small@1.0.0")
+    shelf.enable(settings, "small@2.0.0")
+    assert modes(settings) == {f"{LEE}@1.1.0": "on", "small@2.0.0": "on"}
+    assert [package.manifest.version for package in shelf.shelf_of(settings).on] == ["1.1.0", "2.0.0"]
+
+
+def test_a_roll_back_lets_the_choice_before_hold_again(settings: Settings, keys: Keys, tmp_path: Path) -> None:
+    for number in ("1.0.0", "2.0.0"):
+        shelf.install(settings, version(tmp_path, keys, number))
+    shelf.enable(settings, "small@1.0.0", shadow=True)
+    shelf.enable(settings, "small@2.0.0")
+    shelf.disable(settings, "small")
+    assert "small@2.0.0" not in modes(settings)
+    shelf.roll_back(settings, "small")
+    assert modes(settings)["small@2.0.0"] == "on"
+    shelf.roll_back(settings, "small")
+    assert modes(settings)["small@1.0.0"] == "shadow"
+    with pytest.raises(NotFound, match="small"):
+        shelf.roll_back(settings, "small")
+
+
+def test_a_package_in_shadow_is_loaded_apart(settings: Settings, keys: Keys, tmp_path: Path) -> None:
+    shelf.install(settings, version(tmp_path, keys, "1.0.0"))
+    shelf.enable(settings, "small", shadow=True)
+    found = shelf.shelf_of(settings)
+    assert ([p.manifest.name for p in found.on], [p.manifest.name for p in found.shadow]) == ([LEE], ["small"])
+    by_settings = Settings(state_dir=tmp_path / "other", packages={"enabled": [], "shadow": [LEE]})
+    assert shelf.running_of(by_settings) == Running((), (LEE,))
+
+
+def test_installing_another_version_of_what_runs_changes_nothing_that_runs(
+    settings: Settings, keys: Keys, tmp_path: Path
+) -> None:
+    newer = shutil.copytree(SHIPPED / LEE, tmp_path / f"{LEE}@9.0.0")
+    said = (newer / "package.toml").read_text().replace('version = "1.1.0"', 'version = "9.0.0"')
+    (newer / "package.toml").write_text(said)
+    seal(newer)
+    sign_package(newer, keys.pair.private_pem)
+    shelf.install(settings, newer)
+    assert modes(settings) == {f"{LEE}@1.1.0": "on"}
+    assert [p.manifest.version for p in shelf.shelf_of(settings).on] == ["1.1.0"]
+    shelf.enable(settings, f"{LEE}@9.0.0")
+    assert modes(settings) == {f"{LEE}@9.0.0": "on"}
+
+
+def test_a_package_that_the_settings_name_before_it_is_there_can_be_installed(
+    settings: Settings, keys: Keys, tmp_path: Path
+) -> None:
+    early = Settings(state_dir=settings.state_dir, packages={"enabled": ["small"]})
+    shelf.install(early, version(tmp_path, keys, "1.0.0"))
+    assert modes(early) == {"small@1.0.0": "on"}
+
+
+def test_what_is_not_trusted_or_was_changed_is_not_installed(settings: Settings, keys: Keys, tmp_path: Path) -> None:
+    stranger = write(tmp_path / "stranger", make_keys(tmp_path / "others"))
+    with pytest.raises(PackageRefused, match="none of the 1 trusted keys"):
+        shelf.install(settings, stranger)
+    changed = version(tmp_path, keys, "1.0.0")
+    (changed / "CARD.md").write_text("changed")
+    with pytest.raises(PackageRefused, match=r"CARD\.md was changed"):
+        shelf.install(settings, changed)
+    assert not [path for path in register.installed(settings).glob("*") if path.name != ".incoming"]
+
+
+def test_a_package_is_installed_once(settings: Settings, keys: Keys, tmp_path: Path) -> None:
+    folder = version(tmp_path, keys, "1.0.0")
+    shelf.install(settings, folder)
+    with pytest.raises(Refused, match="installed already"):
+        shelf.install(settings, folder)
+
+
+def test_what_runs_or_ships_is_not_removed(settings: Settings, keys: Keys, tmp_path: Path) -> None:
+    shelf.install(settings, version(tmp_path, keys, "1.0.0"))
+    shelf.enable(settings, "small")
+    with pytest.raises(Refused, match="runs"):
+        register.remove(settings, "small@1.0.0")
+    shelf.disable(settings, "small")
+    assert not register.remove(settings, "small@1.0.0").exists()
+    for name in (f"{LEE}@1.1.0", "small", "../small@1.0.0", "small@1.0.0"):
+        with pytest.raises(NotFound):
+            register.remove(settings, name)
+
+
+def test_forms_and_demonstrations_are_not_enabled(settings: Settings) -> None:
+    with pytest.raises(NeedsTraining, match="he2015-adc") as caught:
+        shelf.enable(settings, "he2015-adc")
+    assert "her2node train" in caught.value.remedy
+    with pytest.raises(DemonstrationOnly):
+        shelf.enable(settings, "synthetic-demo-ct")
+    with pytest.raises(PackageRefused, match="there is no package"):
+        shelf.enable(settings, "nowhere")
+
+
+def test_a_key_that_is_trusted_no_longer_takes_its_packages_with_it(
+    settings: Settings, keys: Keys, tmp_path: Path
+) -> None:
+    shelf.install(settings, version(tmp_path, keys, "1.0.0"))
+    shelf.enable(settings, "small")
+    ((mark, _),) = shelf.keys(settings)
+    register.distrust(settings, mark)
+    assert [package.manifest.name for package in shelf.shelf_of(settings).on] == [LEE]
+    assert list(shelf.keys(settings)) == []
+    for wrong in (mark, "../public", ""):
+        with pytest.raises(NotFound):
+            register.distrust(settings, wrong)
+
+
+def test_what_is_no_key_is_not_trusted(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "bad.pem").write_text("no key")
+    with pytest.raises(PackageRefused, match=r"bad\.pem"):
+        register.trust(settings, tmp_path / "bad.pem")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"small": {"now": {"version": "1.0.0", "mode": "loud"}}}'])
+def test_a_register_that_cannot_be_read_is_refused_by_its_name(settings: Settings, content: str) -> None:
+    file = register.installed(settings) / "register.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    with pytest.raises(Refused, match=r"register\.json"):
+        register.read(settings)
+
+
+def test_the_register_is_plain_text_with_its_history(settings: Settings) -> None:
+    shelf.enable(settings, LEE, shadow=True)
+    shelf.enable(settings, LEE)
+    said = json.loads((register.installed(settings) / "register.json").read_text())
+    assert said == {
+        LEE: {
+            "now": {"version": "1.1.0", "mode": Mode.ON},
+            "before": [{"version": "1.1.0", "mode": Mode.SHADOW}],
+        }
+    }

@@ -1,0 +1,90 @@
+"""The unit of a vendor's ADC map: by what the header states, never by how large its values are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+
+from her2node.errors import NotCalibrated, UnknownUnit
+from her2node.volumes.mr import build_adc
+from tests.rois.made import code
+from tests.volumes import made
+
+MR = "1.2.840.10008.5.1.4.1.1.4"
+STORED = np.full((3, 4, 5), 1200, dtype="<i2")
+
+
+def adc_map(folder: Path, stored: np.ndarray, change: Callable[[Dataset], object]) -> float:
+    """The one value of the map in um2/s."""
+
+    def as_map(_: int, ds: Dataset) -> None:
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = MR
+        ds.SpecificCharacterSet = "ISO_IR 192"
+        ds.Modality, ds.ImageType = "MR", ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"]
+        del ds.RescaleSlope, ds.RescaleIntercept, ds.RescaleType
+        change(ds)
+
+    (value,) = np.unique(build_adc(made.classic(folder, stored, change=as_map)).voxels)
+    return float(value)
+
+
+def mapping(unit: str, slope: float) -> Dataset:
+    item = Dataset()
+    item.RealWorldValueSlope, item.RealWorldValueIntercept = slope, 0.0
+    item.MeasurementUnitsCodeSequence = [code(unit, "UCUM", unit)]
+    return item
+
+
+@pytest.mark.parametrize(
+    ("keyword", "said", "stored"),
+    [
+        ("RescaleType", "10-6 mm2/s", 1200),
+        ("RescaleType", "um2/s", 1200),
+        ("SeriesDescription", "ADC (10^-6 mm²/s)", 1200),
+        ("SeriesDescription", "dADC 1e-6 mm^2/s", 1200),
+        ("ImageComments", "ADC in 10**-6 mm2/s", 1200),
+        ("ImageComments", "values are μm²/s", 1200),
+        ("DerivationDescription", "ADC, x10E-6 mm2/s", 1200),
+        ("ImageComments", "[um2/ms]", 1),
+        ("DerivationDescription", "10^-3mm2/s", 1),
+    ],
+)
+def test_a_unit_that_the_header_spells_is_read(tmp_path: Path, keyword: str, said: str, stored: int) -> None:
+    found = adc_map(tmp_path, np.full_like(STORED, stored), lambda ds: setattr(ds, keyword, said))
+    assert found == pytest.approx(1200 if stored == 1200 else 1000)
+
+
+@pytest.mark.parametrize(
+    ("unit", "slope"), [("um2/s", 1.0), ("10-6.mm2/s", 1.0), ("mm2/s", 1e-6), ("10-3.mm2/s", 1e-3)]
+)
+def test_a_real_world_value_mapping_gives_value_and_unit(tmp_path: Path, unit: str, slope: float) -> None:
+    def mapped(ds: Dataset) -> None:
+        ds.RealWorldValueMappingSequence = [mapping("1", 7.0), mapping(unit, slope)]
+
+    assert adc_map(tmp_path, STORED, mapped) == pytest.approx(1200)
+
+
+@pytest.mark.parametrize("said", ["", "ADC", "ADC (mm2/s)", "10^-6 mm/s", "um2/sample"])
+def test_a_map_that_names_no_unit_is_refused_with_every_tag_looked_at(tmp_path: Path, said: str) -> None:
+    with pytest.raises(UnknownUnit) as refused:
+        adc_map(tmp_path, STORED, lambda ds: setattr(ds, "SeriesDescription", said))
+    for tag in ("(0040,9096)", "(0028,1054)", "(0008,103E)", "(0020,4000)", "(0008,2111)"):
+        assert tag in str(refused.value)
+
+
+def test_two_units_in_one_header_are_refused(tmp_path: Path) -> None:
+    def torn(ds: Dataset) -> None:
+        ds.RescaleType, ds.ImageComments = "10-6 mm2/s", "10-3 mm2/s"
+
+    with pytest.raises(NotCalibrated, match=r"two units: RescaleType .* ImageComments"):
+        adc_map(tmp_path, STORED, torn)
+
+
+@pytest.mark.parametrize(("said", "stored"), [("10-3 mm2/s", 1200), ("10-6 mm2/s", 1)])
+def test_a_unit_that_cannot_be_that_of_the_values_is_refused(tmp_path: Path, said: str, stored: int) -> None:
+    with pytest.raises(NotCalibrated, match="median of"):
+        adc_map(tmp_path, np.full_like(STORED, stored), lambda ds: setattr(ds, "RescaleType", said))
