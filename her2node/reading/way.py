@@ -8,10 +8,11 @@ from dataclasses import replace
 from her2node.errors import AmbiguousRoi, NoRoi, Refused
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
-from her2node.models.prediction import NotPredicted, Observation, Prediction
+from her2node.models.prediction import NotPredicted, Observation, Prediction, Segmented
 from her2node.quantities.quantity import NotMeasured
 from her2node.reading.dce import read_dce
 from her2node.reading.diffusion import read_diffusion
+from her2node.reading.drawing import draw
 from her2node.reading.dual_energy import read_dual_energy
 from her2node.reading.laid import carrying_told
 from her2node.reading.looking import looked_at, testimony
@@ -24,7 +25,7 @@ from her2node.rois import GivenRoi, given
 from her2node.rois.given import on_arranged
 from her2node.rois.landmarks import Landmarks
 from her2node.rois.reference import is_reference
-from her2node.rois.registration import registrations_of
+from her2node.rois.registration import Registrations, registrations_of
 from her2node.rois.tumour import current, tumour_of
 from her2node.selection.arrangement import arranged
 from her2node.selection.choice import PHASES, Selection, select
@@ -65,16 +66,24 @@ def read(
 
     ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
     is the site's prevalence; ``methods`` how things are calculated where there is a choice. ``shadow`` are packages
-    whose answers are kept and told nobody. With ``every_roi`` all given regions are measured, else the tumour alone;
-    with ``stability`` estimates are tried on regions drawn otherwise too. What cannot be done is a value in the reading
-    with its reason; nothing that the input causes is raised.
+    whose answers are kept and told nobody. Where no tumour is given, a segmenter among ``packages`` draws it. With
+    ``every_roi`` all given regions are measured, else the tumour alone; with ``stability`` estimates are tried on
+    regions drawn otherwise too. What cannot be done is a value in the reading with its reason; nothing that the input
+    causes is raised.
     """
     roles = entered_roles or {}
     study = arranged(study, keep=tuple(roles))
     landmarks = looked_at(study, rules, roles)
     selection = select(study, rules, roles, _testimonies(study, landmarks) if methods.images else {})
-    regions = _regions(study, selection)
+    registrations = _registrations(study, selection)
+    regions = _regions(study, selection, registrations)
     tumour = _tumour([region for region in regions if not is_reference(region)])
+    segmented = None
+    segmenters, packages = _parted(packages)
+    shadow = _parted(shadow)[1]
+    if isinstance(tumour, NoRoi) and segmenters:
+        tumour, segmented = _drawn(segmenters, study, selection, registrations, methods, demonstration)
+        regions += [tumour] if isinstance(tumour, GivenRoi) else []
     wanted = tuple(region for region in regions if every_roi or region is tumour)
     methods = _with_features(methods, (*packages, *shadow))
     scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {})
@@ -102,13 +111,18 @@ def read(
         evaluations=found.evaluations,
         observations=tuple(answer for answer in told if isinstance(answer, Observation)),
         shadows=tuple(kept),
+        segmented=segmented,
     )
 
 
-def _regions(study: Study, selection: Selection) -> list[GivenRoi]:
-    """The current regions, with the registrations that lead them elsewhere; neither of series that are kept out."""
+def _registrations(study: Study, selection: Selection) -> Registrations:
+    """Those of series that are not kept out."""
     kept = (series for series in study.series if not selection.of(series.series_instance_uid).ignored)
-    registrations = registrations_of(replace(study, series=tuple(kept)))
+    return registrations_of(replace(study, series=tuple(kept)))
+
+
+def _regions(study: Study, selection: Selection, registrations: Registrations) -> list[GivenRoi]:
+    """The current regions of series that are not kept out, with the registrations that lead them elsewhere."""
     return [
         replace(on_arranged(region, study), registrations=registrations)
         for region in current(given(study))
@@ -127,7 +141,29 @@ def _testimonies(study: Study, landmarks: Mapping[str, Landmarks]) -> dict[str, 
     return {uid: testimony(series, landmarks[uid]) for uid in landmarks if (series := study.series_of(uid))}
 
 
-def _tumour(regions: Sequence[GivenRoi]) -> GivenRoi | NoRoi | AmbiguousRoi:
+def _parted(packages: Sequence[Package]) -> tuple[tuple[Package, ...], tuple[Package, ...]]:
+    """Packages that draw the tumour, and those that say something of it."""
+    drawing = tuple(package for package in packages if package.ensemble is not None)
+    return drawing, tuple(package for package in packages if package.ensemble is None)
+
+
+def _drawn(
+    segmenters: Sequence[Package],
+    study: Study,
+    selection: Selection,
+    registrations: Registrations,
+    methods: Methods,
+    demonstration: bool,
+) -> tuple[GivenRoi | Refused, Segmented | None]:
+    """The tumour as a network draws it, or why there is none."""
+    try:
+        found = draw(segmenters, study, selection, demonstration=demonstration, batch=methods.batch)
+    except Refused as error:
+        return error, None
+    return replace(found.region, registrations=registrations), found.by
+
+
+def _tumour(regions: Sequence[GivenRoi]) -> GivenRoi | Refused:
     try:
         return tumour_of(regions)
     except (NoRoi, AmbiguousRoi) as error:
@@ -140,7 +176,7 @@ def _study_refusals(tumour: GivenRoi | Refused, selection: Selection, every_roi:
     Of other roles every series is measured; that several are alike concerns packages alone, and they say so.
     """
     refusals: list[NotMeasured] = []
-    if isinstance(tumour, NoRoi) or (isinstance(tumour, AmbiguousRoi) and not every_roi):
+    if isinstance(tumour, Refused) and not (isinstance(tumour, AmbiguousRoi) and every_roi):
         refusals.append(NotMeasured("", None, tumour))
     refusals += [NotMeasured("", role, error) for role, error in selection.ambiguous.items() if role in _REFUSED]
     return tuple(refusals)
