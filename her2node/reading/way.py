@@ -25,7 +25,7 @@ from her2node.rois import GivenRoi, given
 from her2node.rois.given import on_arranged
 from her2node.rois.landmarks import Landmarks
 from her2node.rois.reference import is_reference
-from her2node.rois.registration import Registrations, registrations_of
+from her2node.rois.registration import registrations_of
 from her2node.rois.tumour import current, tumour_of
 from her2node.selection.arrangement import arranged
 from her2node.selection.choice import PHASES, Selection, select
@@ -75,15 +75,9 @@ def read(
     study = arranged(study, keep=tuple(roles))
     landmarks = looked_at(study, rules, roles)
     selection = select(study, rules, roles, _testimonies(study, landmarks) if methods.images else {})
-    registrations = _registrations(study, selection)
-    regions = _regions(study, selection, registrations)
-    tumour = _tumour([region for region in regions if not is_reference(region)])
-    segmented = None
     segmenters, packages = _parted(packages)
     shadow = _parted(shadow)[1]
-    if isinstance(tumour, NoRoi) and segmenters:
-        tumour, segmented = _drawn(segmenters, study, selection, registrations, methods, demonstration)
-        regions += [tumour] if isinstance(tumour, GivenRoi) else []
+    regions, tumour, segmented = _regions(study, selection, segmenters, methods, demonstration)
     wanted = tuple(region for region in regions if every_roi or region is tumour)
     methods = _with_features(methods, (*packages, *shadow))
     scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {})
@@ -115,19 +109,27 @@ def read(
     )
 
 
-def _registrations(study: Study, selection: Selection) -> Registrations:
-    """Those of series that are not kept out."""
+def _regions(
+    study: Study, selection: Selection, segmenters: Sequence[Package], methods: Methods, demonstration: bool
+) -> tuple[list[GivenRoi], GivenRoi | Refused, Segmented | None]:
+    """The current regions of series that are not kept out, with the registrations that lead them elsewhere; the tumour,
+    or why there is none; and what drew it, where none is given."""
     kept = (series for series in study.series if not selection.of(series.series_instance_uid).ignored)
-    return registrations_of(replace(study, series=tuple(kept)))
-
-
-def _regions(study: Study, selection: Selection, registrations: Registrations) -> list[GivenRoi]:
-    """The current regions of series that are not kept out, with the registrations that lead them elsewhere."""
-    return [
+    registrations = registrations_of(replace(study, series=tuple(kept)))
+    regions = [
         replace(on_arranged(region, study), registrations=registrations)
         for region in current(given(study))
         if not selection.of(region.source_series_instance_uid).ignored
     ]
+    tumour = _tumour([region for region in regions if not is_reference(region)])
+    if not segmenters or not isinstance(tumour, NoRoi):
+        return regions, tumour, None
+    try:
+        found = draw(segmenters, study, selection, demonstration=demonstration, batch=methods.batch)
+    except Refused as error:
+        return regions, error, None
+    drawn = replace(found.region, registrations=registrations)
+    return [*regions, drawn], drawn, found.by
 
 
 def _with_features(methods: Methods, packages: Sequence[Package]) -> Methods:
@@ -145,22 +147,6 @@ def _parted(packages: Sequence[Package]) -> tuple[tuple[Package, ...], tuple[Pac
     """Packages that draw the tumour, and those that say something of it."""
     drawing = tuple(package for package in packages if package.ensemble is not None)
     return drawing, tuple(package for package in packages if package.ensemble is None)
-
-
-def _drawn(
-    segmenters: Sequence[Package],
-    study: Study,
-    selection: Selection,
-    registrations: Registrations,
-    methods: Methods,
-    demonstration: bool,
-) -> tuple[GivenRoi | Refused, Segmented | None]:
-    """The tumour as a network draws it, or why there is none."""
-    try:
-        found = draw(segmenters, study, selection, demonstration=demonstration, batch=methods.batch)
-    except Refused as error:
-        return error, None
-    return replace(found.region, registrations=registrations), found.by
 
 
 def _tumour(regions: Sequence[GivenRoi]) -> GivenRoi | Refused:
