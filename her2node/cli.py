@@ -336,6 +336,27 @@ def packages_sign(
     _out().print(f"signed: {shelf.sign(folder, key)}")
 
 
+@packages_app.command("import-nnunet")
+def packages_import_nnunet(
+    model: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with plans.json and fold_*.")],
+    out: Annotated[Path, typer.Option(help="Folder in which the package's folder is made.")],
+    name: Annotated[str, typer.Option(help="Of the package: small letters, digits, hyphens.")],
+    channel: Annotated[list[str], typer.Option(help="Role of each channel in its order: portal, arterial...")],
+    title: Annotated[str, typer.Option(help="What the network draws, in one line.")],
+    citation: Annotated[str, typer.Option(help="Where the network is from.")],
+    intended_use: Annotated[str, typer.Option(help="Of which patients and scans it is for.")],
+    reference_test: Annotated[str, typer.Option(help="Who drew the regions that it was trained on.")],
+    tumour: Annotated[str, typer.Option(help="The tumour's label in dataset.json.")] = "tumour",
+    configuration: Annotated[str, typer.Option(help="Default: as the folder's name ends.")] = "",
+    orientation: Annotated[str, typer.Option(help="Where x, y, z of the training images lead.")] = "LPS",
+) -> None:
+    """Make a segmenter package of a model that nnU-Net trained, ready to sign (needs the extra `train`)."""
+    from her2node.training.nnunet import Said, import_nnunet
+
+    said = Said(name, title, citation, intended_use, reference_test, tuple(channel), tumour, configuration, orientation)
+    _out().print(f"made: {import_nnunet(model, out, said)}; sign it with `her2node packages sign`")
+
+
 @packages_app.command("install")
 def packages_install(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of the package.")],
