@@ -220,5 +220,5 @@ def test_a_scanner_s_adc_map_is_converted_by_the_unit_that_it_names(unit: str, t
 
 def test_a_scanner_s_adc_map_without_a_unit_is_refused_by_name(tmp_path: Path) -> None:
     series = opened(tmp_path, replace(SMALL, adc_unit=""))[-1]
-    with pytest.raises(UnknownUnit, match="none of RealWorldValueMappingSequence .*, RescaleType"):
+    with pytest.raises(UnknownUnit, match=r"none of RealWorldValueMappingSequence .*, RescaleType"):
         build_adc(series)
