@@ -299,6 +299,7 @@ class Requestor:
         if (reason := self._why_not(assoc, ae.wire, peer, where)) is not None:
             self._discard(ae.wire)
             raise reason
+        _keep_answers(assoc)
         return assoc, ae.wire
 
     def _keep(self, wire: OutboundSocket) -> None:

@@ -66,6 +66,25 @@ def test_only_what_is_sent_is_proposed(tmp_path: Path) -> None:
         assert set(pacs.syntaxes) == {ExplicitVRLittleEndian}
 
 
+def test_an_answer_is_left_to_who_waits_for_it_however_often_pynetdicoms_reactor_looks(tmp_path: Path) -> None:
+    paths = [write_object(tmp_path, SR, number) for number in range(1, 31)]
+    done = threading.Event()
+
+    def look(link: Link) -> None:
+        while not done.is_set():
+            link._assoc.dimse.get_msg(block=False)
+
+    with FakePacs() as pacs, sending(pacs.peer, *paths) as (link, files):
+        reactor = threading.Thread(target=look, args=(link,))
+        reactor.start()
+        try:
+            assert [link.store(file) for file in files] == [""] * 30
+        finally:
+            done.set()
+            reactor.join()
+        assert len(pacs.stored) == 30
+
+
 def test_the_peer_gets_the_bytes_of_the_file(tmp_path: Path) -> None:
     path = write_object(tmp_path, SEG, padding=300_000)
     received = tmp_path / "received"
