@@ -94,11 +94,11 @@ def even(times_s: Floats, curves: Floats, step_s: float) -> tuple[Floats, Floats
     steady = times_s[0] + step_s * np.arange(count)
     if len(steady) == len(times_s) and np.allclose(steady, times_s, atol=1e-3 * step_s):
         return times_s, curves
-    return steady, curves @ _weights(times_s, steady).astype(curves.dtype)
+    return steady, curves @ interpolation(times_s, steady).astype(curves.dtype)
 
 
-def _weights(times_s: Floats, wanted_s: Floats) -> Floats:
-    """The matrix (t, w) of straight interpolation."""
+def interpolation(times_s: Floats, wanted_s: Floats) -> Floats:
+    """The matrix (t, w) of straight interpolation from samples at ``times_s`` to ``wanted_s``."""
     return np.stack([np.interp(wanted_s, times_s, unit) for unit in np.eye(len(times_s))])
 
 
