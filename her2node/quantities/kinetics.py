@@ -9,10 +9,10 @@ Pure: no modality, no units.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from scipy.interpolate import CubicSpline
 
 Floats = npt.NDArray[np.floating[Any]]
 Bools = npt.NDArray[np.bool_]
+_T = TypeVar("_T", bound=np.generic)
+
+VOXELS_AT_ONCE = 4096
 
 _STEPS = 100
 """Of Levenberg and Marquardt; fits settle in 10 to 20."""
@@ -86,6 +89,12 @@ def delayed(times_s: Floats, arterial: Floats, delays_s: Floats) -> Floats:
     """``arterial`` (t,) later by ``delays_s`` (...): shape (..., t), straight between samples, level at both ends."""
     wanted = times_s - np.asarray(delays_s)[..., np.newaxis]
     return np.interp(wanted, times_s, arterial)
+
+
+def in_blocks(rows: npt.NDArray[_T], size: int = VOXELS_AT_ONCE) -> Iterator[npt.NDArray[_T]]:
+    """So many rows at a time: curves of a whole region may be more than memory holds."""
+    for begin in range(0, len(rows), size):
+        yield rows[begin : begin + size]
 
 
 def even(times_s: Floats, curves: Floats, step_s: float) -> tuple[Floats, Floats]:
