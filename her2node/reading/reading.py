@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from her2node.dicom.codes import Code
 from her2node.errors import Undefined
 from her2node.models.prediction import NotPredicted, Observation, Prediction
+from her2node.quantities.dce import FACTORS as DCE_FACTORS
 from her2node.quantities.dce import DceFactors
 from her2node.quantities.diffusion import FACTORS as DIFFUSION_FACTORS
 from her2node.quantities.diffusion import Factors as DiffusionFactors
@@ -46,7 +47,7 @@ class Methods:
     diffusion: DiffusionFactors = DIFFUSION_FACTORS
     gates: Gates = GATES
     suv_maps: bool = True
-    dce: DceFactors = DceFactors()  # noqa: RUF009 - frozen
+    dce: DceFactors = DCE_FACTORS
     interval_s: float | None = None
     decompose: bool = False
     reference_vein_hu: float | None = None
