@@ -13,7 +13,6 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from her2node.dicom.codes import Code
@@ -83,14 +82,6 @@ def measured(
         for value in signature.measured(volume, roi, role):
             found.setdefault((value.code, value.modifier, value.method), value)
     return tuple(found.values())
-
-
-def read(file: Path) -> Signature:
-    """The signature in a TOML file. Raises SettingsRefused, which names the key and the remedy."""
-    try:
-        return parse(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsRefused(f"{file} cannot be read: {error}", remedy="name a TOML file") from error
 
 
 def shipped(name: str) -> Signature:
