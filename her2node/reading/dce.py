@@ -33,13 +33,7 @@ Slab = FlipAngleSeries | Refused | None
 
 def read_dce(scene: Scene) -> Found:
     """Every region on every dynamic examination, and maps of its fits. One examination's voxels are held at a time."""
-    return joined([_read(members, scene) for members in examinations(_players(scene, Role.DCE))])
-
-
-def _players(scene: Scene, role: Role) -> list[Series]:
-    """The series that play a role, in the order of the study."""
-    found = {a.series_instance_uid for a in scene.selection.assignments if a.role is role and not a.ignored}
-    return [series for series in scene.study.series if series.series_instance_uid in found]
+    return joined([_read(members, scene) for members in examinations(scene.players(Role.DCE))])
 
 
 def _read(members: Sequence[Series], scene: Scene) -> Found:
@@ -109,7 +103,7 @@ def _slab(
     A set whose sequence the header does not tell, or tells wrongly, is no reason to assume a T1: it is refused by name.
     """
     unused: list[Refused] = []
-    for candidates in flip_angle_sets(_players(scene, Role.FLIP_ANGLES)):
+    for candidates in flip_angle_sets(scene.players(Role.FLIP_ANGLES)):
         try:
             return flip_angles(candidates, members, geometry), candidates, tuple(unused)
         except (MissingAttribute, InvalidAttribute) as error:

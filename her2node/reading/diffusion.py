@@ -44,21 +44,15 @@ def read_diffusion(scene: Scene) -> Found:
     """Every region on every examination, then on every ADC map of a scanner; and the maps of the fits."""
     members: list[_Member] = []
     refused: list[Found] = []
-    for series in _players(scene, Role.DIFFUSION):
+    for series in scene.players(Role.DIFFUSION):
         try:
             members.append(_member(series))
         except Refused as error:
             refused.append(_not_measured(error, Role.DIFFUSION, (series.series_instance_uid,)))
     examinations = _examinations(members)
     parts = [_examination(found, examinations, scene) for found in examinations]
-    parts += [_vendor_map(series, scene.regions) for series in _players(scene, Role.ADC_MAP)]
+    parts += [_vendor_map(series, scene.regions) for series in scene.players(Role.ADC_MAP)]
     return joined([*parts, *refused])
-
-
-def _players(scene: Scene, role: Role) -> list[Series]:
-    """The series that play a role, in the order of the study."""
-    found = [a.series_instance_uid for a in scene.selection.assignments if a.role is role and not a.ignored]
-    return [series for series in scene.study.series if series.series_instance_uid in found]
 
 
 def _member(series: Series) -> _Member:

@@ -52,16 +52,16 @@ class _Energy:
 def read_dual_energy(scene: Scene) -> Found:
     """Every region on every dual-energy series, in the order of the study; where a contrast phase has no iodine map
     that can be read, on iodine decomposed from its lowest and highest energy if ``scene.methods.decompose``."""
-    maps = _players(scene, Role.IODINE)
+    maps = scene.players(Role.IODINE)
     parts = [_in_phase(_on_map(scene, series), _phase(scene, series)) for series in maps]
     covered = {_phase(scene, series) for series, part in zip(maps, parts, strict=True) if part.measured}
     parts += [
         _in_phase(_from_energies(scene, members), phase)
-        for phase, members in _by_phase(scene, _players(scene, Role.MONOENERGETIC)).items()
+        for phase, members in _by_phase(scene, scene.players(Role.MONOENERGETIC)).items()
         if phase not in covered
     ]
     parts += [
-        _in_phase(_effective_z(scene, series), _phase(scene, series)) for series in _players(scene, Role.EFFECTIVE_Z)
+        _in_phase(_effective_z(scene, series), _phase(scene, series)) for series in scene.players(Role.EFFECTIVE_Z)
     ]
     return joined(parts)
 
@@ -72,11 +72,6 @@ def _in_phase(found: Found, phase: Role | None) -> Found:
         quantities=tuple(replace(q, phase=phase) for q in found.quantities),
         not_measured=tuple(replace(n, phase=phase) for n in found.not_measured),
     )
-
-
-def _players(scene: Scene, role: Role) -> list[Series]:
-    assigned = {a.series_instance_uid for a in scene.selection.assignments if a.role is role and not a.ignored}
-    return [series for series in scene.study.series if series.series_instance_uid in assigned]
 
 
 def _phase(scene: Scene, series: Series) -> Role | None:

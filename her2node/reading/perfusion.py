@@ -39,13 +39,7 @@ AROUND_MM = 30.0
 
 def read_perfusion(scene: Scene) -> Found:
     """Every perfusion scan of the study. One scan's voxels are held at a time."""
-    series = [
-        one
-        for assignment in scene.selection.assignments
-        for one in [scene.study.series_of(assignment.series_instance_uid)]
-        if one is not None and assignment.role is Role.PERFUSION and not assignment.ignored
-    ]
-    return joined([_read(scan, scene) for scan in scans(series)])
+    return joined([_read(scan, scene) for scan in scans(scene.players(Role.PERFUSION))])
 
 
 def _read(scan: Sequence[Series], scene: Scene) -> Found:

@@ -24,7 +24,7 @@ from her2node.rois.roi import Roi
 from her2node.selection.assignment import Assignment
 from her2node.selection.choice import Selection
 from her2node.selection.roles import Role
-from her2node.selection.study import Study
+from her2node.selection.study import Series, Study
 from her2node.volumes.volume import Floats, Geometry, SliceSource
 
 
@@ -70,6 +70,11 @@ class Scene:
     landmarks: Mapping[str, Landmarks] = field(default_factory=dict)
     methods: Methods = Methods()
     entered: Mapping[str, str] = field(default_factory=dict)
+
+    def players(self, role: Role) -> list[Series]:
+        """The series that play a role and are not kept out, in the order of the study."""
+        found = {a.series_instance_uid for a in self.selection.assignments if a.role is role and not a.ignored}
+        return [series for series in self.study.series if series.series_instance_uid in found]
 
 
 @dataclass(frozen=True)
