@@ -14,7 +14,7 @@ from her2node.quantities import alignment, dce, morphology, motion
 from her2node.quantities.dce import DceFit
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.reading.laid import elsewhere, near, with_key_slice
-from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined
+from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined, sorted_out, unread
 from her2node.rois import lay
 from her2node.rois.reference import arteries
 from her2node.rois.roi import Roi
@@ -41,7 +41,7 @@ def _read(members: Sequence[Series], scene: Scene) -> Found:
     try:
         seen = _seen(members, scene)
     except Refused as error:
-        return Found(not_measured=(NotMeasured("", Role.DCE, error, series_uids=uids),))
+        return unread(Role.DCE, error, uids)
     laid = list(_laid(seen, scene))
     rois = [one.roi for one in laid if isinstance(one, LaidRoi)]
     values: list[Quantity | NotMeasured] = [one for one in laid if isinstance(one, NotMeasured)]
@@ -56,13 +56,7 @@ def _read(members: Sequence[Series], scene: Scene) -> Found:
         maps = dce.maps(fit, Role.DCE)
     for roi in rois:
         values += _of_place(seen, roi)
-    return Found(
-        _measured(seen),
-        tuple(one for one in laid if isinstance(one, LaidRoi)),
-        tuple(one for one in values if isinstance(one, Quantity)),
-        tuple(one for one in values if isinstance(one, NotMeasured)),
-        maps,
-    )
+    return sorted_out((*values, *maps), _measured(seen), tuple(one for one in laid if isinstance(one, LaidRoi)))
 
 
 @dataclass(frozen=True)

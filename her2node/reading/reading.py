@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
-from her2node.errors import Undefined
+from her2node.errors import Refused, Undefined
 from her2node.models.prediction import NotPredicted, Observation, Prediction
 from her2node.quantities.dce import FACTORS as DCE_FACTORS
 from her2node.quantities.dce import DceFactors
@@ -116,6 +116,28 @@ class Found:
     not_measured: tuple[NotMeasured, ...] = ()
     maps: tuple[QuantityMap, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+
+
+def sorted_out(
+    values: Iterable[Quantity | NotMeasured | QuantityMap | Evaluation],
+    measured: tuple[Measured, ...] = (),
+    rois: tuple[LaidRoi, ...] = (),
+) -> Found:
+    """What was found, each kind of value in its place, in the order in which they come."""
+    all_of_them = tuple(values)
+    return Found(
+        measured,
+        rois,
+        tuple(value for value in all_of_them if isinstance(value, Quantity)),
+        tuple(value for value in all_of_them if isinstance(value, NotMeasured)),
+        tuple(value for value in all_of_them if isinstance(value, QuantityMap)),
+        tuple(value for value in all_of_them if isinstance(value, Evaluation)),
+    )
+
+
+def unread(role: Role | None, error: Refused, series_uids: tuple[str, ...] = (), code: Code | None = None) -> Found:
+    """That nothing could be said of whole series, or of ``code`` in them."""
+    return Found(not_measured=(NotMeasured("", role, error, code, series_uids),))
 
 
 def joined(parts: Sequence[Found]) -> Found:
