@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -33,6 +35,10 @@ INTEGRITY = "sha512-WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6
 """Subresource integrity of the package, as the registry states it."""
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "her2node-tests"
+
+WHOLE_OBJECT_S = 4
+"""How long a whole object is on its way, in seconds: the viewer gives a parametric map up, and does not ask again, when
+it arrives before the volume that it is laid over is made ("Referenced Volume is missing for the PMAP")."""
 
 CONFIG = """\
 window.config = {
@@ -124,6 +130,8 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
+        if re.search(r"/instances/[^/]+$", path):
+            time.sleep(WHOLE_OBJECT_S)
         if path.startswith("/dicom-web"):
             self._from_the_pacs()
         elif path == "/app-config.js":

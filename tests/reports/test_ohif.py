@@ -32,8 +32,8 @@ pytestmark = [pytest.mark.servers, pytest.mark.truth, pytest.mark.soak]
 PREFIX = "HER2 AI - not for diagnosis -"
 SENT = (ObjectKind.REPORT, ObjectKind.OUTLINE, ObjectKind.SEGMENTATION, ObjectKind.PARAMETRIC_MAP)
 CANVAS = "canvas.cornerstone-canvas"
-PATIENCE, ATTEMPTS = 300, 3
-"""Seconds, for WebGL is drawn by software here; and how often a double-click is tried in that time."""
+PATIENCE, ATTEMPTS = 100, 4
+"""Seconds, for WebGL is drawn by software here; and how often a series is opened in that time."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,11 @@ class Screen:
         """Load the study and wait for its first images."""
         study = self.case.reading.study.study_instance_uid
         self.driver.get(f"{self.url}/viewer?StudyInstanceUIDs={study}")
-        self.wait(lambda _: self.all(CANVAS) and self.series(), "the study's first images")
+        self.wait(lambda _: self.all(CANVAS) and self.series() and self._drawn(), "the study's first images")
+
+    def _drawn(self) -> bool:
+        """Whether the viewport shows an image: what is opened before that may be lost."""
+        return self.instance_number() is not None and float(self.pixels().max()) > 0.2
 
     def click(self, xpath: str) -> None:
         self.wait(lambda driver: driver.find_elements(By.XPATH, xpath), xpath)[0].click()
@@ -69,7 +73,11 @@ class Screen:
         }
 
     def open(self, kind: ObjectKind, shown: Callable[[WebDriver], Any], what: str) -> Any:
-        """Double-click the series of one of the node's objects, once more if nothing comes of it, until ``shown``."""
+        """Double-click the series of one of the node's objects until ``shown``.
+
+        Now and then the viewer loses a map that it lays over its images, and a second double-click then finds it open
+        already; so what does not come is asked for in a study loaded anew.
+        """
         for attempt in range(ATTEMPTS):
             self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", self._entry(kind))
             ActionChains(self.driver).double_click(self._entry(kind)).perform()
@@ -78,6 +86,7 @@ class Screen:
             except TimeoutException:
                 if attempt == ATTEMPTS - 1:
                     raise
+                self.show_study()
         return None
 
     def _entry(self, kind: ObjectKind) -> WebElement:
