@@ -44,13 +44,13 @@ class Hospital:
     pacs: Orthanc
     node: Node
 
-    def measure(self, files: list[Path]) -> list[Dataset]:
+    def measure(self, files: list[Path], seconds: float = 120) -> list[Dataset]:
         """Send the study to the node as a modality would; what comes back to the PACS."""
         study = str(dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
         command = [system_tool("storescu"), "-R", "-aet", "PACS", "-aec", "HER2NODE", "127.0.0.1"]
         environment = {**os.environ, "TCP_NODELAY": "1"}
         subprocess.run([*command, str(self.node.port), *map(str, files)], check=True, env=environment)
-        until(lambda: self.node.settled(study), 500, "delivered results")
+        until(lambda: self.node.settled(study), seconds, "delivered results")
         return returned(self.pacs, study)
 
 
@@ -157,7 +157,7 @@ def suv_phantoms(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> list
 def test_all_phantoms_of_ibsi_suv_come_back_with_their_uptake(suv_phantoms: list[Path], tmp_path: Path) -> None:
     """They are one study of 17 PET series with a structure set each, which gives the patient another sex."""
     with _running(tmp_path, {"pet.maps": False}) as hospital:
-        found = numbers(report_of(hospital.measure(suv_phantoms)))
+        found = numbers(report_of(hospital.measure(suv_phantoms, seconds=500)))
     series = {str(ds.SeriesInstanceUID): str(ds.SeriesDescription) for ds in _headers(suv_phantoms, "PT")}
     assert len(series) == 17
     for uid, name in series.items():
