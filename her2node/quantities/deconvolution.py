@@ -67,27 +67,16 @@ class Deconvolver:
     areas: Floats
 
     @classmethod
-    def of(
-        cls,
-        arterial: Floats,
-        step_s: float,
-        thresholds: Floats = THRESHOLDS,
-        *,
-        summed: bool = False,
-    ) -> Deconvolver:
-        """For an arterial curve (t,) sampled every ``step_s``; zeros are added up to 2 t, so that nothing wraps.
-
-        ``summed``: the curves come from a reference object that adds samples up, C_i = h sum Ca_j K_(i-j), instead of
-        integrating; it holds more volume than it says, by h / 2 of its transit.
-        """
+    def of(cls, arterial: Floats, step_s: float, thresholds: Floats = THRESHOLDS) -> Deconvolver:
+        """For an arterial curve (t,) sampled every ``step_s``; zeros are added up to 2 t, so that nothing wraps."""
         count = len(arterial)
-        straight = 1.0 if summed else (2 + np.cos(np.pi * np.arange(count + 1) / count)) / 3
+        straight = (2 + np.cos(np.pi * np.arange(count + 1) / count)) / 3
         spectrum = np.fft.rfft(arterial, 2 * count) * straight * step_s
         size = np.abs(spectrum) / np.abs(spectrum).max()
         passed = [size >= threshold for threshold in thresholds]
         new = [place for place, now in enumerate(passed) if not place or (now != passed[place - 1]).any()]
         filters = [np.divide(1.0, spectrum, out=np.zeros_like(spectrum), where=passed[place]) for place in new]
-        known = np.fft.rfft(_of_flow_one(arterial, step_s, summed), 2 * count)
+        known = np.fft.rfft(_of_flow_one(arterial, step_s), 2 * count)
         peaks, areas = np.empty((2, len(new), len(_TRANSITS_S)))
         for level, each in enumerate(filters):
             found = np.fft.irfft(known * each, 2 * count)
@@ -151,12 +140,9 @@ def _inverse(impulse: Floats) -> Floats:
     return np.ascontiguousarray(shifted[length : length // 2 : -1])
 
 
-def _of_flow_one(arterial: Floats, step_s: float, summed: bool) -> Floats:
+def _of_flow_one(arterial: Floats, step_s: float) -> Floats:
     """Curves (parts, transits, t) of exponential residue functions, later by parts of a step."""
     times_s = step_s * np.arange(len(arterial))
-    if summed:
-        residues = np.exp(-times_s / _TRANSITS_S[:, np.newaxis])
-        return step_s * np.array([[np.convolve(arterial, one)[: len(arterial)] for one in residues]])
     late = [delayed(times_s, arterial, np.array(part * step_s)) for part in _PARTS]
     return np.stack([convolved(times_s, one, 1 / _TRANSITS_S) for one in late])
 
