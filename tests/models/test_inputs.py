@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from her2node.errors import InputMissing, QuantityMissing
+from her2node.models.inputs import LARGEST_ALTERNATIVES, Where, gather
+from her2node.models.manifest import Limits, Manifest, QuantityInput, ReaderInput
+from her2node.models.package import load_packages
+from her2node.selection.roles import Role
+from tests.models.making import attenuation
+
+(LEE,) = load_packages(["lee2017-portal-liver"]).packages
+MEAN = QuantityInput(
+    source="quantity",
+    name="portal_mean",
+    meaning="Mean attenuation",
+    role=Role.PORTAL,
+    code=attenuation(0.0).code,
+    unit="[hnsf'U]",
+    modifier=attenuation(0.0).modifier,
+)
+WHERE = Where("tumour", {(Role.PORTAL, None): "1.2.3.1"})
+
+
+def asking(*inputs: QuantityInput | ReaderInput) -> Manifest:
+    return replace(LEE.manifest, inputs=inputs)
+
+
+def question(name: str, values: tuple[float, ...]) -> ReaderInput:
+    return ReaderInput(source="reader", name=name, meaning="?", values=values, limits=Limits(usual=(0.0, 1.0)))
+
+
+def test_every_combination_of_what_is_left_open_is_a_case_in_the_order_of_the_inputs() -> None:
+    manifest = asking(question("first", (0.0, 1.0)), MEAN, question("second", (0.0, 1.0, 2.0)))
+    found = gather(manifest, (attenuation(50.0),), (), WHERE, {})
+    assert [tuple(used.value for used in case) for case in found.cases] == [
+        (0, 50, 0), (0, 50, 1), (0, 50, 2), (1, 50, 0), (1, 50, 1), (1, 50, 2),
+    ]  # fmt: skip
+    assert found.open_inputs == ("first", "second")
+
+
+@pytest.mark.parametrize(("counts", "allowed"), [((4, 4, 4), True), ((4, 4, 5), False)])
+def test_more_than_64_cases_are_too_many_to_leave_open(counts: tuple[int, ...], allowed: bool) -> None:
+    manifest = asking(*(question(f"q{n}", tuple(map(float, range(count)))) for n, count in enumerate(counts)))
+    if allowed:
+        assert len(gather(manifest, (), (), WHERE, {}).cases) == math.prod(counts) == LARGEST_ALTERNATIVES
+    else:
+        with pytest.raises(InputMissing, match="q0, q1, q2"):
+            gather(manifest, (), (), WHERE, {})
+    assert len(gather(manifest, (), (), WHERE, {"q2": "3"}).cases) == 16
+
+
+def test_an_unusual_value_is_flagged_where_a_reader_entered_it_but_not_where_it_is_only_possible() -> None:
+    manifest = asking(question("grade", (0.0, 1.0, 2.0)))
+    assert gather(manifest, (), (), WHERE, {}).flags == ()
+    assert gather(manifest, (), (), WHERE, {"grade": "1"}).flags == ()
+    (flag,) = gather(manifest, (), (), WHERE, {"grade": "2"}).flags
+    assert (flag.kind, "grade" in flag.said) == ("input-range", True)
+
+
+def test_what_a_measured_value_is_flagged_with_goes_with_the_answer() -> None:
+    measured = replace(attenuation(50.0), flags=("the region is cut off",))
+    (flag,) = gather(asking(MEAN), (measured,), (), WHERE, {}).flags
+    assert str(flag) == "portal_mean: the region is cut off"
+
+
+def test_what_was_measured_with_a_reconstruction_for_others_is_not_meant() -> None:
+    compared = replace(attenuation(70.0), series_uids=("1.2.3.1", "1.2.3.9"))
+    mine = attenuation(50.0)
+    passing = replace(WHERE, passed_over=frozenset({"1.2.3.9"}))
+    ((used,),) = gather(asking(MEAN), (compared, mine), (), passing, {}).cases
+    assert used.value == 50.0
+    with pytest.raises(QuantityMissing, match="portal_mean"):
+        gather(asking(MEAN), (compared,), (), passing, {})
+    ((used,),) = gather(asking(MEAN), (compared,), (), WHERE, {}).cases
+    assert used.value == 70.0

@@ -146,6 +146,7 @@ def test_slopes_differ_from_slice_to_slice() -> None:
 
 def test_the_series_without_attenuation_correction_says_so() -> None:
     found = images(replace(SMALL, uncorrected=True), "nac")
+    assert found
     assert all("ATTN" not in ds.CorrectedImage for ds in found)
 
 

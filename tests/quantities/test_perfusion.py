@@ -130,6 +130,7 @@ def test_uneven_samples_are_measured_too() -> None:
     ("step_s", "end_s", "refused"),
     [
         (4.0, 80.0, {Method.DECONVOLUTION, Method.MAXIMUM_SLOPE, Method.EXCHANGE, Method.UPTAKE}),
+        (1.0, 30.0, {Method.PATLAK, Method.EXCHANGE, Method.UPTAKE}),
         (1.0, 45.0, {Method.PATLAK, Method.EXCHANGE}),
         (1.0, 100.0, {Method.UPTAKE}),
     ],
@@ -140,10 +141,13 @@ def test_a_scan_outside_the_regime_of_a_method_is_refused_by_name(
     times = tuple(float(t) for t in np.arange(0, end_s + 0.1, step_s))
     found = perfusion.measure(bolus(times), curve(TIGHT, times), REGION, perfusion.FACTORS)
     methods = {Method.DECONVOLUTION, Method.MAXIMUM_SLOPE, Method.PATLAK, Method.EXCHANGE, Method.UPTAKE}
-    of_scan = [one for one in found if isinstance(one, NotMeasured) and "in tissue" not in one.refused.detail]
-    assert {m for m in methods if m in {by(one) for one in of_scan}} == refused
-    assert not any(values(found, m) for m in refused)
-    assert {one.refused.reason for one in of_scan} <= {"outside-regime"}
+    refusals_of_curves = [one for one in found if isinstance(one, NotMeasured) and by(one) in methods]
+    of_tissue = {by(one) for one in refusals_of_curves if ": in tissue with such a curve" in one.refused.detail}
+    of_scan = {by(one) for one in refusals_of_curves if ": in tissue with such a curve" not in one.refused.detail}
+    assert of_scan == refused
+    assert not any(values(found, method) for method in refused)
+    assert all(values(found, method) or method in of_tissue for method in methods - refused)
+    assert {one.refused.reason for one in refusals_of_curves} == {"outside-regime"}
 
 
 LEAST_TRANSIT = [  # of methods that are told nothing of the tissue: where each is used and where not any more
@@ -174,27 +178,25 @@ def test_a_tissue_for_which_a_method_is_no_good_is_refused_and_one_for_which_it_
         assert any(reason.startswith(f"{method.meaning}: in tissue with such a curve") for reason in reasons)
 
 
-@given(
-    flow=st.floats(10, 150), volume=st.floats(0.02, 0.15), exchange=st.floats(0, 30),
-    delay=st.floats(0, 6), noise=st.floats(0.0, 0.05), seed=st.integers(0, 100),
-)  # fmt: skip
-@settings(max_examples=5, deadline=None)
-def test_whatever_the_tissue_what_is_measured_is_seldom_half_wrong(
-    flow: float, volume: float, exchange: float, delay: float, noise: float, seed: int
-) -> None:
-    """Of flow and volume by any method that is used; before methods were tried on likely tissues the median was
-    beyond a half."""
-    tissue = Tissue(flow, volume, exchange, 0.2, delay)
-    clean = curve(tissue)
-    hu = clean + noise * (clean.max() - 40) * np.random.default_rng(seed).standard_normal(clean.shape)
-    found = perfusion.measure(bolus(), hu, REGION, PER_VOLUME)
-    truth = {Concept.BLOOD_FLOW: flow, Concept.BLOOD_VOLUME: 100 * volume}
-    errors = [
-        abs(one.value / truth[one.code] - 1)
-        for one in found
-        if isinstance(one, Quantity) and one.code in truth and one.modifier is None
-    ]
-    assert not errors or np.median(errors) < 0.5
+@pytest.mark.soak
+def test_whatever_the_tissue_what_is_measured_is_seldom_half_wrong() -> None:
+    """Flow and volume by every method that is used; before methods were tried on likely tissues the median was beyond
+    a half."""
+    rng, errors = np.random.default_rng(0), []
+    for _ in range(25):
+        tissue = Tissue(rng.uniform(10, 150), rng.uniform(0.02, 0.15), rng.uniform(0, 30), 0.2, rng.uniform(0, 6))
+        clean = curve(tissue)
+        noise_hu = rng.uniform(0, 0.05) * (clean.max() - 40)
+        hu = clean + noise_hu * rng.standard_normal(clean.shape)
+        truth = {Concept.BLOOD_FLOW: tissue.flow, Concept.BLOOD_VOLUME: 100 * tissue.volume}
+        errors += [
+            abs(one.value / truth[one.code] - 1)
+            for one in perfusion.measure(bolus(), hu, REGION, PER_VOLUME)
+            if isinstance(one, Quantity) and one.code in truth and one.modifier is None
+        ]
+    assert len(errors) >= 2 * 25  # a flow and a volume of each
+    assert np.median(errors) < 0.15
+    assert np.mean(np.array(errors) > 0.5) < 0.05
 
 
 def test_noisy_voxels_are_averaged_before_a_model_is_fitted_never_after() -> None:
@@ -274,7 +276,7 @@ def test_maps_agree_with_the_curves_of_their_voxels_and_are_open_outside_the_bod
     for one in made:
         assert isinstance(one, QuantityMap)
         assert np.isnan(one.voxels[~body]).all()
-        assert one.voxels[1, 10, 15] == pytest.approx(expected[one.code], rel=5e-3, abs=2e-3)
+        assert one.voxels[1, 10, 15] == pytest.approx(expected[one.code], rel=1e-5)
         assert not one.voxels.flags.writeable
 
 

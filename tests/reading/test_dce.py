@@ -316,7 +316,6 @@ def test_qiba_s_reference_object_gives_ktrans_within_0_2_and_ve_within_0_3_per_c
         assert ve[patch] == pytest.approx(np.full((10, 10), true_ve), rel=0.003)
 
 
-@pytest.mark.truth
 def test_seventy_series_of_a_scanner_give_t1_and_maps_of_the_prostate(shared: Path) -> None:
     folder = shared / "data" / "mr-prostatex0218-dwi-dce"
     study = open_study(sorted(folder.glob("*twist/*.dcm")) + sorted(folder.glob("*vibe*/*.dcm")))

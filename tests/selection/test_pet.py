@@ -105,8 +105,7 @@ def test_a_tracer_that_is_not_named_is_taken_for_fdg_by_the_half_life_of_fluorin
     assert role_of(pet(given)) == (Role.PET, TAKEN_FOR_FDG)
 
 
-@pytest.mark.truth
-def test_every_vendors_header_that_names_no_tracer_is_taken_for_fdg_by_its_half_life(shared: Path) -> None:
+def test_the_half_life_of_every_vendors_header_is_that_of_fluorine(shared: Path) -> None:
     files = sorted((shared / "reference" / "suv-vendor-headers" / "metadata").glob("*-instances.json"))
     assert files
     for path in files:
