@@ -152,7 +152,7 @@ class _Through:
         anchor = self._anchors.get(roi.tracking_uid)
         if anchor is None or anchor.roi.geometry.frame_of_reference_uid != roi.geometry.frame_of_reference_uid:
             anchor = self._anchors[roi.tracking_uid] = Anchor(roi, cropped(volume, roi))
-            self._note(anchor, roi, volume, role, Displacement((0.0, 0.0, 0.0), 1.0), moved=False)
+            self._note(anchor, roi, volume, role, Displacement((0.0, 0.0, 0.0), 1.0, error_mm=0.0), moved=False)
             return roi, None, ()
         tissue = (drawn_uid, volume.series_instance_uid)
         lies, found = followed(anchor, roi, volume, self._displacements.get(tissue))
