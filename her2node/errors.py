@@ -286,10 +286,6 @@ class UnknownUnit(Refused):
     """A unit is not known, so the value cannot be converted."""
 
 
-class NothingToDo(Refused):
-    """No enabled package accepts this study."""
-
-
 # training
 class CohortRefused(Refused):
     """The cohort cannot be used."""

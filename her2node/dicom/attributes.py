@@ -80,14 +80,6 @@ def integer(ds: Dataset, keyword: str) -> int | None:
     return int(found) if found is not None and found == int(found) else None
 
 
-def needed_text(ds: Dataset, keyword: str) -> str:
-    """``text``, or MissingAttribute."""
-    found = text(ds, keyword)
-    if not found:
-        raise MissingAttribute(keyword)
-    return found
-
-
 def needed_numbers(ds: Dataset, keyword: str, count: int) -> tuple[float, ...]:
     """``numbers`` of exactly ``count`` values, or MissingAttribute / InvalidAttribute."""
     if _value(ds, keyword) is None:

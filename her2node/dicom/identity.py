@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydicom.dataset import Dataset
 
@@ -27,16 +27,32 @@ class InstanceIdentity:
     def conflicts(self, other: InstanceIdentity) -> tuple[str, ...]:
         """Keywords of patient attributes that both objects fill, and fill differently.
 
-        Name and sex are left out on purpose: a name is respelled (character sets, corrections) for one and the same
-        patient, and sex describes a patient without identifying one (PS3.3 C.2.3, not C.2.2): scanners write O where
-        the treatment planning system writes M. Identifier and date of birth do not change with who writes them.
+        The name is left out on purpose: it is respelled (character sets, corrections) for one and the same patient.
+        Sex conflicts as M against F only: O (other) is also written for what the writer was not told, so that one
+        study may hold images with O and structure sets with M (the IBSI SUV phantoms do).
         """
         pairs = {
             "PatientID": (self.patient_id, other.patient_id),
             "IssuerOfPatientID": (self.issuer_of_patient_id, other.issuer_of_patient_id),
             "PatientBirthDate": (self.patient_birth_date, other.patient_birth_date),
+            "PatientSex": (_told(self.patient_sex), _told(other.patient_sex)),
         }
         return tuple(keyword for keyword, (a, b) in pairs.items() if a and b and a != b)
+
+    def filled_from(self, other: InstanceIdentity) -> InstanceIdentity:
+        """This identity, with what it leaves open of the patient as ``other`` says it; a sex of O is open to M or F."""
+        return replace(
+            self,
+            patient_id=self.patient_id or other.patient_id,
+            issuer_of_patient_id=self.issuer_of_patient_id or other.issuer_of_patient_id,
+            patient_birth_date=self.patient_birth_date or other.patient_birth_date,
+            patient_sex=_told(self.patient_sex) or _told(other.patient_sex) or self.patient_sex or other.patient_sex,
+        )
+
+
+def _told(sex: str) -> str:
+    """A PatientSex that can contradict another: blank for O (PS3.3 C.7.1.1)."""
+    return "" if sex == "O" else sex
 
 
 def identify(ds: Dataset) -> InstanceIdentity:

@@ -201,7 +201,7 @@ def _decide_all(
         decision = decide(item, (row.sop_class_uid, row.sop_instance_uid), known, own)
         if decision.event is InstanceEvent.FILE:
             studies[uid].digests[item.identity.sop_instance_uid] = item.digest
-            studies[uid] = replace(studies[uid], identity=_merged(studies[uid].identity, item.identity))
+            studies[uid] = replace(studies[uid], identity=studies[uid].identity.filled_from(item.identity))
         decisions.append((item, decision))
     return decisions
 
@@ -219,17 +219,6 @@ def _unknown(study_instance_uid: str) -> Known:
         patient_sex="",
     )
     return Known(0, blank)
-
-
-def _merged(known: InstanceIdentity, new: InstanceIdentity) -> InstanceIdentity:
-    """``known`` with its blanks filled."""
-    return replace(
-        known,
-        patient_id=known.patient_id or new.patient_id,
-        issuer_of_patient_id=known.issuer_of_patient_id or new.issuer_of_patient_id,
-        patient_birth_date=known.patient_birth_date or new.patient_birth_date,
-        patient_sex=known.patient_sex or new.patient_sex,
-    )
 
 
 def _remember(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage
 
-from her2node.quantities.motion import Motion
+from her2node.quantities.motion import Motion, averaged
 from her2node.volumes.volume import Floats as Voxels
 
 COARSE_MM = 3.0
@@ -41,7 +41,7 @@ def aligned(voxels: Voxels, spacing_mm: Sequence[float]) -> Motion:
         mean = _mean(voxels, factors, shifts)
         reach = _reach(mean.shape, coarse_mm)
         fixed = np.conj(_spectra(mean, reach))
-        shifts = np.array([_shift(fixed, _coarse(volume, factors), reach) for volume in voxels])
+        shifts = np.array([_shift(fixed, averaged(volume, factors), reach) for volume in voxels])
         if not shifts.any():
             break
     shifts_mm = shifts * coarse_mm
@@ -51,19 +51,11 @@ def aligned(voxels: Voxels, spacing_mm: Sequence[float]) -> Motion:
 
 def _mean(voxels: Voxels, factors: Sequence[int], shifts: _Floats) -> Voxels:
     """Over time, of coarse images shifted back."""
-    total = np.zeros_like(_coarse(voxels[0], factors))
+    total = np.zeros_like(averaged(voxels[0], factors))
     for volume, shift in zip(voxels, shifts, strict=True):
-        coarse = _coarse(volume, factors)
+        coarse = averaged(volume, factors)
         total += ndimage.shift(coarse, -shift, order=1, mode="nearest") if shift.any() else coarse
     return total / np.float32(len(voxels))
-
-
-def _coarse(volume: Voxels, factors: Sequence[int]) -> Voxels:
-    _, down, across = factors
-    rows, columns = volume.shape[1] // down * down, volume.shape[2] // across * across
-    cut = volume[:, :rows, :columns]
-    blocks = cut.reshape(len(cut), rows // down, down, columns // across, across).mean(axis=(2, 4))
-    return np.asarray(ndimage.gaussian_filter(blocks, (0.0, 1.0, 1.0)), dtype=np.float32)
 
 
 def _reach(shape: Sequence[int], coarse_mm: _Floats) -> tuple[int, int, int]:

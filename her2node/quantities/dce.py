@@ -19,7 +19,7 @@ from her2node.quantities.dce_fits import MODELS, Fate, Fates, Model, Parameters
 from her2node.quantities.dce_input import ArterialInput
 from her2node.quantities.dce_signal import FACTORS, DceFactors, Places, Signal, signal_of
 from her2node.quantities.histogram import histogram_of
-from her2node.quantities.kinetics import Floats
+from her2node.quantities.kinetics import Floats, interpolation
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
@@ -257,8 +257,7 @@ def _area_weights(signal: Signal) -> tuple[Floats | None, tuple[tuple[Code, Refu
         return None, ((Dce.IAUC60, reason),)
     inside = times_s[(times_s > begin) & (times_s < begin + AREA_S)]
     grid = np.array([begin, *inside, begin + AREA_S])
-    drawn = np.stack([np.interp(grid, times_s, unit) for unit in np.eye(len(times_s))])
-    return np.asarray(np.trapezoid(drawn, grid, axis=1)), ()
+    return np.asarray(np.trapezoid(interpolation(times_s, grid), grid, axis=1)), ()
 
 
 def _parameter(name: str, voxels: Voxels, model: Model) -> Parameter:

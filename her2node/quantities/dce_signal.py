@@ -16,7 +16,7 @@ import numpy.typing as npt
 from her2node.errors import EmptyRoi, InvalidAttribute, MissingAttribute, NoArterialInput, NoEnhancement, Refused
 from her2node.quantities import kinetics, relaxation
 from her2node.quantities.bolus import Bolus, bolus_of
-from her2node.quantities.kinetics import Floats
+from her2node.quantities.kinetics import Floats, in_blocks
 from her2node.volumes.dce import DceVolume, FlipAngleSeries
 from her2node.volumes.volume import Bools
 from her2node.volumes.volume import Floats as Voxels
@@ -30,7 +30,6 @@ LEAST_BODY_RISE = 0.1
 FASTEST_SHARE = 0.01
 """Of the body: the voxels whose mean tells when contrast comes, where no artery is given."""
 FEWEST_FASTEST = 10
-VOXELS_AT_ONCE = 4096
 FOOT = 0.002
 """Share of the peak from which on a sample belongs to the bolus, where noise does not hide it."""
 CERTAIN = 3.0
@@ -185,12 +184,6 @@ class Signal:
     def blocks(self) -> Iterator[Places]:
         """The places of the body, so many at a time."""
         return in_blocks(np.flatnonzero(self.body))
-
-
-def in_blocks(places: Places) -> Iterator[Places]:
-    """So many at a time: curves of a whole region may be more than memory holds."""
-    for begin in range(0, len(places), VOXELS_AT_ONCE):
-        yield places[begin : begin + VOXELS_AT_ONCE]
 
 
 def signal_of(

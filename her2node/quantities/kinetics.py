@@ -9,10 +9,10 @@ Pure: no modality, no units.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from scipy.interpolate import CubicSpline
 
 Floats = npt.NDArray[np.floating[Any]]
 Bools = npt.NDArray[np.bool_]
+_T = TypeVar("_T", bound=np.generic)
+
+VOXELS_AT_ONCE = 4096
 
 _STEPS = 100
 """Of Levenberg and Marquardt; fits settle in 10 to 20."""
@@ -88,17 +91,23 @@ def delayed(times_s: Floats, arterial: Floats, delays_s: Floats) -> Floats:
     return np.interp(wanted, times_s, arterial)
 
 
+def in_blocks(rows: npt.NDArray[_T], size: int = VOXELS_AT_ONCE) -> Iterator[npt.NDArray[_T]]:
+    """So many rows at a time: curves of a whole region may be more than memory holds."""
+    for begin in range(0, len(rows), size):
+        yield rows[begin : begin + size]
+
+
 def even(times_s: Floats, curves: Floats, step_s: float) -> tuple[Floats, Floats]:
     """Times at even steps over the span of ``times_s``, and ``curves`` (..., t) there, straight between samples."""
     count = int(np.floor((times_s[-1] - times_s[0]) / step_s + 1e-6)) + 1
     steady = times_s[0] + step_s * np.arange(count)
     if len(steady) == len(times_s) and np.allclose(steady, times_s, atol=1e-3 * step_s):
         return times_s, curves
-    return steady, curves @ _weights(times_s, steady).astype(curves.dtype)
+    return steady, curves @ interpolation(times_s, steady).astype(curves.dtype)
 
 
-def _weights(times_s: Floats, wanted_s: Floats) -> Floats:
-    """The matrix (t, w) of straight interpolation."""
+def interpolation(times_s: Floats, wanted_s: Floats) -> Floats:
+    """The matrix (t, w) of straight interpolation from samples at ``times_s`` to ``wanted_s``."""
     return np.stack([np.interp(wanted_s, times_s, unit) for unit in np.eye(len(times_s))])
 
 

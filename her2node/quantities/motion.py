@@ -52,7 +52,7 @@ def estimate(voxels: Voxels, spacing_mm: Sequence[float], window: tuple[float, f
     """
     factors = (1, *(max(1, int(COARSEST_MM / spacing)) for spacing in spacing_mm[1:]))
     coarse_mm = np.asarray(spacing_mm) * factors
-    images = [_prepared(volume, factors, window) for volume in voxels]
+    images = [averaged(volume, factors, window) for volume in voxels]
     first = images[0]
     shifts = np.array([_shift(first, image) for image in images]) * coarse_mm
     reference = int(np.linalg.norm(shifts - np.median(shifts, axis=0), axis=1).argmin())
@@ -87,10 +87,13 @@ def _all_valid(valid: Bools, step: Floats) -> Bools:
     return np.asarray(ndimage.shift(valid.astype(np.float32), -step, order=1, mode="nearest") > 0.999)
 
 
-def _prepared(volume: Voxels, factors: Sequence[int], window: tuple[float, float]) -> Voxels:
+def averaged(volume: Voxels, factors: Sequence[int], window: tuple[float, float] | None = None) -> Voxels:
+    """``volume`` (slices, rows, columns), its values cut off to ``window``, averaged by ``factors`` and smoothed."""
     _, down, across = factors
     rows, columns = volume.shape[1] // down * down, volume.shape[2] // across * across
-    cut = np.clip(volume[:, :rows, :columns], *window)
+    cut = volume[:, :rows, :columns]
+    if window is not None:
+        cut = np.clip(cut, *window)
     blocks = cut.reshape(len(cut), rows // down, down, columns // across, across).mean(axis=(2, 4))
     return np.asarray(ndimage.gaussian_filter(blocks, (0.0, 1.0, 1.0)), dtype=np.float32)
 

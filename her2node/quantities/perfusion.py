@@ -8,7 +8,7 @@ of the docstrings are those of ``tests/benchmarks/table_perfusion.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,7 +20,7 @@ from her2node.errors import NoEnhancement, OutsideRegime, Refused, TooFewVoxels
 from her2node.quantities import deconvolution, kinetics
 from her2node.quantities import perfusion_regimes as regimes
 from her2node.quantities.bolus import Bolus
-from her2node.quantities.kinetics import Floats
+from her2node.quantities.kinetics import Floats, in_blocks
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.selection.roles import Role
 
@@ -35,7 +35,6 @@ FEWEST_DEFINED = 0.5
 """Share of the voxels that must have a value for their mean to be given."""
 HIGHEST_FLOW, HIGHEST_VOLUME = 1 / 6, 1.0
 """1000 ml/100 ml/min, and all of the tissue: a model that is fitted with more has failed."""
-VOXELS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -419,7 +418,7 @@ def _quantity(
 
 def _by_voxel(way: Way, bolus: Bolus, hu: Floats, factors: Factors) -> _Values:
     """The values of every voxel, (n,) each; voxels that rise too little have none."""
-    parts = [way.run(Curves.of(bolus, some), factors) for some in _some(_rising(bolus, hu))]
+    parts = [way.run(Curves.of(bolus, some), factors) for some in in_blocks(_rising(bolus, hu))]
     if not parts:
         return tuple((code, Unit.ONE, np.empty(0)) for code in way.codes)
     return tuple(
@@ -430,8 +429,3 @@ def _by_voxel(way: Way, bolus: Bolus, hu: Floats, factors: Factors) -> _Values:
 
 def _rising(bolus: Bolus, hu: Floats) -> Floats:
     return hu[peak_enhancement(Curves.of(bolus, hu).enhancement) >= LEAST_ENHANCEMENT_HU]
-
-
-def _some(hu: Floats) -> Iterator[Floats]:
-    for begin in range(0, len(hu), VOXELS_AT_ONCE):
-        yield hu[begin : begin + VOXELS_AT_ONCE]

@@ -16,7 +16,7 @@ from her2node.errors import Refused
 from her2node.quantities import kinetics, perfusion
 from her2node.quantities import perfusion_regimes as regimes
 from her2node.quantities.bolus import Bolus
-from her2node.quantities.kinetics import Floats
+from her2node.quantities.kinetics import Floats, in_blocks
 from her2node.quantities.quantity import NotMeasured, QuantityMap
 from her2node.selection.roles import Role
 from her2node.volumes.volume import Bools, Geometry, SliceSource
@@ -124,9 +124,7 @@ def _map(kind: _Kind, values: Voxels, grid: Grid, parameters: tuple[str, ...]) -
 def _curves(voxels: Voxels, mask: Bools) -> Iterator[tuple[Places, Voxels]]:
     """(places in the flat image, curves (n, t)), so many at a time."""
     flat = voxels.reshape(len(voxels), -1)
-    places = np.flatnonzero(mask)
-    for begin in range(0, len(places), VOXELS_AT_ONCE):
-        some = places[begin : begin + VOXELS_AT_ONCE]
+    for some in in_blocks(np.flatnonzero(mask), VOXELS_AT_ONCE):
         yield some, np.ascontiguousarray(flat[:, some].T)
 
 

@@ -13,7 +13,6 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from her2node.dicom.codes import Code
@@ -85,14 +84,6 @@ def measured(
     return tuple(found.values())
 
 
-def read(file: Path) -> Signature:
-    """The signature in a TOML file. Raises SettingsRefused, which names the key and the remedy."""
-    try:
-        return parse(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsRefused(f"{file} cannot be read: {error}", remedy="name a TOML file") from error
-
-
 def shipped(name: str) -> Signature:
     """One that comes with the node: ``mazda-like``, or a radiomics configuration. Raises SettingsRefused."""
     return Signature(mazda_like=True) if name == MAZDA_LIKE else Signature(radiomics.shipped(name))
@@ -125,7 +116,7 @@ def signature_of(content: Mapping[str, Any], source: str) -> Signature:
     if rest and not rest.keys() & {"name", "discretisation"}:
         raise SettingsRefused(
             f"{source}: {', '.join(rest)} is not known here",
-            remedy='for example codes = ["112031"], mazda_like = true, or a radiomics configuration',
+            remedy="for example mazda_like = true, or a radiomics configuration",
         )
     configuration = of_table(rest, source) if rest or not mazda_like else None
     for alike in () if configuration is None else configuration.alike():

@@ -14,7 +14,7 @@ from her2node.quantities import alignment, dce, morphology, motion
 from her2node.quantities.dce import DceFit
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.reading.laid import elsewhere, near, with_key_slice
-from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined
+from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined, sorted_out, unread
 from her2node.rois import lay
 from her2node.rois.reference import arteries
 from her2node.rois.roi import Roi
@@ -33,13 +33,7 @@ Slab = FlipAngleSeries | Refused | None
 
 def read_dce(scene: Scene) -> Found:
     """Every region on every dynamic examination, and maps of its fits. One examination's voxels are held at a time."""
-    return joined([_read(members, scene) for members in examinations(_players(scene, Role.DCE))])
-
-
-def _players(scene: Scene, role: Role) -> list[Series]:
-    """The series that play a role, in the order of the study."""
-    found = {a.series_instance_uid for a in scene.selection.assignments if a.role is role and not a.ignored}
-    return [series for series in scene.study.series if series.series_instance_uid in found]
+    return joined([_read(members, scene) for members in examinations(scene.players(Role.DCE))])
 
 
 def _read(members: Sequence[Series], scene: Scene) -> Found:
@@ -47,7 +41,7 @@ def _read(members: Sequence[Series], scene: Scene) -> Found:
     try:
         seen = _seen(members, scene)
     except Refused as error:
-        return Found(not_measured=(NotMeasured("", Role.DCE, error, series_uids=uids),))
+        return unread(Role.DCE, error, uids)
     laid = list(_laid(seen, scene))
     rois = [one.roi for one in laid if isinstance(one, LaidRoi)]
     values: list[Quantity | NotMeasured] = [one for one in laid if isinstance(one, NotMeasured)]
@@ -62,13 +56,7 @@ def _read(members: Sequence[Series], scene: Scene) -> Found:
         maps = dce.maps(fit, Role.DCE)
     for roi in rois:
         values += _of_place(seen, roi)
-    return Found(
-        _measured(seen),
-        tuple(one for one in laid if isinstance(one, LaidRoi)),
-        tuple(one for one in values if isinstance(one, Quantity)),
-        tuple(one for one in values if isinstance(one, NotMeasured)),
-        maps,
-    )
+    return sorted_out((*values, *maps), _measured(seen), tuple(one for one in laid if isinstance(one, LaidRoi)))
 
 
 @dataclass(frozen=True)
@@ -109,7 +97,7 @@ def _slab(
     A set whose sequence the header does not tell, or tells wrongly, is no reason to assume a T1: it is refused by name.
     """
     unused: list[Refused] = []
-    for candidates in flip_angle_sets(_players(scene, Role.FLIP_ANGLES)):
+    for candidates in flip_angle_sets(scene.players(Role.FLIP_ANGLES)):
         try:
             return flip_angles(candidates, members, geometry), candidates, tuple(unused)
         except (MissingAttribute, InvalidAttribute) as error:

@@ -15,7 +15,7 @@ from her2node.errors import BValuesMissing, MixedOrientations, Refused
 from her2node.quantities import diffusion, morphology
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading.laid import elsewhere, near, with_key_slice
-from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined
+from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined, sorted_out, unread
 from her2node.rois import GivenRoi, lay
 from her2node.selection.mr import parted
 from her2node.selection.roles import Role
@@ -44,21 +44,15 @@ def read_diffusion(scene: Scene) -> Found:
     """Every region on every examination, then on every ADC map of a scanner; and the maps of the fits."""
     members: list[_Member] = []
     refused: list[Found] = []
-    for series in _players(scene, Role.DIFFUSION):
+    for series in scene.players(Role.DIFFUSION):
         try:
             members.append(_member(series))
         except Refused as error:
-            refused.append(_not_measured(error, Role.DIFFUSION, (series.series_instance_uid,)))
+            refused.append(unread(Role.DIFFUSION, error, (series.series_instance_uid,)))
     examinations = _examinations(members)
     parts = [_examination(found, examinations, scene) for found in examinations]
-    parts += [_vendor_map(series, scene.regions) for series in _players(scene, Role.ADC_MAP)]
+    parts += [_vendor_map(series, scene.regions) for series in scene.players(Role.ADC_MAP)]
     return joined([*parts, *refused])
-
-
-def _players(scene: Scene, role: Role) -> list[Series]:
-    """The series that play a role, in the order of the study."""
-    found = [a.series_instance_uid for a in scene.selection.assignments if a.role is role and not a.ignored]
-    return [series for series in scene.study.series if series.series_instance_uid in found]
 
 
 def _member(series: Series) -> _Member:
@@ -93,11 +87,11 @@ def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], s
     if len(_b_values(members)) < 2:
         if _is_told_elsewhere(members[0], all_of_them):
             return Found()
-        return _not_measured(_why_alone(members, all_of_them), Role.DIFFUSION, uids)
+        return unread(Role.DIFFUSION, _why_alone(members, all_of_them), uids)
     try:
         series = build([member.series for member in members])
     except Refused as error:
-        return _not_measured(error, Role.DIFFUSION, uids)
+        return unread(Role.DIFFUSION, error, uids)
     fit = diffusion.fitted(series, scene.methods.diffusion)
     volume = series.volume(-1)  # lesions stand out where diffusion weights most
     rois: list[LaidRoi] = []
@@ -114,7 +108,7 @@ def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], s
     measured = Measured(
         volume.series_instance_uid, Role.DIFFUSION, volume.geometry, volume.unit, volume.sources
     )  # fmt: skip
-    return Found((measured,), tuple(rois), *_sorted(values), maps=diffusion.maps(fit, Role.DIFFUSION))
+    return sorted_out((*values, *diffusion.maps(fit, Role.DIFFUSION)), (measured,), tuple(rois))
 
 
 def _is_told_elsewhere(member: _Member, all_of_them: list[list[_Member]]) -> bool:
@@ -157,7 +151,7 @@ def _vendor_map(series: Series, regions: Sequence[GivenRoi]) -> Found:
     try:
         volume = build_adc(series)
     except Refused as error:
-        return _not_measured(error, Role.ADC_MAP, (uid,))
+        return unread(Role.ADC_MAP, error, (uid,))
     here = near(regions, volume.geometry)
     rois: list[LaidRoi] = []
     values: list[Quantity | NotMeasured] = [
@@ -172,15 +166,4 @@ def _vendor_map(series: Series, regions: Sequence[GivenRoi]) -> Found:
         rois.append(with_key_slice(roi, volume))
         values += diffusion.measure_vendor_map(volume, roi, Role.ADC_MAP)
     measured = Measured(uid, Role.ADC_MAP, volume.geometry, volume.unit, volume.sources)
-    return Found((measured,), tuple(rois), *_sorted(values))
-
-
-def _sorted(values: Sequence[Quantity | NotMeasured]) -> tuple[tuple[Quantity, ...], tuple[NotMeasured, ...]]:
-    return (
-        tuple(value for value in values if isinstance(value, Quantity)),
-        tuple(value for value in values if isinstance(value, NotMeasured)),
-    )
-
-
-def _not_measured(error: Refused, role: Role, series_uids: tuple[str, ...]) -> Found:
-    return Found(not_measured=(NotMeasured("", role, error, series_uids=series_uids),))
+    return sorted_out(values, (measured,), tuple(rois))

@@ -12,9 +12,9 @@ from her2node.dicom.codes import DualEnergy, Unit
 from her2node.errors import MixedOrientations, NoReference, NotRequested, Refused, RoleMissing
 from her2node.quantities import dual_energy
 from her2node.quantities.dual_energy import Aorta, Provenance
-from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
+from her2node.quantities.quantity import NotMeasured, QuantityMap
 from her2node.reading.laid import elsewhere, near, with_key_slice
-from her2node.reading.reading import Found, Measured, Scene, joined
+from her2node.reading.reading import Found, Measured, Scene, joined, sorted_out, unread
 from her2node.reading.vessels import FEWEST_VOXELS, Reference, aorta_tube, beside
 from her2node.rois import lay
 from her2node.rois.moving import tube_mask
@@ -52,16 +52,16 @@ class _Energy:
 def read_dual_energy(scene: Scene) -> Found:
     """Every region on every dual-energy series, in the order of the study; where a contrast phase has no iodine map
     that can be read, on iodine decomposed from its lowest and highest energy if ``scene.methods.decompose``."""
-    maps = _players(scene, Role.IODINE)
+    maps = scene.players(Role.IODINE)
     parts = [_in_phase(_on_map(scene, series), _phase(scene, series)) for series in maps]
     covered = {_phase(scene, series) for series, part in zip(maps, parts, strict=True) if part.measured}
     parts += [
         _in_phase(_from_energies(scene, members), phase)
-        for phase, members in _by_phase(scene, _players(scene, Role.MONOENERGETIC)).items()
+        for phase, members in _by_phase(scene, scene.players(Role.MONOENERGETIC)).items()
         if phase not in covered
     ]
     parts += [
-        _in_phase(_effective_z(scene, series), _phase(scene, series)) for series in _players(scene, Role.EFFECTIVE_Z)
+        _in_phase(_effective_z(scene, series), _phase(scene, series)) for series in scene.players(Role.EFFECTIVE_Z)
     ]
     return joined(parts)
 
@@ -72,11 +72,6 @@ def _in_phase(found: Found, phase: Role | None) -> Found:
         quantities=tuple(replace(q, phase=phase) for q in found.quantities),
         not_measured=tuple(replace(n, phase=phase) for n in found.not_measured),
     )
-
-
-def _players(scene: Scene, role: Role) -> list[Series]:
-    assigned = {a.series_instance_uid for a in scene.selection.assignments if a.role is role and not a.ignored}
-    return [series for series in scene.study.series if series.series_instance_uid in assigned]
 
 
 def _phase(scene: Scene, series: Series) -> Role | None:
@@ -99,7 +94,7 @@ def _on_map(scene: Scene, series: Series) -> Found:
         geometry = stack_of(series, Role.IODINE).geometry
         made = build_iodine(series) if near(scene.regions, geometry) else None
     except Refused as error:
-        return _refused(Role.IODINE, error, (uid,), code=True)
+        return unread(Role.IODINE, error, (uid,), DualEnergy.IODINE)
     if made is None:
         return _all_elsewhere(scene, Role.IODINE, uid, geometry)
     volume, stated = made
@@ -123,7 +118,7 @@ def _measure(scene: Scene, iodine: _Iodine) -> Found:
             continue
         reference = None if is_aorta(region) else part_of_aorta(aorta, volume, roi)
         values = dual_energy.measure(volume, roi, Role.IODINE, iodine.provenance, reference)
-        parts.append(_found(roi, volume, values))
+        parts.append(sorted_out(values, rois=(with_key_slice(roi, volume),)))
     maps = (_map(iodine),) if iodine.provenance.method else ()
     found = joined(parts)
     return replace(
@@ -160,14 +155,6 @@ def part_of_aorta(aorta: Reference | Refused, volume: Volume, roi: Roi) -> Aorta
     return Aorta(mask, found=True)
 
 
-def _found(roi: Roi, volume: Volume, values: Sequence[Quantity | NotMeasured]) -> Found:
-    return Found(
-        rois=(with_key_slice(roi, volume),),
-        quantities=tuple(value for value in values if isinstance(value, Quantity)),
-        not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),
-    )
-
-
 def _map(iodine: _Iodine) -> QuantityMap:
     volume = iodine.volume
     voxels = volume.voxels
@@ -199,7 +186,7 @@ def _from_energies(scene: Scene, members: Sequence[Series]) -> Found:
             return _all_elsewhere(scene, Role.IODINE, uids[0], geometry)
         iodine = _decomposed(low, high)
     except Refused as error:
-        return _refused(Role.IODINE, error, uids, code=True)
+        return unread(Role.IODINE, error, uids, DualEnergy.IODINE)
     return _measure(scene, iodine)
 
 
@@ -245,7 +232,7 @@ def _effective_z(scene: Scene, series: Series) -> Found:
         geometry = stack_of(series, role).geometry
         volume = build_effective_z(series)[0] if near(scene.regions, geometry) else None
     except Refused as error:
-        return _refused(role, error, (uid,))
+        return unread(role, error, (uid,))
     if volume is None:
         return _all_elsewhere(scene, role, uid, geometry)
     parts = [Found(measured=(Measured(uid, role, volume.geometry, volume.unit, volume.sources),))]
@@ -255,13 +242,9 @@ def _effective_z(scene: Scene, series: Series) -> Found:
         except Refused as error:
             parts.append(Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=(uid,)),)))
             continue
-        parts.append(_found(roi, volume, dual_energy.measure_effective_z(volume, roi, role)))
+        values = dual_energy.measure_effective_z(volume, roi, role)
+        parts.append(sorted_out(values, rois=(with_key_slice(roi, volume),)))
     return joined(parts)
-
-
-def _refused(role: Role, error: Refused, uids: tuple[str, ...], *, code: bool = False) -> Found:
-    concept = DualEnergy.IODINE if code else None
-    return Found(not_measured=(NotMeasured("", role, error, concept, uids),))
 
 
 def _all_elsewhere(scene: Scene, role: Role, uid: str, geometry: Geometry) -> Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import ndimage
@@ -15,9 +15,9 @@ from her2node.quantities import arterial, motion, perfusion
 from her2node.quantities.bolus import Bolus, bolus_of
 from her2node.quantities.kinetics import Floats
 from her2node.quantities.perfusion_maps import Grid, maps
-from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
+from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading.laid import with_key_slice
-from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined
+from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined, sorted_out, unread
 from her2node.rois import lay
 from her2node.rois.reference import arteries
 from her2node.rois.roi import Roi
@@ -39,13 +39,7 @@ AROUND_MM = 30.0
 
 def read_perfusion(scene: Scene) -> Found:
     """Every perfusion scan of the study. One scan's voxels are held at a time."""
-    series = [
-        one
-        for assignment in scene.selection.assignments
-        for one in [scene.study.series_of(assignment.series_instance_uid)]
-        if one is not None and assignment.role is Role.PERFUSION and not assignment.ignored
-    ]
-    return joined([_read(scan, scene) for scan in scans(series)])
+    return joined([_read(scan, scene) for scan in scans(scene.players(Role.PERFUSION))])
 
 
 def _read(scan: Sequence[Series], scene: Scene) -> Found:
@@ -53,12 +47,11 @@ def _read(scan: Sequence[Series], scene: Scene) -> Found:
     try:
         seen = _seen(build_dynamic(scan), scene.methods.perfusion)
     except Refused as error:
-        return Found(not_measured=(NotMeasured("", Role.PERFUSION, error, series_uids=uids),))
+        return unread(Role.PERFUSION, error, uids)
     try:
         bolus, words = _input(seen, scene)
     except Refused as error:
-        refused = (NotMeasured("", Role.PERFUSION, error, series_uids=seen.series_uids),)
-        return Found(_measured(seen), not_measured=refused)
+        return replace(unread(Role.PERFUSION, error, seen.series_uids), measured=_measured(seen))
     values: list[Quantity | NotMeasured] = []
     laid: list[LaidRoi] = []
     for region in scene.regions:
@@ -70,13 +63,7 @@ def _read(scan: Sequence[Series], scene: Scene) -> Found:
         laid.append(with_key_slice(roi, seen.still))
         values += _of_region(seen, roi, bolus, scene.methods.perfusion, words)
     drawn = maps(bolus, seen.dynamic.voxels, seen.body, seen.grid, scene.methods.perfusion, (*words, *seen.words))
-    return Found(
-        _measured(seen),
-        tuple(laid),
-        tuple(value for value in values if isinstance(value, Quantity)),
-        tuple(value for value in (*values, *drawn) if isinstance(value, NotMeasured)),
-        tuple(value for value in drawn if isinstance(value, QuantityMap)),
-    )
+    return sorted_out((*values, *drawn), _measured(seen), tuple(laid))
 
 
 @dataclass(frozen=True)

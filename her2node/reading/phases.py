@@ -18,7 +18,7 @@ from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity
 from her2node.quantities.signature import Signature
 from her2node.reading.comparing import CROP_MM, Anchor, Place, compared, core_of, cropped, followed, place_of, told
 from her2node.reading.laid import elsewhere, near, with_key_slice
-from her2node.reading.reading import Found, Measured, Scene, joined
+from her2node.reading.reading import Found, Measured, Scene, joined, sorted_out, unread
 from her2node.reading.vessels import Vessels, spans_mm, vessels_of
 from her2node.rois import GivenRoi, lay
 from her2node.rois.roi import Roi
@@ -53,7 +53,7 @@ def _without_plain(scene: Scene, roles: list[Role | None]) -> Found:
     if Role.PLAIN in roles or not any(wanted.mazda_like for wanted in scene.methods.signatures):
         return Found()
     error = RoleMissing("MaZda-like texture is that of the plain phase, and no series plays it")
-    return Found(not_measured=(NotMeasured("", Role.PLAIN, error),))
+    return unread(Role.PLAIN, error)
 
 
 def _rank(item: tuple[Series, Role | None], drawn_on: set[str]) -> tuple[bool, int]:
@@ -95,7 +95,7 @@ class _Through:
             geometry = stack_of(series).geometry
             outline = build(series, np.zeros(0, np.bool_)) if near(regions, geometry) else None
         except Refused as error:
-            return Found(not_measured=(NotMeasured("", role, error, series_uids=(uid,)),))
+            return unread(role, error, (uid,))
         if outline is None:
             return Found(not_measured=tuple(elsewhere(region, role, uid, geometry) for region in regions))
         laid = [_laid(region, outline, role) for region in regions]
@@ -104,7 +104,7 @@ class _Through:
         try:
             volume = build(series, self._wanted([roi for roi in laid if isinstance(roi, Roi)], outline.geometry))
         except Refused as error:
-            return Found(not_measured=(NotMeasured("", role, error, series_uids=(uid,)),))
+            return unread(role, error, (uid,))
         volume_found = Found((Measured(uid, role, volume.geometry, volume.unit, volume.sources),))
         parts = [
             self._region(one, volume, role, region.drawn_uid) if isinstance(one, Roi) else Found(not_measured=(one,))
@@ -132,11 +132,7 @@ class _Through:
         lies, core, values = self._followed(roi, volume, role, drawn_uid)
         values += measure(volume, lies, role, core=core)
         values += signature.measured(self._signatures(role, volume.series_instance_uid), volume, lies, role)
-        return Found(
-            rois=(with_key_slice(lies, volume),),
-            quantities=tuple(value for value in values if isinstance(value, Quantity)),
-            not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),
-        )
+        return sorted_out(values, rois=(with_key_slice(lies, volume),))
 
     def _signatures(self, role: Role | None, uid: str) -> tuple[Signature, ...]:
         """The features that are measured on this series: of several reconstructions of a phase each has its own."""
@@ -188,12 +184,7 @@ class _Through:
                 vessels = self._vessels[in_time[0].roi.geometry.frame_of_reference_uid]
                 for value in compared(in_time, vessels, self._scene.methods.reference_vein_hu):
                     found.setdefault(_about(value), value)
-        values = tuple(found.values())
-        return Found(
-            quantities=tuple(value for value in values if isinstance(value, Quantity)),
-            not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),
-            evaluations=tuple(value for value in values if isinstance(value, Evaluation)),
-        )
+        return sorted_out(found.values())
 
 
 def _one_a_phase(places: list[Place], selection: Selection) -> Iterator[tuple[Place, ...]]:

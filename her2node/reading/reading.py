@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
-from her2node.errors import Undefined
+from her2node.errors import Refused, Undefined
 from her2node.models.prediction import NotPredicted, Observation, Prediction
+from her2node.quantities.dce import FACTORS as DCE_FACTORS
 from her2node.quantities.dce import DceFactors
 from her2node.quantities.diffusion import FACTORS as DIFFUSION_FACTORS
 from her2node.quantities.diffusion import Factors as DiffusionFactors
@@ -23,7 +24,7 @@ from her2node.rois.roi import Roi
 from her2node.selection.assignment import Assignment
 from her2node.selection.choice import Selection
 from her2node.selection.roles import Role
-from her2node.selection.study import Study
+from her2node.selection.study import Series, Study
 from her2node.volumes.volume import Floats, Geometry, SliceSource
 
 
@@ -46,7 +47,7 @@ class Methods:
     diffusion: DiffusionFactors = DIFFUSION_FACTORS
     gates: Gates = GATES
     suv_maps: bool = True
-    dce: DceFactors = DceFactors()  # noqa: RUF009 - frozen
+    dce: DceFactors = DCE_FACTORS
     interval_s: float | None = None
     decompose: bool = False
     reference_vein_hu: float | None = None
@@ -69,6 +70,11 @@ class Scene:
     landmarks: Mapping[str, Landmarks] = field(default_factory=dict)
     methods: Methods = Methods()
     entered: Mapping[str, str] = field(default_factory=dict)
+
+    def players(self, role: Role) -> list[Series]:
+        """The series that play a role and are not kept out, in the order of the study."""
+        found = {a.series_instance_uid for a in self.selection.assignments if a.role is role and not a.ignored}
+        return [series for series in self.study.series if series.series_instance_uid in found]
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,28 @@ class Found:
     not_measured: tuple[NotMeasured, ...] = ()
     maps: tuple[QuantityMap, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+
+
+def sorted_out(
+    values: Iterable[Quantity | NotMeasured | QuantityMap | Evaluation],
+    measured: tuple[Measured, ...] = (),
+    rois: tuple[LaidRoi, ...] = (),
+) -> Found:
+    """What was found, each kind of value in its place, in the order in which they come."""
+    all_of_them = tuple(values)
+    return Found(
+        measured,
+        rois,
+        tuple(value for value in all_of_them if isinstance(value, Quantity)),
+        tuple(value for value in all_of_them if isinstance(value, NotMeasured)),
+        tuple(value for value in all_of_them if isinstance(value, QuantityMap)),
+        tuple(value for value in all_of_them if isinstance(value, Evaluation)),
+    )
+
+
+def unread(role: Role | None, error: Refused, series_uids: tuple[str, ...] = (), code: Code | None = None) -> Found:
+    """That nothing could be said of whole series, or of ``code`` in them."""
+    return Found(not_measured=(NotMeasured("", role, error, code, series_uids),))
 
 
 def joined(parts: Sequence[Found]) -> Found:

@@ -8,11 +8,11 @@ from her2node.dicom.attributes import text
 from her2node.dicom.codes import Unit, Uptake
 from her2node.errors import Refused, TooLarge
 from her2node.quantities import morphology, uptake
-from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
+from her2node.quantities.quantity import Evaluation, NotMeasured, QuantityMap
 from her2node.quantities.uptake import Circumstances, Values
 from her2node.reading.entered import preparation_of
 from her2node.reading.laid import elsewhere, near, with_key_slice
-from her2node.reading.reading import Found, Measured, Scene, joined
+from her2node.reading.reading import Found, Measured, Scene, joined, sorted_out, unread
 from her2node.rois import GivenRoi, lay
 from her2node.rois.reference import is_liver
 from her2node.selection.pet import TAKEN_FOR_FDG
@@ -52,7 +52,7 @@ def _measure(series: Series, role: Role, scene: Scene, room: int) -> Found:
         built = pet.build(series)
         preparation = preparation_of(scene.entered, built.normalisation.uptake)
     except Refused as error:
-        return Found(not_measured=(NotMeasured("", role, error, series_uids=(uid,)),))
+        return unread(role, error, (uid,))
     volume, by = built.volume, built.normalisation
     rules = (*by.notes, *_other_sex(scene, by.body.sex))
     doubts = tuple(words for words in scene.selection.of(uid).evidence if words == TAKEN_FOR_FDG)
@@ -80,14 +80,8 @@ def _region(region: GivenRoi, built: PetVolume, role: Role, around: Circumstance
     except Refused as error:
         return Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=uids),))
     values = (*uptake.measure(volume, roi, role, around), *morphology.measure(volume, roi, role, wall=False))
-    return Found(
-        rois=(with_key_slice(roi, volume),),
-        quantities=tuple(value for value in values if isinstance(value, Quantity)),
-        not_measured=tuple(value for value in values if isinstance(value, NotMeasured)),
-        evaluations=tuple(
-            Evaluation(roi.tracking_id, concept, answer, uids) for concept, answer in around.preparation.histology
-        ),
-    )
+    histology = (Evaluation(roi.tracking_id, concept, answer, uids) for concept, answer in around.preparation.histology)
+    return sorted_out((*values, *histology), rois=(with_key_slice(roi, volume),))
 
 
 def _shown(built: PetVolume, role: Role, room: int) -> Found:
@@ -96,7 +90,7 @@ def _shown(built: PetVolume, role: Role, room: int) -> Found:
     if volume.voxels.nbytes <= room:
         return Found(maps=(_map(built, role),))
     said = f"a map of {volume.voxels.nbytes >> 20} MiB, {max(room, 0) >> 20} MiB are left for SUV maps"
-    return Found(not_measured=(NotMeasured("", role, TooLarge(said), Uptake.SUVBW, (volume.series_instance_uid,)),))
+    return unread(role, TooLarge(said), (volume.series_instance_uid,), Uptake.SUVBW)
 
 
 def _map(built: PetVolume, role: Role) -> QuantityMap:

@@ -22,8 +22,6 @@ class RoiOrigin(StrEnum):
     """A region of an RTSTRUCT of others."""
     MODEL = "model"
     """A segmenter package of this node."""
-    LANDMARK = "landmark"
-    """Found by this node from attenuation, shape and place (``rois.landmarks``)."""
 
 
 @dataclass(frozen=True)

@@ -173,10 +173,11 @@ def _series(instances: list[Instance]) -> Series:
 
 def _agree(instances: tuple[Instance, ...]) -> None:
     """One study of one patient, or MixedStudies / ConflictingIdentity."""
-    first = instances[0].identity
+    known = instances[0].identity
     for instance in instances[1:]:
-        if instance.identity.study_instance_uid != first.study_instance_uid:
-            raise MixedStudies(f"{first.study_instance_uid} and {instance.identity.study_instance_uid}")
-        conflicts = first.conflicts(instance.identity)
+        if instance.identity.study_instance_uid != known.study_instance_uid:
+            raise MixedStudies(f"{known.study_instance_uid} and {instance.identity.study_instance_uid}")
+        conflicts = known.conflicts(instance.identity)
         if conflicts:
-            raise ConflictingIdentity(f"{', '.join(conflicts)} differ within study {first.study_instance_uid}")
+            raise ConflictingIdentity(f"{', '.join(conflicts)} differ within study {known.study_instance_uid}")
+        known = known.filled_from(instance.identity)

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from her2node.dicom.attributes import integer, items, number, text
+from her2node.dicom.attributes import items, number, text
 from her2node.dicom.codes import Unit
 from her2node.errors import Localizer, NotCalibrated, OtherKindOfImage
 from her2node.selection.study import Series
 from her2node.volumes.dynamic import Dynamic, DynamicStack, dynamic_stack, on_common_times
-from her2node.volumes.frames import Frame, frames_of
+from her2node.volumes.frames import Frame, frames_of, need_grey
 from her2node.volumes.pixels import Stored
 from her2node.volumes.slices import decoded, padding_of
 from her2node.volumes.stack import Stack, stack
@@ -56,7 +56,7 @@ def grid_of(series: Series) -> Stack:
     """``stack_of`` whatever the stored values mean."""
     found = stack(_measurable(series))
     for frame in found.frames:
-        _need_grey(frame)
+        need_grey(frame)
     return found
 
 
@@ -90,7 +90,7 @@ def dynamic_stack_of(series: Sequence[Series]) -> DynamicStack:
     found = dynamic_stack(frames)
     for frame in frames:
         rescale_of(frame)
-        _need_grey(frame)
+        need_grey(frame)
     return found
 
 
@@ -148,12 +148,6 @@ def _measurable(series: Series) -> tuple[Frame, ...]:
     frames = frames_of(series)
     _need_no_scout(frames)
     return frames
-
-
-def _need_grey(frame: Frame) -> None:
-    samples = integer(frame.header, "SamplesPerPixel")
-    if samples not in (1, None) or not text(frame.header, "PhotometricInterpretation").startswith("MONOCHROME"):
-        raise NotCalibrated("a colour image")
 
 
 def _need_no_scout(frames: tuple[Frame, ...]) -> None:

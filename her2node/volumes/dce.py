@@ -21,8 +21,8 @@ from her2node.errors import MixedOrientations, OtherKindOfImage, RoleMissing
 from her2node.selection.study import Series
 from her2node.volumes.contrast import Contrast, contrast_of
 from her2node.volumes.dynamic import CONTENT, DynamicStack, Seconds, dynamic_stack, on_common_times
-from her2node.volumes.frames import Frame
-from her2node.volumes.mr import frames_of, holds_image, need_grey, scaled, signal_scale
+from her2node.volumes.frames import Frame, need_grey
+from her2node.volumes.mr import frames_of, holds_image, scaled, signal_scale
 from her2node.volumes.regrid import resampled
 from her2node.volumes.sequence import flip_angle, repetition_time, timing_of
 from her2node.volumes.slices import decoded

@@ -20,8 +20,8 @@ from her2node.dicom.codes import Unit
 from her2node.dicom.diffusion import Content, Encoding, Weighting, b_value_tags, encoding_of, same_shell
 from her2node.errors import MissingAttribute, MissingSlices, MixedOrientations, OtherKindOfImage
 from her2node.selection.study import Series
-from her2node.volumes.frames import Frame, plane_of
-from her2node.volumes.mr import frames_of, holds_image, need_grey, scaled, signal_scale
+from her2node.volumes.frames import Frame, need_grey, plane_of
+from her2node.volumes.mr import frames_of, holds_image, scaled, signal_scale
 from her2node.volumes.slices import decoded
 from her2node.volumes.stack import SAME_PLACE_MM, Stack, stack
 from her2node.volumes.volume import Bools, Floats, Geometry, SliceSource, Volume, same_grid

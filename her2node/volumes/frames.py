@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 
-from her2node.dicom.attributes import integer, items, needed_integer, needed_numbers, numbers, texts
-from her2node.errors import InvalidAttribute
+from her2node.dicom.attributes import integer, items, needed_integer, needed_numbers, numbers, text, texts
+from her2node.errors import InvalidAttribute, NotCalibrated
 from her2node.selection.study import Instance, Series
 from her2node.volumes.volume import SliceSource
 
@@ -131,6 +131,13 @@ def size_of(frame: Frame) -> tuple[int, int]:
     if not (0 < rows <= MAXIMUM_SIDE and 0 < columns <= MAXIMUM_SIDE):
         raise InvalidAttribute(f"Rows x Columns holds {rows} x {columns}")
     return rows, columns
+
+
+def need_grey(frame: Frame) -> None:
+    """Raises NotCalibrated for a colour image."""
+    samples = integer(frame.header, "SamplesPerPixel")
+    if samples not in (1, None) or not text(frame.header, "PhotometricInterpretation").startswith("MONOCHROME"):
+        raise NotCalibrated("a colour image")
 
 
 def thickness_mm(frame: Frame) -> float | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.dataset import Dataset
 
-from her2node.dicom.attributes import integer, items, number, text
+from her2node.dicom.attributes import items, number, text
 from her2node.dicom.codes import Unit
 from her2node.dicom.diffusion import Content, content_of
 from her2node.dicom.private import PrivateTag, private_items, private_numbers
@@ -155,13 +155,6 @@ def holds_image(stored: Stored, frame: Frame) -> Bools:
         return np.ones(stored.shape, dtype=np.bool_)
     low, high = padding
     return np.asarray((stored < low) | (stored > high))
-
-
-def need_grey(frame: Frame) -> None:
-    """Raises NotCalibrated for a colour image."""
-    samples = integer(frame.header, "SamplesPerPixel")
-    if samples not in (1, None) or not text(frame.header, "PhotometricInterpretation").startswith("MONOCHROME"):
-        raise NotCalibrated("a colour image")
 
 
 def _need_likely(values: Floats) -> None:

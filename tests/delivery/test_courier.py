@@ -339,10 +339,10 @@ def test_a_long_send_keeps_its_lease(office: Open) -> None:
     """The peer takes longer than the lease for one object, and another courier is looking for work."""
 
     def ponder(event: evt.Event) -> int:
-        threading.Event().wait(1.2)
+        threading.Event().wait(4.2)
         return 0
 
-    timing = Timing(lease=timedelta(seconds=0.6), heartbeat=timedelta(seconds=0.1), tick=timedelta(seconds=0.02))
+    timing = Timing(lease=timedelta(seconds=3), heartbeat=timedelta(seconds=0.1), tick=timedelta(seconds=0.02))
     with FakePacs(on_store=ponder) as pacs:
         at = office(pacs=pacs.peer)
         (uid,) = at.read("report")

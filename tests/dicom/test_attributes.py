@@ -83,13 +83,27 @@ def test_two_patients_conflict_and_a_respelled_name_does_not() -> None:
     uids = {"SOPClassUID": "1.2", "SOPInstanceUID": "1.3", "SeriesInstanceUID": "1.4", "StudyInstanceUID": "1.5"}
     one = identify(_dataset(**uids, PatientID="A", PatientSex="F", PatientName="Li^Na"))
     respelled = identify(_dataset(**uids, PatientID="A", PatientSex="", PatientName="李^娜"))
-    other = identify(_dataset(**uids, PatientID="B", PatientBirthDate="19600101"))
+    other = identify(_dataset(**uids, PatientID="B", PatientSex="M"))
     assert one.conflicts(respelled) == ()
-    assert one.conflicts(other) == ("PatientID",)
-    assert identify(_dataset(**uids, PatientBirthDate="19610101")).conflicts(other) == ("PatientBirthDate",)
+    assert one.conflicts(other) == ("PatientID", "PatientSex")
+    born, later = (identify(_dataset(**uids, PatientBirthDate=day)) for day in ("19600101", "19610101"))
+    assert born.conflicts(later) == ("PatientBirthDate",)
 
 
-def test_another_sex_is_no_other_patient() -> None:
+@pytest.mark.parametrize("one", ["M", "F", "O", ""])
+@pytest.mark.parametrize("other", ["M", "F", "O", ""])
+def test_of_two_sexes_only_m_and_f_are_two_patients(one: str, other: str) -> None:
     uids = {"SOPClassUID": "1.2", "SOPInstanceUID": "1.3", "SeriesInstanceUID": "1.4", "StudyInstanceUID": "1.5"}
-    by_scanner, by_planning = (identify(_dataset(**uids, PatientID="A", PatientSex=sex)) for sex in "OM")
-    assert by_scanner.conflicts(by_planning) == ()
+    first, second = (identify(_dataset(**uids, PatientID="A", PatientSex=sex)) for sex in (one, other))
+    assert first.conflicts(second) == (("PatientSex",) if {one, other} == {"M", "F"} else ())
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "filled"), [("", "O", "O"), ("O", "", "O"), ("O", "F", "F"), ("F", "O", "F"), ("", "M", "M")]
+)
+def test_what_is_open_of_a_patient_is_filled(known: str, new: str, filled: str) -> None:
+    uids = {"SOPClassUID": "1.2", "SOPInstanceUID": "1.3", "SeriesInstanceUID": "1.4", "StudyInstanceUID": "1.5"}
+    first = identify(_dataset(**uids, PatientID="A", PatientSex=known))
+    second = identify(_dataset(**uids, PatientID="A", PatientSex=new, PatientBirthDate="19600101"))
+    both = first.filled_from(second)
+    assert (both.patient_id, both.patient_birth_date, both.patient_sex) == ("A", "19600101", filled)

@@ -86,17 +86,21 @@ def test_another_patient_in_the_study_is_set_aside(way: Way, together: bool) -> 
 
 def test_a_blank_patient_attribute_conflicts_with_nothing_and_is_filled_by_the_next(way: Way) -> None:
     way.gather(slices(1, patient=""))
-    way.send([*slices(1, first=2, patient="P1"), *slices(1, first=3, patient="P2")])
+    way.send([*slices(1, first=2, patient="P1", sex="F"), *slices(1, first=3, patient="P1", sex="M")])
     effect = way.file()
     assert effect.filed == 1
-    assert [item.detail for item in effect.aside] == ["PatientID differ within the study"]
+    assert [item.detail for item in effect.aside] == ["PatientSex differ within the study"]
 
 
-def test_an_object_that_gives_the_patient_another_sex_is_filed_to_the_study(way: Way) -> None:
+def test_a_patient_of_sex_o_is_the_one_of_sex_m_and_then_no_other(way: Way) -> None:
     way.gather(slices(1, sex="O"))
     way.send(slices(1, first=2, sex="M"))
     effect = way.file()
     assert (effect.filed, effect.aside) == (1, ())
+    way.send([*slices(1, first=3, sex="O"), *slices(1, first=4, sex="F")])
+    effect = way.file()
+    assert effect.filed == 1
+    assert [item.detail for item in effect.aside] == ["PatientSex differ within the study"]
 
 
 def test_a_header_that_names_another_object_than_the_request_is_set_aside(way: Way) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from pydicom.dataset import Dataset
 from her2node.dicom.codes import Derivation, Diffusion, Unit, Uptake
 from her2node.errors import ModalityAbsent, NeedsTraining, QuantityMissing, RoleMissing
 from her2node.models.literature import forms, published, studies
-from her2node.models.literature.writing import DECLARED, TABLE, write_all
+from her2node.models.literature.writing import DECLARED, TABLE, manifest_text, write_all
 from her2node.models.manifest import Form, MeasuredOnly, Scalar
 from her2node.models.package import PINNED, SHIPPED, load, load_packages, shipped_trust
 from her2node.models.predicting import Conditions, Findings, predict
@@ -79,6 +81,12 @@ def test_the_declarations_give_the_folders_that_ship_byte_for_byte(tmp_path: Pat
     for path, content in made.items():
         assert (SHIPPED / path).read_bytes() == content, path
     assert Path(TABLE) in made
+
+
+def test_a_form_that_harmonises_is_written_as_toml_that_says_so() -> None:
+    form = next(one.manifest for one in forms.FORMS if one.manifest.training.candidates)
+    harmonised = replace(form, training=replace(form.training, harmonise=True))
+    assert tomllib.loads(manifest_text(harmonised))["training"]["harmonise"] is True
 
 
 def test_every_package_but_the_demonstrations_own_is_declared() -> None:

@@ -22,7 +22,8 @@ from her2node.errors import (
 )
 from her2node.quantities import dce, kinetics, population
 from her2node.quantities.dce import DceFactors, DceFit
-from her2node.quantities.dce_signal import VOXELS_AT_ONCE, signal_of
+from her2node.quantities.dce_signal import signal_of
+from her2node.quantities.kinetics import VOXELS_AT_ONCE
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.rois.roi import Roi, RoiOrigin
 from her2node.selection.roles import Role

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.truth, pytest.mark.soak]
 PREFIX = "HER2 AI - not for diagnosis -"
 SENT = (ObjectKind.REPORT, ObjectKind.OUTLINE, ObjectKind.SEGMENTATION, ObjectKind.PARAMETRIC_MAP)
 CANVAS = "canvas.cornerstone-canvas"
-PATIENCE, ATTEMPTS = 100, 4
+PATIENCE, ATTEMPTS = 300, 3
 """Seconds, for WebGL is drawn by software here; and how often a double-click is tried in that time."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from her2node.training.cohort import Cohort, join
 from her2node.training.course import train
 from her2node.training.findings import Findings
 from her2node.training.form import Form, kept_features, read, with_candidates
+from her2node.training.pipelines import Method
 from tests.models.making import make_keys
 from tests.training.making import cohort, findings, form
 
@@ -40,8 +43,22 @@ def test_every_form_that_ships_is_one_that_can_be_trained_or_says_why_not(folder
             read(folder)
         return
     found = read(folder)
+    assert f"Train this form ({found.said.training.model})" in " ".join(found.said.training.must)
     assert (found.name, found.version) == (f"{folder.name}-trained", "1.0.0")
     assert found.said.training.candidates is None or found.signature is not None
+
+
+@pytest.mark.parametrize("name", sorted(NOT_TRAINED))
+@pytest.mark.parametrize("model", [method for method in Method if method is not Method.NOMOGRAM])
+def test_a_form_that_is_not_trained_here_names_models_of_which_a_copy_is(tmp_path: Path, name: str, model: str) -> None:
+    copy = shutil.copytree(SHIPPED / name, tmp_path / name)
+    said = tomllib.loads((copy / "package.toml").read_text())["training"]
+    told = " ".join(said["must"])
+    assert f"does not train {said['model']}: copy the form" in told
+    assert all(method in told for method in Method)
+    text = (copy / "package.toml").read_text()
+    (copy / "package.toml").write_text(text.replace(f'model = "{said["model"]}"', f'model = "{model}"'))
+    assert read(copy).said.training.model == model
 
 
 def test_the_package_that_comes_out_may_be_named() -> None:

@@ -20,13 +20,25 @@ def patients_for(coefficients: int) -> int:
     return -(-coefficients * PER_EVENT * 100 // round(PREVALENCE * 100))
 
 
-def _must(patients: int, model: str) -> tuple[str, ...]:
+_NOT_TRAINED = frozenset({"lda-1nn", "nda-ann"})
+"""Models that `her2node train` refuses."""
+
+
+def _must(patients: int, model: Shape) -> tuple[str, ...]:
     return (
         f"Collect at least {patients} patients of your own with IHC, and ISH where IHC is 2+; patients with 2+ and no "
         "ISH do not count.",
-        f"Train this form ({model}) on them with `her2node train`, all selection inside the folds, and read its "
-        "validation.",
+        f"{_trained(model)} on them with `her2node train`, all selection inside the folds, and read its validation.",
         "Sign the package that results with your own key, trust that key, and enable it in place of this form.",
+    )
+
+
+def _trained(model: Shape) -> str:
+    if model not in _NOT_TRAINED:
+        return f"Train this form ({model})"
+    return (
+        f"This node does not train {model}: copy the form, name logistic, lasso-logistic, lda or (with clinical "
+        "inputs) nomogram in training.model, and train the copy"
     )
 
 

@@ -100,4 +100,6 @@ def _value(value: Any) -> str:
         if value and all(isinstance(item, str) for item in value) and sum(map(len, items)) > 80:
             return "[\n" + "".join(f"    {item},\n" for item in items) + "]"
         return "[" + ", ".join(items) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

@@ -15,7 +15,7 @@ from functools import partial
 from her2node.dicom.codes import Code, Unit
 from her2node.errors import AnisotropicVoxels, EmptyRoi, Refused, RoiCutOff, SingleSlice
 from her2node.quantities.quantity import NotMeasured, Quantity
-from her2node.quantities.radiomics.configuration import Configuration, read, shipped, shipped_text
+from her2node.quantities.radiomics.configuration import Configuration, shipped, shipped_text
 from her2node.quantities.radiomics.discretisation import FixedBinNumber
 from her2node.quantities.radiomics.engine import features, features_of_response, reach_mm
 from her2node.quantities.radiomics.feature import Dimension, Values
@@ -25,7 +25,7 @@ from her2node.selection.roles import Role
 from her2node.volumes.volume import Volume
 
 __all__ = [
-    "measure", "features", "features_of_response", "reach_mm", "read", "shipped", "shipped_text", "catalogue",
+    "measure", "features", "features_of_response", "reach_mm", "shipped", "shipped_text", "catalogue",
     "Configuration",
 ]  # fmt: skip
 

@@ -13,7 +13,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from her2node.dicom.codes import PRIVATE_SCHEME, Code
@@ -125,14 +124,6 @@ class Configuration:
 def _hashed(settings: str, words: str) -> Code:
     digest = hashlib.sha256(settings.encode()).hexdigest()[:8].upper()
     return Code(f"RAD-{digest}", PRIVATE_SCHEME, words[:64])
-
-
-def read(file: Path) -> Configuration:
-    """The configuration in a TOML file. Raises SettingsRefused, which names the key and the remedy."""
-    try:
-        return parse(file.read_text(encoding="utf-8"), str(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsRefused(f"{file} cannot be read: {error}", remedy="name a TOML file") from error
 
 
 def shipped(name: str) -> Configuration:

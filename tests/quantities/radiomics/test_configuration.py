@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from her2node.errors import SettingsRefused
-from her2node.quantities.radiomics import catalogue, read, shipped
+from her2node.quantities.radiomics import catalogue, shipped
 from her2node.quantities.radiomics.configuration import FAMILIES, parse
 from her2node.quantities.radiomics.discretisation import FixedBinNumber, FixedBinSize
 from her2node.quantities.radiomics.texture import Aggregation
@@ -78,9 +78,7 @@ def test_what_cannot_be_used_is_refused_by_its_name_with_a_remedy(what: str) -> 
     assert remedy in refused.value.remedy
 
 
-def test_a_file_or_a_name_that_is_not_there_is_refused(tmp_path) -> None:
-    with pytest.raises(SettingsRefused, match="cannot be read"):
-        read(tmp_path / "none.toml")
+def test_a_name_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(SettingsRefused) as refused:
         shipped("ibsi-z")
     assert "ibsi-a" in refused.value.remedy
