@@ -208,7 +208,7 @@ def _slopes(scene: _Scene) -> Doubles:
 def _blocks(places: npt.NDArray[np.int_]) -> npt.NDArray[np.int_]:
     """In which block each of ``places`` (3, n) lies (n,)."""
     blocks = [along // _BLOCK for along in places]
-    return np.ravel_multi_index(blocks, [int(block.max()) + 1 for block in blocks])
+    return np.asarray(np.ravel_multi_index(blocks, [int(block.max()) + 1 for block in blocks]))
 
 
 def _independent(scene: _Scene) -> float:
@@ -235,7 +235,8 @@ def _template_grid(fixed: Volume, mask: Bools) -> tuple[Geometry, Floats]:
     axes = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
     origin = (float(low[0]), float(low[1]), float(low[2]))
     grid = Geometry(shape, (STEP_MM,) * 3, origin, axes, fixed.geometry.frame_of_reference_uid)
-    inside = _looked_up(mask.astype(np.float32), fixed.geometry, grid, 0.0) >= 0.5
+    share, seen = _looked_up(mask.astype(np.float32), fixed.geometry, grid)
+    inside = seen & (share >= 0.5)
     if not inside.any():  # a region smaller than a step lies between the places of the grid
         inside[tuple(np.rint(grid.to_index(places)).astype(int).T)] = True
     away = ndimage.distance_transform_edt(~inside, sampling=STEP_MM)
@@ -248,22 +249,24 @@ def _grown(grid: Geometry, steps: int) -> Geometry:
     return Geometry(shape, grid.spacing_mm, (x, y, z), grid.directions, grid.frame_of_reference_uid)
 
 
-def _looked_up(values: npt.NDArray[np.float32], geometry: Geometry, grid: Geometry, outside: float) -> Floats:
-    """Values at the places of ``grid``, linear between voxels."""
+def _looked_up(values: npt.NDArray[np.float32], geometry: Geometry, grid: Geometry) -> tuple[Floats, Bools]:
+    """Values at the places of ``grid``, linear between voxels, beyond the volume those of its nearest; and where the
+    volume lies."""
     index = np.stack(np.meshgrid(*(np.arange(size) for size in grid.shape), indexing="ij"), axis=-1)
     at = np.moveaxis(geometry.to_index(grid.to_patient(index)), -1, 0)
-    # Where a stack is one slice thick or a place lies half a voxel outside, the nearest voxel counts.
-    return np.asarray(ndimage.map_coordinates(values, at, order=1, mode="constant", cval=outside))
+    last = np.array(geometry.shape).reshape(3, 1, 1, 1) - 1
+    inside = ((at >= -1e-6) & (at <= last + 1e-6)).all(axis=0)
+    return np.asarray(ndimage.map_coordinates(values, at, order=1, mode="nearest")), np.asarray(inside)
 
 
 def _edges(volume: Volume, grid: Geometry) -> Floats:
     """Length of the gradient of clipped attenuations, NaN outside the volume.
 
-    It is taken on a larger grid, as the smoothing sees beyond: else both phases' edges differ where a grid ends.
+    It is taken on a larger grid, as the smoothing sees beyond: else both phases' edges differ where a grid ends. That a
+    volume ends is no edge.
     """
     values = np.where(volume.valid, volume.voxels, np.float32(_SOFT[0]))
-    hu = _looked_up(np.clip(values, *_SOFT), volume.geometry, _grown(grid, _SEEN_BEYOND), np.nan)
-    inside = np.isfinite(hu)
-    smooth = ndimage.gaussian_gradient_magnitude(np.where(inside, hu, _SOFT[0]), 1.0)
+    hu, inside = _looked_up(np.clip(values, *_SOFT), volume.geometry, _grown(grid, _SEEN_BEYOND))
+    smooth = ndimage.gaussian_gradient_magnitude(hu, 1.0, mode="nearest")
     edges = np.where(ndimage.binary_erosion(inside, iterations=2, border_value=1), smooth, np.nan)
     return edges[(slice(_SEEN_BEYOND, -_SEEN_BEYOND),) * 3]

@@ -320,7 +320,7 @@ def test_equal_phases_without_any_enhancement_give_no_ratio_of_nothing(hu: float
     assert any(isinstance(value, NotMeasured) for value in found)
 
 
-PLACED = (one_voxel, two_voxels, as_large_as_the_image, larger_than_the_image)
+PLACED = (one_voxel, two_voxels, one_slice, sphere, as_large_as_the_image, larger_than_the_image)
 """Whose surroundings lie in the image and hold edges; of the others none may be given a place."""
 
 
