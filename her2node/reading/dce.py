@@ -54,7 +54,7 @@ def _read(members: Sequence[Series], scene: Scene) -> Found:
         values.append(NotMeasured("", Role.DCE, error, series_uids=seen.volume.series_uids))
     else:
         values += [one for roi in rois for one in dce.measure(fit, roi, Role.DCE)]
-        maps = dce.maps(fit, Role.DCE)
+        maps = dce.maps(fit, Role.DCE) if scene.maps else ()
     for roi in rois:
         values += _of_place(seen, roi)
     return sorted_out((*values, *maps), _measured(seen), tuple(one for one in laid if isinstance(one, LaidRoi)))

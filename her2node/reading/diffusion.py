@@ -108,7 +108,8 @@ def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], s
     measured = Measured(
         volume.series_instance_uid, Role.DIFFUSION, volume.geometry, volume.unit, volume.sources
     )  # fmt: skip
-    return sorted_out((*values, *diffusion.maps(fit, Role.DIFFUSION)), (measured,), tuple(rois))
+    maps = diffusion.maps(fit, Role.DIFFUSION) if scene.maps else ()
+    return sorted_out((*values, *maps), (measured,), tuple(rois))
 
 
 def _is_told_elsewhere(member: _Member, all_of_them: list[list[_Member]]) -> bool:

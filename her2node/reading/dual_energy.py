@@ -119,7 +119,7 @@ def _measure(scene: Scene, iodine: _Iodine) -> Found:
         reference = None if is_aorta(region) else part_of_aorta(aorta, volume, roi)
         values = dual_energy.measure(volume, roi, Role.IODINE, iodine.provenance, reference)
         parts.append(sorted_out(values, rois=(with_key_slice(roi, volume),)))
-    maps = (_map(iodine),) if iodine.provenance.method else ()
+    maps = (_map(iodine),) if iodine.provenance.method and scene.maps else ()
     found = joined(parts)
     return replace(
         found,

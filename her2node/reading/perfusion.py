@@ -15,7 +15,7 @@ from her2node.quantities import arterial, motion, perfusion
 from her2node.quantities.bolus import Bolus, bolus_of
 from her2node.quantities.kinetics import Floats
 from her2node.quantities.perfusion_maps import Grid, maps
-from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.reading.laid import with_key_slice
 from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined, sorted_out, unread
 from her2node.rois import lay
@@ -62,7 +62,9 @@ def _read(scan: Sequence[Series], scene: Scene) -> Found:
             continue
         laid.append(with_key_slice(roi, seen.still))
         values += _of_region(seen, roi, bolus, scene.methods.perfusion, words)
-    drawn = maps(bolus, seen.dynamic.voxels, seen.body, seen.grid, scene.methods.perfusion, (*words, *seen.words))
+    drawn: Sequence[QuantityMap | NotMeasured] = ()
+    if scene.maps:
+        drawn = maps(bolus, seen.dynamic.voxels, seen.body, seen.grid, scene.methods.perfusion, (*words, *seen.words))
     return sorted_out((*values, *drawn), _measured(seen), tuple(laid))
 
 

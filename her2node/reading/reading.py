@@ -61,6 +61,7 @@ class Scene:
     - ``given``: all regions that are given, those to be measured among them.
     - ``landmarks``: organs and vessels found on a CT series, by its UID.
     - ``entered``: what readers entered, by input name.
+    - ``maps``: whether quantities are given voxel by voxel too, not of the regions alone.
     """
 
     study: Study
@@ -70,6 +71,7 @@ class Scene:
     landmarks: Mapping[str, Landmarks] = field(default_factory=dict)
     methods: Methods = Methods()
     entered: Mapping[str, str] = field(default_factory=dict)
+    maps: bool = True
 
     def players(self, role: Role) -> list[Series]:
         """The series that play a role and are not kept out, in the order of the study."""

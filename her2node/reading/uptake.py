@@ -47,7 +47,7 @@ def _measure(series: Series, role: Role, scene: Scene, room: int) -> Found:
     uid = series.series_instance_uid
     try:
         geometry = pet.stack_of(series).geometry
-        if not scene.methods.suv_maps and not near(scene.regions, geometry):
+        if not _is_shown(scene) and not near(scene.regions, geometry):
             return Found(not_measured=tuple(elsewhere(one, role, uid, geometry) for one in scene.regions))
         built = pet.build(series)
         preparation = preparation_of(scene.entered, built.normalisation.uptake)
@@ -60,7 +60,7 @@ def _measure(series: Series, role: Role, scene: Scene, room: int) -> Found:
     seen = Found(
         (Measured(uid, role, volume.geometry, volume.unit, volume.sources),),
     )
-    shown = _shown(built, role, room) if scene.methods.suv_maps else Found()
+    shown = _shown(built, role, room) if _is_shown(scene) else Found()
     return joined([seen, shown, *(_region(region, built, role, around) for region in scene.regions)])
 
 
@@ -82,6 +82,10 @@ def _region(region: GivenRoi, built: PetVolume, role: Role, around: Circumstance
     values = (*uptake.measure(volume, roi, role, around), *morphology.measure(volume, roi, role, wall=False))
     histology = (Evaluation(roi.tracking_id, concept, answer, uids) for concept, answer in around.preparation.histology)
     return sorted_out((*values, *histology), rois=(with_key_slice(roi, volume),))
+
+
+def _is_shown(scene: Scene) -> bool:
+    return scene.maps and scene.methods.suv_maps
 
 
 def _shown(built: PetVolume, role: Role, room: int) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +12,25 @@ from her2node import phantoms
 from her2node.models.package import load_packages
 from her2node.models.predicting import Conditions, Findings
 from her2node.models.prediction import Category, InputUsed, Prediction
+from her2node.phantoms import DualEnergyOptions, IodineUnit, Phase
+from her2node.phantoms.dce import DceOptions
+from her2node.phantoms.diffusion import DiffusionOptions
+from her2node.phantoms.perfusion import PerfusionOptions
+from her2node.phantoms.pet import PetOptions
+from her2node.phantoms.study import Writable
 from her2node.quantities.signature import shipped
 from her2node.reading import Reading, read
+from her2node.reading.dce import read_dce
+from her2node.reading.diffusion import read_diffusion
+from her2node.reading.dual_energy import read_dual_energy
+from her2node.reading.perfusion import read_perfusion
 from her2node.reading.reading import Found, Scene
 from her2node.reading.stability import with_stability
+from her2node.reading.uptake import read_uptake
 from her2node.rois import given
 from her2node.rois.varied import VARIATIONS
 from her2node.selection import Assignment
-from her2node.selection.choice import Selection
+from her2node.selection.choice import Selection, select
 from her2node.selection.roles import Role
 from her2node.selection.study import open_study
 from tests.models.making import make_keys, small
@@ -104,7 +116,31 @@ def test_dynamic_mr_is_tried_otherwise_with_its_flip_angles_and_all_series_of_it
     scene = Scene(study, selection, (tumour,))
     with_stability([(DEMO, said)], tumour, scene, [course], findings, Conditions({}, demonstration=True))
     (again,) = seen
+    assert not again.maps
     assert [a.role for a in again.selection.assignments] == [Role.DCE, Role.DCE, Role.FLIP_ANGLES]
+
+
+MADE: dict[Callable[[Scene], Found], Writable] = {
+    read_perfusion: phantoms.perfusion.make(PerfusionOptions(rows=64, columns=64, slices=4, slice_spacing_mm=8.0)),
+    read_dual_energy: phantoms.dual_energy.make(
+        DualEnergyOptions(base=replace(OPTIONS, phases=(Phase.PORTAL,)), unit=IodineUnit.HUNDRED_UG, energies=())
+    ),
+    read_diffusion: phantoms.diffusion.make(DiffusionOptions(rows=48, columns=48, slices=5, spacing_mm=5.0)),
+    read_dce: phantoms.dce.make(DceOptions(rows=24, columns=24, slices=4, spacing_mm=10.0, slice_spacing_mm=8.0)),
+    read_uptake: phantoms.pet.make(PetOptions(rows=64, columns=64, slices=30, spacing_mm=5.0, ct=False)),
+}
+
+
+@pytest.mark.parametrize("course", MADE, ids=lambda course: course.__name__)
+def test_without_maps_regions_are_measured_all_the_same(course: Callable[[Scene], Found], tmp_path: Path) -> None:
+    study = open_study(phantoms.write(MADE[course], tmp_path))
+    regions = tuple(given(study))
+    scene = Scene(study, select(study, (), {}), regions, regions)
+    found, spare = course(scene), course(replace(scene, maps=False))
+    assert found.quantities
+    assert found.maps
+    assert spare.quantities == found.quantities
+    assert spare.maps == ()
 
 
 @pytest.mark.parametrize("stability", [False, True])
