@@ -116,7 +116,7 @@ def signature_of(content: Mapping[str, Any], source: str) -> Signature:
     if rest and not rest.keys() & {"name", "discretisation"}:
         raise SettingsRefused(
             f"{source}: {', '.join(rest)} is not known here",
-            remedy="write mazda_like = true, or a radiomics configuration, which has a name and a discretisation",
+            remedy="for example mazda_like = true, or a radiomics configuration",
         )
     configuration = of_table(rest, source) if rest or not mazda_like else None
     for alike in () if configuration is None else configuration.alike():

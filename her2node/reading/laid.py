@@ -59,4 +59,7 @@ def carrying_told(found: Found) -> Found:
         said = tuple(f"region carried by registration {uid}" for uid in dict.fromkeys(uids))
         return replace(quantity, parameters=(*quantity.parameters, *said)) if said else quantity
 
-    return replace(found, quantities=tuple(map(told, found.quantities))) if carried else found
+    if not carried:
+        return found
+    aside = tuple(told(one) if isinstance(one, Quantity) else one for one in found.aside)
+    return replace(found, quantities=tuple(map(told, found.quantities)), aside=aside)

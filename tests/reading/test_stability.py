@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +19,13 @@ from her2node.phantoms.diffusion import DiffusionOptions
 from her2node.phantoms.perfusion import PerfusionOptions
 from her2node.phantoms.pet import PetOptions
 from her2node.phantoms.study import Writable
-from her2node.quantities.signature import shipped
-from her2node.reading import Reading, read
+from her2node.quantities.signature import parse, shipped
+from her2node.reading import Methods, Reading, read
 from her2node.reading.dce import read_dce
 from her2node.reading.diffusion import read_diffusion
 from her2node.reading.dual_energy import read_dual_energy
 from her2node.reading.perfusion import read_perfusion
+from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Scene
 from her2node.reading.stability import with_stability
 from her2node.reading.uptake import read_uptake
@@ -150,6 +152,47 @@ def test_what_packages_in_shadow_want_measured_is_told_nobody(folder: Path, *, s
     alone, beside = (read(study, (LEE,), shadow=s, demonstration=True, stability=stability) for s in ((), (mean,)))
     assert (beside.quantities, len(beside.not_measured)) == (alone.quantities, len(alone.not_measured))
     assert beside.predictions == alone.predictions
+
+
+def test_what_is_measured_aside_is_what_would_be_told_and_changes_nothing_that_is(tmp_path: Path) -> None:
+    """A filter over the whole image needs slices that nothing that is told needs."""
+    phantom = phantoms.ct.make(replace(OPTIONS, rows=64, columns=64, slices=32, phases=(Phase.PLAIN, Phase.PORTAL)))
+    study = open_study(phantoms.write(phantom, tmp_path))
+    regions = tuple(given(study))
+    scene = Scene(study, select(study, (), {}), regions, regions)
+    whole = parse(
+        """
+        name = "whole"
+        title = "a filter over the whole image"
+        phases = ["plain", "portal"]
+        [interpolation]
+        in_plane_mm = 6.0
+        slice_mm = 5.0
+        method = "linear"
+        round_intensities = true
+        [discretisation]
+        method = "fixed-bin-number"
+        bins = 16
+        [texture]
+        aggregations = ["3D_comb"]
+        [response]
+        families = ["stat"]
+        [[filters]]
+        name = "simoncelli"
+        kind = "non-separable-wavelet"
+        family = "simoncelli"
+        level = 1
+        dimensions = 3
+        """,
+        "whole",
+    )
+    assert whole.reach_mm(5.0) == math.inf
+    plain, beside = read_phases(scene), read_phases(replace(scene, aside=(whole,)))
+    told = read_phases(replace(scene, methods=Methods(signatures=(whole,))))
+    assert beside.quantities == plain.quantities
+    assert [str(one.refused) for one in beside.not_measured] == [str(one.refused) for one in plain.not_measured]
+    assert set(plain.quantities) < set(told.quantities)
+    assert set(beside.aside) == set(told.quantities) - set(plain.quantities)
 
 
 def test_packages_in_shadow_are_answered_and_told_apart(folder: Path, tmp_path: Path) -> None:
