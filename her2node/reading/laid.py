@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
 from her2node.errors import OtherFrameOfReference, Refused
-from her2node.quantities.quantity import NotMeasured, Quantity
-from her2node.reading.reading import Found, LaidRoi
-from her2node.rois import GivenRoi
+from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity
+from her2node.reading.reading import Found, LaidRoi, joined, sorted_out
+from her2node.rois import GivenRoi, lay
 from her2node.rois.given import way_to
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
@@ -36,6 +36,26 @@ def elsewhere(region: GivenRoi, role: Role | None, series_uid: str, geometry: Ge
     except Refused as error:
         reason = error
     return NotMeasured(region.tracking_id, role, region.flaw or reason, series_uids=(series_uid,))
+
+
+def on_each(
+    regions: Iterable[GivenRoi],
+    volume: Volume,
+    role: Role,
+    series_uids: tuple[str, ...],
+    measure: Callable[[GivenRoi, Roi], Iterable[Quantity | NotMeasured | Evaluation]],
+) -> Found:
+    """What is measured of every region on a volume, or why it cannot be laid there."""
+    found = []
+    for region in regions:
+        try:
+            roi = lay(region, volume)
+        except Refused as error:
+            refusal = NotMeasured(region.tracking_id, role, error, series_uids=series_uids)
+            found.append(Found(not_measured=(refusal,)))
+        else:
+            found.append(sorted_out(measure(region, roi), rois=(with_key_slice(roi, volume),)))
+    return joined(found)
 
 
 def with_key_slice(roi: Roi, volume: Volume) -> LaidRoi:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from her2node.dicom.attributes import text
 from her2node.dicom.codes import Unit, Uptake
 from her2node.errors import Refused, TooLarge
 from her2node.quantities import morphology, uptake
-from her2node.quantities.quantity import Evaluation, NotMeasured, QuantityMap
+from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
 from her2node.quantities.uptake import Circumstances, Values
 from her2node.reading.entered import preparation_of
-from her2node.reading.laid import elsewhere, near, with_key_slice
-from her2node.reading.reading import Found, Measured, Scene, joined, sorted_out, unread
+from her2node.reading.laid import elsewhere, near, on_each
+from her2node.reading.reading import Found, Measured, Scene, joined, unread
 from her2node.rois import GivenRoi, lay
 from her2node.rois.reference import is_liver
+from her2node.rois.roi import Roi
 from her2node.selection.pet import TAKEN_FOR_FDG
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
@@ -61,7 +64,14 @@ def _measure(series: Series, role: Role, scene: Scene, room: int) -> Found:
         (Measured(uid, role, volume.geometry, volume.unit, volume.sources),),
     )
     shown = _shown(built, role, room) if _is_shown(scene) else Found()
-    return joined([seen, shown, *(_region(region, built, role, around) for region in scene.regions)])
+
+    def of_region(_: GivenRoi, roi: Roi) -> Iterator[Quantity | NotMeasured | Evaluation]:
+        yield from uptake.measure(volume, roi, role, around)
+        yield from morphology.measure(volume, roi, role, wall=False)
+        for concept, answer in preparation.histology:
+            yield Evaluation(roi.tracking_id, concept, answer, (uid,))
+
+    return joined([seen, shown, on_each(scene.regions, volume, role, (uid,), of_region)])
 
 
 def _other_sex(scene: Scene, taken: str) -> tuple[str, ...]:
@@ -70,18 +80,6 @@ def _other_sex(scene: Scene, taken: str) -> tuple[str, ...]:
     if not others:
         return ()
     return (f"PatientSex is {', '.join(sorted(others))} in other series; that of the PET, {taken or 'none'}, is taken",)
-
-
-def _region(region: GivenRoi, built: PetVolume, role: Role, around: Circumstances) -> Found:
-    volume = built.volume
-    uids = (volume.series_instance_uid,)
-    try:
-        roi = lay(region, volume)
-    except Refused as error:
-        return Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=uids),))
-    values = (*uptake.measure(volume, roi, role, around), *morphology.measure(volume, roi, role, wall=False))
-    histology = (Evaluation(roi.tracking_id, concept, answer, uids) for concept, answer in around.preparation.histology)
-    return sorted_out((*values, *histology), rois=(with_key_slice(roi, volume),))
 
 
 def _is_shown(scene: Scene) -> bool:
