@@ -31,6 +31,9 @@ LEAST_LIKENESS = 0.35
 """Correlation below which no shift is believed."""
 LEAST_SURE_MM = 1.0
 """Standard error above which no shift is believed."""
+FEWEST_BLOCKS = 6
+"""Blocks of edges that err independently: one more than is fitted (three shifts, gain and offset), else nothing is left
+to tell the error from."""
 LEAST_SEEN = 0.9
 """Share of the region and its margin that must lie in the other phase at a shift that is weighed."""
 _SOFT = (-150.0, 250.0)
@@ -41,6 +44,8 @@ _FINE = 5
 """Steps about the best place on the coarse grid that are tried on the fine one."""
 _ROUNDS, _SETTLED, _FARTHEST = 12, 0.005, 1.5
 """Of Gauss and Newton: the most steps, when they end, and how far from the whole shift; in steps of the grid."""
+_SEEN_BEYOND = 5
+"""Steps beyond a place that its edge is taken from: four of smoothing and one of the slope."""
 _BLOCK = 6
 """Steps: edges this far apart are taken to err independently of each other."""
 
@@ -55,7 +60,7 @@ class Displacement:
 
     by_mm: tuple[float, float, float]
     likeness: float
-    error_mm: float = 0.0
+    error_mm: float
 
 
 def length(displacement: Displacement) -> float:
@@ -74,8 +79,8 @@ def length(displacement: Displacement) -> float:
 def displacement(fixed: Volume, mask: Bools, moving: Volume) -> Displacement:
     """Where the tissue under ``mask``, on the grid of ``fixed``, lies in ``moving``; both in one frame of reference.
 
-    Raises DisplacementUnknown where too little of the region lies in ``moving``, nothing resembles it, or the best
-    place lies at the end of the reach.
+    Raises DisplacementUnknown where too little of the region lies in ``moving``, nothing resembles it, the
+    best place lies at the end of the reach, or edges are too few or too faint to tell how well the place is known.
     """
     grid, weight = _template_grid(fixed, mask)
     reach = round(REACH_MM / STEP_MM)
@@ -98,6 +103,10 @@ def displacement(fixed: Volume, mask: Bools, moving: Volume) -> Displacement:
         raise DisplacementUnknown(f"nothing within {REACH_MM:.0f} mm resembles the region (likeness {best:.2f})")
     if at.min() == 0 or at.max() == 2 * reach or not 0 < min(peak) <= max(peak) < 2 * _FINE:
         raise DisplacementUnknown(f"the region lies {REACH_MM:.0f} mm away or farther")
+    if (blocks := _independent(scene)) < FEWEST_BLOCKS:
+        raise DisplacementUnknown(
+            f"edges are too few to tell the place (in {blocks:.1f} blocks, {FEWEST_BLOCKS} needed)"
+        )
     beyond, error_mm = _refined(scene, at)
     if error_mm > LEAST_SURE_MM:
         raise DisplacementUnknown(f"edges are too faint to tell the place (standard error {error_mm:.1f} mm)")
@@ -175,7 +184,7 @@ def _refined(scene: _Scene, at: npt.NDArray[np.int_]) -> tuple[Doubles, float]:
     counts = scene.weight > 0
     places = np.stack(np.nonzero(counts))
     fixed = scene.template[counts].astype(np.float64)
-    slopes = np.asarray(np.gradient(scene.template.astype(np.float64)))[:, counts]
+    slopes = _slopes(scene)
     inverse = np.linalg.pinv(slopes @ slopes.T)
     beyond = np.zeros(3)
     for _ in range(_ROUNDS):
@@ -185,11 +194,28 @@ def _refined(scene: _Scene, at: npt.NDArray[np.int_]) -> tuple[Doubles, float]:
         if np.abs(by).max() < _SETTLED:
             break
     gain, left = _fitted(scene, fixed, places + (at + beyond)[:, None])
-    blocks = [along // _BLOCK for along in places]
-    where = np.ravel_multi_index(blocks, [int(block.max()) + 1 for block in blocks])
+    where = _blocks(places)
     scores = np.stack([np.bincount(where, left * slope) for slope in slopes])
     variance = inverse @ scores @ scores.T @ inverse / max(gain, 1e-6) ** 2
     return beyond, STEP_MM * float(np.sqrt(max(float(np.linalg.eigvalsh(variance)[-1]), 0.0)))
+
+
+def _slopes(scene: _Scene) -> Doubles:
+    """Derivatives (3, n) of the first phase's edges where they count."""
+    return np.asarray(np.gradient(scene.template.astype(np.float64)))[:, scene.weight > 0]
+
+
+def _blocks(places: npt.NDArray[np.int_]) -> npt.NDArray[np.int_]:
+    """In which block each of ``places`` (3, n) lies (n,)."""
+    blocks = [along // _BLOCK for along in places]
+    return np.asarray(np.ravel_multi_index(blocks, [int(block.max()) + 1 for block in blocks]))
+
+
+def _independent(scene: _Scene) -> float:
+    """How many blocks of 9 mm tell the place: (sum e)^2 / sum e^2, e = sum |dT/dx|^2 of a block; their number where all
+    tell alike, one where one outweighs the others."""
+    energy = np.bincount(_blocks(np.stack(np.nonzero(scene.weight > 0))), (_slopes(scene) ** 2).sum(axis=0))
+    return float(energy.sum() ** 2 / max(float((energy**2).sum()), 1e-12))
 
 
 def _fitted(scene: _Scene, fixed: Doubles, places: Doubles) -> tuple[float, Doubles]:
@@ -209,7 +235,10 @@ def _template_grid(fixed: Volume, mask: Bools) -> tuple[Geometry, Floats]:
     axes = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
     origin = (float(low[0]), float(low[1]), float(low[2]))
     grid = Geometry(shape, (STEP_MM,) * 3, origin, axes, fixed.geometry.frame_of_reference_uid)
-    inside = _looked_up(mask.astype(np.float32), fixed.geometry, grid, 0.0) >= 0.5
+    share, seen = _looked_up(mask.astype(np.float32), fixed.geometry, grid)
+    inside = seen & (share >= 0.5)
+    if not inside.any():  # a region smaller than a step lies between the places of the grid
+        inside[tuple(np.rint(grid.to_index(places)).astype(int).T)] = True
     away = ndimage.distance_transform_edt(~inside, sampling=STEP_MM)
     return grid, (away <= MARGIN_MM).astype(np.float32)
 
@@ -220,18 +249,24 @@ def _grown(grid: Geometry, steps: int) -> Geometry:
     return Geometry(shape, grid.spacing_mm, (x, y, z), grid.directions, grid.frame_of_reference_uid)
 
 
-def _looked_up(values: npt.NDArray[np.float32], geometry: Geometry, grid: Geometry, outside: float) -> Floats:
-    """Values at the places of ``grid``, linear between voxels."""
+def _looked_up(values: npt.NDArray[np.float32], geometry: Geometry, grid: Geometry) -> tuple[Floats, Bools]:
+    """Values at the places of ``grid``, linear between voxels, beyond the volume those of its nearest; and where the
+    volume lies."""
     index = np.stack(np.meshgrid(*(np.arange(size) for size in grid.shape), indexing="ij"), axis=-1)
     at = np.moveaxis(geometry.to_index(grid.to_patient(index)), -1, 0)
-    # Where a stack is one slice thick or a place lies half a voxel outside, the nearest voxel counts.
-    return np.asarray(ndimage.map_coordinates(values, at, order=1, mode="constant", cval=outside))
+    last = np.array(geometry.shape).reshape(3, 1, 1, 1) - 1
+    inside = ((at >= -1e-6) & (at <= last + 1e-6)).all(axis=0)
+    return np.asarray(ndimage.map_coordinates(values, at, order=1, mode="nearest")), np.asarray(inside)
 
 
 def _edges(volume: Volume, grid: Geometry) -> Floats:
-    """Length of the gradient of clipped attenuations, NaN outside the volume."""
+    """Length of the gradient of clipped attenuations, NaN outside the volume.
+
+    It is taken on a larger grid, as the smoothing sees beyond: else both phases' edges differ where a grid ends. That a
+    volume ends is no edge.
+    """
     values = np.where(volume.valid, volume.voxels, np.float32(_SOFT[0]))
-    hu = _looked_up(np.clip(values, *_SOFT), volume.geometry, grid, np.nan)
-    inside = np.isfinite(hu)
-    smooth = ndimage.gaussian_gradient_magnitude(np.where(inside, hu, _SOFT[0]), 1.0)
-    return np.where(ndimage.binary_erosion(inside, iterations=2, border_value=1), smooth, np.nan)
+    hu, inside = _looked_up(np.clip(values, *_SOFT), volume.geometry, _grown(grid, _SEEN_BEYOND))
+    smooth = ndimage.gaussian_gradient_magnitude(hu, 1.0, mode="nearest")
+    edges = np.where(ndimage.binary_erosion(inside, iterations=2, border_value=1), smooth, np.nan)
+    return edges[(slice(_SEEN_BEYOND, -_SEEN_BEYOND),) * 3]

@@ -23,7 +23,8 @@ from her2node.selection.roles import Role
 from her2node.selection.study import Series
 from her2node.volumes import Volume, stack_of
 from her2node.volumes.dce import DceVolume, FlipAngleSeries, build, dynamic_stack_of, flip_angles
-from her2node.volumes.volume import Bools, Geometry
+from her2node.volumes.dynamic import DynamicStack
+from her2node.volumes.volume import Bools
 
 BODY_SHARE = 0.05
 """Of the 99th percentile of the mean signal: below there is noise, gas or bone."""
@@ -53,7 +54,7 @@ def _read(members: Sequence[Series], scene: Scene) -> Found:
         values.append(NotMeasured("", Role.DCE, error, series_uids=seen.volume.series_uids))
     else:
         values += [one for roi in rois for one in dce.measure(fit, roi, Role.DCE)]
-        maps = dce.maps(fit, Role.DCE)
+        maps = dce.maps(fit, Role.DCE) if scene.maps else ()
     for roi in rois:
         values += _of_place(seen, roi)
     return sorted_out((*values, *maps), _measured(seen), tuple(one for one in laid if isinstance(one, LaidRoi)))
@@ -75,9 +76,9 @@ class _Seen:
 
 
 def _seen(members: Sequence[Series], scene: Scene) -> _Seen:
-    geometry = dynamic_stack_of(members, scene.methods.interval_s).geometry
-    slab, slab_series, unused = _slab(members, geometry, scene)
-    volume = build(members, scene.methods.interval_s)
+    stack = dynamic_stack_of(members, scene.methods.interval_s)
+    slab, slab_series, unused = _slab(stack, scene)
+    volume = build(stack)
     moved = None
     if scene.methods.dce.correct_motion:
         volume, moved = _stilled(volume)
@@ -89,9 +90,7 @@ def _seen(members: Sequence[Series], scene: Scene) -> _Seen:
     return _Seen(volume, volume.volume(brightest), body, slab, slab_series, unused, moved)
 
 
-def _slab(
-    members: Sequence[Series], geometry: Geometry, scene: Scene
-) -> tuple[Slab, tuple[Series, ...], tuple[Refused, ...]]:
+def _slab(stack: DynamicStack, scene: Scene) -> tuple[Slab, tuple[Series, ...], tuple[Refused, ...]]:
     """The flip angles on the grid of the examination, their series, and why other sets of them lie idle.
 
     A set whose sequence the header does not tell, or tells wrongly, is no reason to assume a T1: it is refused by name.
@@ -99,7 +98,7 @@ def _slab(
     unused: list[Refused] = []
     for candidates in flip_angle_sets(scene.players(Role.FLIP_ANGLES)):
         try:
-            return flip_angles(candidates, members, geometry), candidates, tuple(unused)
+            return flip_angles(candidates, stack), candidates, tuple(unused)
         except (MissingAttribute, InvalidAttribute) as error:
             return error, (), tuple(unused)
         except Refused as error:

@@ -8,15 +8,16 @@ begins (``mr.parted``). Of several examinations that with the most b-values come
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from her2node.dicom.diffusion import same_shell
 from her2node.errors import BValuesMissing, MixedOrientations, Refused
 from her2node.quantities import diffusion, morphology
 from her2node.quantities.quantity import NotMeasured, Quantity
-from her2node.reading.laid import elsewhere, near, with_key_slice
-from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined, sorted_out, unread
-from her2node.rois import GivenRoi, lay
+from her2node.reading.laid import elsewhere, near, on_each
+from her2node.reading.reading import Found, Measured, Scene, joined, sorted_out, unread
+from her2node.rois import GivenRoi
+from her2node.rois.roi import Roi
 from her2node.selection.mr import parted
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
@@ -94,21 +95,16 @@ def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], s
         return unread(Role.DIFFUSION, error, uids)
     fit = diffusion.fitted(series, scene.methods.diffusion)
     volume = series.volume(-1)  # lesions stand out where diffusion weights most
-    rois: list[LaidRoi] = []
-    values: list[Quantity | NotMeasured] = []
-    for region in scene.regions:
-        try:
-            roi = lay(region, volume)
-        except Refused as error:
-            values.append(NotMeasured(region.tracking_id, Role.DIFFUSION, error, series_uids=fit.series_uids))
-            continue
-        rois.append(with_key_slice(roi, volume))
-        values += diffusion.measure(fit, roi, Role.DIFFUSION)
-        values += morphology.measure(volume, roi, Role.DIFFUSION)
+
+    def of_region(_: GivenRoi, roi: Roi) -> tuple[Quantity | NotMeasured, ...]:
+        return *diffusion.measure(fit, roi, Role.DIFFUSION), *morphology.measure(volume, roi, Role.DIFFUSION)
+
     measured = Measured(
         volume.series_instance_uid, Role.DIFFUSION, volume.geometry, volume.unit, volume.sources
     )  # fmt: skip
-    return sorted_out((*values, *diffusion.maps(fit, Role.DIFFUSION)), (measured,), tuple(rois))
+    maps = diffusion.maps(fit, Role.DIFFUSION) if scene.maps else ()
+    found = on_each(scene.regions, volume, Role.DIFFUSION, fit.series_uids, of_region)
+    return replace(found, measured=(measured,), maps=maps)
 
 
 def _is_told_elsewhere(member: _Member, all_of_them: list[list[_Member]]) -> bool:
@@ -153,17 +149,10 @@ def _vendor_map(series: Series, regions: Sequence[GivenRoi]) -> Found:
     except Refused as error:
         return unread(Role.ADC_MAP, error, (uid,))
     here = near(regions, volume.geometry)
-    rois: list[LaidRoi] = []
-    values: list[Quantity | NotMeasured] = [
-        elsewhere(region, Role.ADC_MAP, uid, volume.geometry) for region in regions if region not in here
-    ]
-    for region in here:
-        try:
-            roi = lay(region, volume)
-        except Refused as error:
-            values.append(NotMeasured(region.tracking_id, Role.ADC_MAP, error, series_uids=(uid,)))
-            continue
-        rois.append(with_key_slice(roi, volume))
-        values += diffusion.measure_vendor_map(volume, roi, Role.ADC_MAP)
+    others = (elsewhere(region, Role.ADC_MAP, uid, volume.geometry) for region in regions if region not in here)
     measured = Measured(uid, Role.ADC_MAP, volume.geometry, volume.unit, volume.sources)
-    return sorted_out(values, (measured,), tuple(rois))
+
+    def of_region(_: GivenRoi, roi: Roi) -> tuple[Quantity | NotMeasured, ...]:
+        return diffusion.measure_vendor_map(volume, roi, Role.ADC_MAP)
+
+    return joined([sorted_out(others, (measured,)), on_each(here, volume, Role.ADC_MAP, (uid,), of_region)])

@@ -12,11 +12,11 @@ from her2node.dicom.codes import DualEnergy, Unit
 from her2node.errors import MixedOrientations, NoReference, NotRequested, Refused, RoleMissing
 from her2node.quantities import dual_energy
 from her2node.quantities.dual_energy import Aorta, Provenance
-from her2node.quantities.quantity import NotMeasured, QuantityMap
-from her2node.reading.laid import elsewhere, near, with_key_slice
-from her2node.reading.reading import Found, Measured, Scene, joined, sorted_out, unread
+from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
+from her2node.reading.laid import elsewhere, near, on_each
+from her2node.reading.reading import Found, Measured, Scene, joined, unread
 from her2node.reading.vessels import FEWEST_VOXELS, Reference, aorta_tube, beside
-from her2node.rois import lay
+from her2node.rois import GivenRoi, lay
 from her2node.rois.moving import tube_mask
 from her2node.rois.reference import aorta_of, is_aorta
 from her2node.rois.roi import Roi
@@ -108,19 +108,13 @@ def _measure(scene: Scene, iodine: _Iodine) -> Found:
     """Iodine in every region, and a map of it where the node calculated the voxels."""
     volume = iodine.volume
     aorta = _aorta(scene, volume)
-    parts: list[Found] = []
-    for region in scene.regions:
-        try:
-            roi = lay(region, volume)
-        except Refused as error:
-            refusal = NotMeasured(region.tracking_id, Role.IODINE, error, series_uids=iodine.series_uids)
-            parts.append(Found(not_measured=(refusal,)))
-            continue
+
+    def of_region(region: GivenRoi, roi: Roi) -> tuple[Quantity | NotMeasured, ...]:
         reference = None if is_aorta(region) else part_of_aorta(aorta, volume, roi)
-        values = dual_energy.measure(volume, roi, Role.IODINE, iodine.provenance, reference)
-        parts.append(sorted_out(values, rois=(with_key_slice(roi, volume),)))
-    maps = (_map(iodine),) if iodine.provenance.method else ()
-    found = joined(parts)
+        return dual_energy.measure(volume, roi, Role.IODINE, iodine.provenance, reference)
+
+    maps = (_map(iodine),) if iodine.provenance.method and scene.maps else ()
+    found = on_each(scene.regions, volume, Role.IODINE, iodine.series_uids, of_region)
     return replace(
         found,
         measured=iodine.measured,
@@ -235,16 +229,12 @@ def _effective_z(scene: Scene, series: Series) -> Found:
         return unread(role, error, (uid,))
     if volume is None:
         return _all_elsewhere(scene, role, uid, geometry)
-    parts = [Found(measured=(Measured(uid, role, volume.geometry, volume.unit, volume.sources),))]
-    for region in scene.regions:
-        try:
-            roi = lay(region, volume)
-        except Refused as error:
-            parts.append(Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=(uid,)),)))
-            continue
-        values = dual_energy.measure_effective_z(volume, roi, role)
-        parts.append(sorted_out(values, rois=(with_key_slice(roi, volume),)))
-    return joined(parts)
+
+    def of_region(_: GivenRoi, roi: Roi) -> tuple[Quantity | NotMeasured, ...]:
+        return dual_energy.measure_effective_z(volume, roi, role)
+
+    measured = Measured(uid, role, volume.geometry, volume.unit, volume.sources)
+    return replace(on_each(scene.regions, volume, role, (uid,), of_region), measured=(measured,))
 
 
 def _all_elsewhere(scene: Scene, role: Role, uid: str, geometry: Geometry) -> Found:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
 from her2node.errors import OtherFrameOfReference, Refused
-from her2node.quantities.quantity import NotMeasured, Quantity
-from her2node.reading.reading import Found, LaidRoi
-from her2node.rois import GivenRoi
+from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity
+from her2node.reading.reading import Found, LaidRoi, joined, sorted_out
+from her2node.rois import GivenRoi, lay
 from her2node.rois.given import way_to
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
@@ -38,6 +38,26 @@ def elsewhere(region: GivenRoi, role: Role | None, series_uid: str, geometry: Ge
     return NotMeasured(region.tracking_id, role, region.flaw or reason, series_uids=(series_uid,))
 
 
+def on_each(
+    regions: Iterable[GivenRoi],
+    volume: Volume,
+    role: Role,
+    series_uids: tuple[str, ...],
+    measure: Callable[[GivenRoi, Roi], Iterable[Quantity | NotMeasured | Evaluation]],
+) -> Found:
+    """What is measured of every region on a volume, or why it cannot be laid there."""
+    found = []
+    for region in regions:
+        try:
+            roi = lay(region, volume)
+        except Refused as error:
+            refusal = NotMeasured(region.tracking_id, role, error, series_uids=series_uids)
+            found.append(Found(not_measured=(refusal,)))
+        else:
+            found.append(sorted_out(measure(region, roi), rois=(with_key_slice(roi, volume),)))
+    return joined(found)
+
+
 def with_key_slice(roi: Roi, volume: Volume) -> LaidRoi:
     """A region with the slice of the volume on which it is largest."""
     key = int(np.argmax(np.count_nonzero(roi.mask, axis=(1, 2))))
@@ -59,4 +79,7 @@ def carrying_told(found: Found) -> Found:
         said = tuple(f"region carried by registration {uid}" for uid in dict.fromkeys(uids))
         return replace(quantity, parameters=(*quantity.parameters, *said)) if said else quantity
 
-    return replace(found, quantities=tuple(map(told, found.quantities))) if carried else found
+    if not carried:
+        return found
+    aside = tuple(told(one) if isinstance(one, Quantity) else one for one in found.aside)
+    return replace(found, quantities=tuple(map(told, found.quantities)), aside=aside)

@@ -15,10 +15,10 @@ from her2node.quantities import arterial, motion, perfusion
 from her2node.quantities.bolus import Bolus, bolus_of
 from her2node.quantities.kinetics import Floats
 from her2node.quantities.perfusion_maps import Grid, maps
-from her2node.quantities.quantity import NotMeasured, Quantity
-from her2node.reading.laid import with_key_slice
-from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined, sorted_out, unread
-from her2node.rois import lay
+from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
+from her2node.reading.laid import on_each
+from her2node.reading.reading import Found, Measured, Scene, joined, sorted_out, unread
+from her2node.rois import GivenRoi, lay
 from her2node.rois.reference import arteries
 from her2node.rois.roi import Roi
 from her2node.selection.dynamic import scans
@@ -52,18 +52,15 @@ def _read(scan: Sequence[Series], scene: Scene) -> Found:
         bolus, words = _input(seen, scene)
     except Refused as error:
         return replace(unread(Role.PERFUSION, error, seen.series_uids), measured=_measured(seen))
-    values: list[Quantity | NotMeasured] = []
-    laid: list[LaidRoi] = []
-    for region in scene.regions:
-        try:
-            roi = lay(region, seen.still)
-        except Refused as error:
-            values.append(NotMeasured(region.tracking_id, Role.PERFUSION, error, series_uids=seen.series_uids))
-            continue
-        laid.append(with_key_slice(roi, seen.still))
-        values += _of_region(seen, roi, bolus, scene.methods.perfusion, words)
-    drawn = maps(bolus, seen.dynamic.voxels, seen.body, seen.grid, scene.methods.perfusion, (*words, *seen.words))
-    return sorted_out((*values, *drawn), _measured(seen), tuple(laid))
+
+    def of_region(_: GivenRoi, roi: Roi) -> list[Quantity | NotMeasured]:
+        return _of_region(seen, roi, bolus, scene.methods.perfusion, words)
+
+    found = on_each(scene.regions, seen.still, Role.PERFUSION, seen.series_uids, of_region)
+    drawn: Sequence[QuantityMap | NotMeasured] = ()
+    if scene.maps:
+        drawn = maps(bolus, seen.dynamic.voxels, seen.body, seen.grid, scene.methods.perfusion, (*words, *seen.words))
+    return joined([found, sorted_out(drawn, _measured(seen))])
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Of a phase that was reconstructed in several ways the chosen series is measured,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -45,15 +45,18 @@ def read_phases(scene: Scene) -> Found:
     for series, role in sorted(series_and_roles, key=lambda item: _rank(item, drawn_on)):
         found[series.series_instance_uid] = through.measured(series, role)
     parts = [found[series.series_instance_uid] for series, _ in series_and_roles]
-    return joined([*parts, through.compared(), _without_plain(scene, [role for _, role in series_and_roles])])
+    lacking = Found()
+    if Role.PLAIN not in (role for _, role in series_and_roles):
+        lacking = Found(not_measured=_without_plain(scene.methods.signatures), aside=_without_plain(scene.aside))
+    return joined([*parts, through.compared(), lacking])
 
 
-def _without_plain(scene: Scene, roles: list[Role | None]) -> Found:
+def _without_plain(signatures: Sequence[Signature]) -> tuple[NotMeasured, ...]:
     """That texture was asked for of the plain phase, where there is none."""
-    if Role.PLAIN in roles or not any(wanted.mazda_like for wanted in scene.methods.signatures):
-        return Found()
+    if not any(wanted.mazda_like for wanted in signatures):
+        return ()
     error = RoleMissing("MaZda-like texture is that of the plain phase, and no series plays it")
-    return unread(Role.PLAIN, error)
+    return (NotMeasured("", Role.PLAIN, error),)
 
 
 def _rank(item: tuple[Series, Role | None], drawn_on: set[str]) -> tuple[bool, int]:
@@ -116,7 +119,8 @@ class _Through:
         """Which slices hold what is measured: regions, wherever their tissue may have moved and as far as it or a
         feature looks around, and the reference vessels, which may have moved too."""
         step = geometry.spacing_mm[0]
-        around = max([CROP_MM, *(REACH_MM + one.reach_mm(step) for one in self._scene.methods.signatures)])
+        signatures = (*self._scene.methods.signatures, *self._scene.aside)
+        around = max([CROP_MM, *(REACH_MM + one.reach_mm(step) for one in signatures)])
         spans = [(roi.box[0].start, roi.box[0].stop - 1, around) for roi in rois]
         vessels = self._vessels[geometry.frame_of_reference_uid]
         for places in (places for roi in rois for places in spans_mm(vessels.beside(roi))):
@@ -131,14 +135,17 @@ class _Through:
     def _region(self, roi: Roi, volume: Volume, role: Role | None, drawn_uid: str) -> Found:
         lies, core, values = self._followed(roi, volume, role, drawn_uid)
         values += measure(volume, lies, role, core=core)
-        values += signature.measured(self._signatures(role, volume.series_instance_uid), volume, lies, role)
-        return sorted_out(values, rois=(with_key_slice(lies, volume),))
+        told, aside = (
+            signature.measured(self._here(wanted, role, volume.series_instance_uid), volume, lies, role)
+            for wanted in (self._scene.methods.signatures, self._scene.aside)
+        )
+        return replace(sorted_out((*values, *told), rois=(with_key_slice(lies, volume),)), aside=aside)
 
-    def _signatures(self, role: Role | None, uid: str) -> tuple[Signature, ...]:
+    def _here(self, wanted: tuple[Signature, ...], role: Role | None, uid: str) -> tuple[Signature, ...]:
         """The features that are measured on this series: of several reconstructions of a phase each has its own."""
-        wanted, selection = self._scene.methods.signatures, self._scene.selection
         if role is None or role not in PHASES:
             return wanted
+        selection = self._scene.selection
         return tuple(one for one in wanted if selection.standing(role, one.reconstruction(role)) == uid)
 
     def _followed(
@@ -148,7 +155,7 @@ class _Through:
         anchor = self._anchors.get(roi.tracking_uid)
         if anchor is None or anchor.roi.geometry.frame_of_reference_uid != roi.geometry.frame_of_reference_uid:
             anchor = self._anchors[roi.tracking_uid] = Anchor(roi, cropped(volume, roi))
-            self._note(anchor, roi, volume, role, Displacement((0.0, 0.0, 0.0), 1.0), moved=False)
+            self._note(anchor, roi, volume, role, Displacement((0.0, 0.0, 0.0), 1.0, error_mm=0.0), moved=False)
             return roi, None, ()
         tissue = (drawn_uid, volume.series_instance_uid)
         lies, found = followed(anchor, roi, volume, self._displacements.get(tissue))

@@ -61,6 +61,8 @@ class Scene:
     - ``given``: all regions that are given, those to be measured among them.
     - ``landmarks``: organs and vessels found on a CT series, by its UID.
     - ``entered``: what readers entered, by input name.
+    - ``maps``: whether quantities are given voxel by voxel too, not of the regions alone.
+    - ``aside``: features that packages in shadow alone want: measured beside what is told, and told nobody.
     """
 
     study: Study
@@ -70,6 +72,8 @@ class Scene:
     landmarks: Mapping[str, Landmarks] = field(default_factory=dict)
     methods: Methods = Methods()
     entered: Mapping[str, str] = field(default_factory=dict)
+    maps: bool = True
+    aside: tuple[Signature, ...] = ()
 
     def players(self, role: Role) -> list[Series]:
         """The series that play a role and are not kept out, in the order of the study."""
@@ -108,7 +112,7 @@ class LaidRoi:
 
 @dataclass(frozen=True)
 class Found:
-    """What a course, or a part of it, found."""
+    """What a course, or a part of it, found; ``aside`` what packages in shadow alone want to know."""
 
     measured: tuple[Measured, ...] = ()
     rois: tuple[LaidRoi, ...] = ()
@@ -116,6 +120,7 @@ class Found:
     not_measured: tuple[NotMeasured, ...] = ()
     maps: tuple[QuantityMap, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+    aside: tuple[Quantity | NotMeasured, ...] = ()
 
 
 def sorted_out(
@@ -143,19 +148,24 @@ def unread(role: Role | None, error: Refused, series_uids: tuple[str, ...] = (),
 def joined(parts: Sequence[Found]) -> Found:
     """Several findings as one, in their order. A quantity that came out infinite or not a number has not been measured:
     neither a package nor a report may get it."""
-    quantities = [quantity for part in parts for quantity in part.quantities]
-    endless = [_endless(quantity) for quantity in quantities if not math.isfinite(quantity.value)]
+    values = [_finite(quantity) for part in parts for quantity in part.quantities]
     return Found(
         measured=tuple(item for part in parts for item in part.measured),
         rois=tuple(item for part in parts for item in part.rois),
-        quantities=tuple(quantity for quantity in quantities if math.isfinite(quantity.value)),
-        not_measured=(*(item for part in parts for item in part.not_measured), *endless),
+        quantities=tuple(value for value in values if isinstance(value, Quantity)),
+        not_measured=(
+            *(item for part in parts for item in part.not_measured),
+            *(value for value in values if isinstance(value, NotMeasured)),
+        ),
         maps=tuple(item for part in parts for item in part.maps),
         evaluations=tuple(item for part in parts for item in part.evaluations),
+        aside=tuple(_finite(item) for part in parts for item in part.aside),
     )
 
 
-def _endless(quantity: Quantity) -> NotMeasured:
+def _finite(quantity: Quantity | NotMeasured) -> Quantity | NotMeasured:
+    if isinstance(quantity, NotMeasured) or math.isfinite(quantity.value):
+        return quantity
     named = ", ".join(code.meaning for code in (quantity.modifier, quantity.method) if code is not None)
     reason = Undefined(f"{named or quantity.code.meaning} came out as {quantity.value}")
     return NotMeasured(quantity.roi, quantity.role, reason, quantity.code, quantity.series_uids, phase=quantity.phase)

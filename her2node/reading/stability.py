@@ -77,8 +77,8 @@ def _narrowed(scene: Scene, regions: tuple[GivenRoi, ...], used: set[str]) -> Sc
     if Role.DCE in roles:
         roles.add(Role.FLIP_ANGLES)
     kept = tuple(a for a in assignments if a.series_instance_uid in used or a.role in roles)
-    methods = replace(scene.methods, suv_maps=False)
-    return replace(scene, selection=replace(scene.selection, assignments=kept), regions=regions, methods=methods)
+    selection = replace(scene.selection, assignments=kept)
+    return replace(scene, selection=selection, regions=regions, maps=False)
 
 
 def _stability(

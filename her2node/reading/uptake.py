@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from her2node.dicom.attributes import text
 from her2node.dicom.codes import Unit, Uptake
 from her2node.errors import Refused, TooLarge
 from her2node.quantities import morphology, uptake
-from her2node.quantities.quantity import Evaluation, NotMeasured, QuantityMap
+from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity, QuantityMap
 from her2node.quantities.uptake import Circumstances, Values
 from her2node.reading.entered import preparation_of
-from her2node.reading.laid import elsewhere, near, with_key_slice
-from her2node.reading.reading import Found, Measured, Scene, joined, sorted_out, unread
+from her2node.reading.laid import elsewhere, near, on_each
+from her2node.reading.reading import Found, Measured, Scene, joined, unread
 from her2node.rois import GivenRoi, lay
 from her2node.rois.reference import is_liver
+from her2node.rois.roi import Roi
 from her2node.selection.pet import TAKEN_FOR_FDG
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
@@ -47,7 +50,7 @@ def _measure(series: Series, role: Role, scene: Scene, room: int) -> Found:
     uid = series.series_instance_uid
     try:
         geometry = pet.stack_of(series).geometry
-        if not scene.methods.suv_maps and not near(scene.regions, geometry):
+        if not _is_shown(scene) and not near(scene.regions, geometry):
             return Found(not_measured=tuple(elsewhere(one, role, uid, geometry) for one in scene.regions))
         built = pet.build(series)
         preparation = preparation_of(scene.entered, built.normalisation.uptake)
@@ -60,8 +63,15 @@ def _measure(series: Series, role: Role, scene: Scene, room: int) -> Found:
     seen = Found(
         (Measured(uid, role, volume.geometry, volume.unit, volume.sources),),
     )
-    shown = _shown(built, role, room) if scene.methods.suv_maps else Found()
-    return joined([seen, shown, *(_region(region, built, role, around) for region in scene.regions)])
+    shown = _shown(built, role, room) if _is_shown(scene) else Found()
+
+    def of_region(_: GivenRoi, roi: Roi) -> Iterator[Quantity | NotMeasured | Evaluation]:
+        yield from uptake.measure(volume, roi, role, around)
+        yield from morphology.measure(volume, roi, role, wall=False)
+        for concept, answer in preparation.histology:
+            yield Evaluation(roi.tracking_id, concept, answer, (uid,))
+
+    return joined([seen, shown, on_each(scene.regions, volume, role, (uid,), of_region)])
 
 
 def _other_sex(scene: Scene, taken: str) -> tuple[str, ...]:
@@ -72,16 +82,8 @@ def _other_sex(scene: Scene, taken: str) -> tuple[str, ...]:
     return (f"PatientSex is {', '.join(sorted(others))} in other series; that of the PET, {taken or 'none'}, is taken",)
 
 
-def _region(region: GivenRoi, built: PetVolume, role: Role, around: Circumstances) -> Found:
-    volume = built.volume
-    uids = (volume.series_instance_uid,)
-    try:
-        roi = lay(region, volume)
-    except Refused as error:
-        return Found(not_measured=(NotMeasured(region.tracking_id, role, error, series_uids=uids),))
-    values = (*uptake.measure(volume, roi, role, around), *morphology.measure(volume, roi, role, wall=False))
-    histology = (Evaluation(roi.tracking_id, concept, answer, uids) for concept, answer in around.preparation.histology)
-    return sorted_out((*values, *histology), rois=(with_key_slice(roi, volume),))
+def _is_shown(scene: Scene) -> bool:
+    return scene.maps and scene.methods.suv_maps
 
 
 def _shown(built: PetVolume, role: Role, room: int) -> Found:

@@ -17,7 +17,7 @@ from her2node.reading.laid import carrying_told
 from her2node.reading.looking import looked_at, testimony
 from her2node.reading.perfusion import read_perfusion
 from her2node.reading.phases import read_phases
-from her2node.reading.reading import Found, Methods, Reading, Scene, joined
+from her2node.reading.reading import Found, Methods, Reading, Scene, joined, sorted_out
 from her2node.reading.stability import with_stability
 from her2node.reading.uptake import read_uptake
 from her2node.rois import GivenRoi, given
@@ -79,15 +79,16 @@ def read(
     regions = _regions(study, selection)
     tumour = _tumour([region for region in regions if not is_reference(region)])
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {})
+    aside = tuple(one for one in _with_features(methods, shadow).signatures if one not in methods.signatures)
+    scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {}, aside=aside)
     found = carrying_told(joined([course(scene) for course in _COURSES]))
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
     named = tumour if isinstance(tumour, Refused) else tumour.tracking_id
     findings = Findings(study, selection, found.quantities, not_measured, named)
     conditions = Conditions(entered or {}, prior, prior_source, demonstration)
     tried = tumour if stability and isinstance(tumour, GivenRoi) else None
-    told = _answers(packages, findings, scene, conditions, tried)
-    kept = _answers(shadow, *_of_shadow(shadow, findings, scene), conditions, tried)
+    told = _answers(packages, findings, replace(scene, aside=()), conditions, tried)
+    kept = _answers(shadow, _with_aside(findings, found), _told_all(scene), conditions, tried)
     return Reading(
         study=study,
         assignments=selection.assignments,
@@ -133,21 +134,19 @@ def _reconstructions(methods: Methods, packages: Sequence[Package]) -> tuple[Rec
     return (*wishes, *(wish for wanted in methods.signatures for wish in wanted.reconstructions))
 
 
-def _of_shadow(shadow: Sequence[Package], findings: Findings, scene: Scene) -> tuple[Findings, Scene]:
-    """Findings and scene of packages in shadow: with the features that they alone want, which are told nobody.
-
-    So they are measured apart, by going through the phases once more: nothing that is told can change by them.
-    """
-    methods = _with_features(scene.methods, shadow)
-    if methods == scene.methods:
-        return findings, scene
-    wider = replace(scene, methods=methods)
-    more = carrying_told(read_phases(wider))
+def _with_aside(findings: Findings, found: Found) -> Findings:
+    """The findings of packages in shadow: with the features that they alone want, which are told nobody."""
     told: tuple[Quantity | NotMeasured, ...] = (*findings.quantities, *findings.not_measured)
     known = {_meant(one) for one in told}
-    quantities = (*findings.quantities, *(one for one in more.quantities if _meant(one) not in known))
-    not_measured = (*findings.not_measured, *(one for one in more.not_measured if _meant(one) not in known))
-    return replace(findings, quantities=quantities, not_measured=not_measured), wider
+    more = sorted_out(one for one in found.aside if _meant(one) not in known)
+    quantities, not_measured = (*findings.quantities, *more.quantities), (*findings.not_measured, *more.not_measured)
+    return replace(findings, quantities=quantities, not_measured=not_measured)
+
+
+def _told_all(scene: Scene) -> Scene:
+    """The scene of packages in shadow, to whom nothing is aside."""
+    signatures = (*scene.methods.signatures, *scene.aside)
+    return replace(scene, methods=replace(scene.methods, signatures=signatures), aside=())
 
 
 def _meant(one: Quantity | NotMeasured) -> tuple[object, ...]:

@@ -89,13 +89,12 @@ def dynamic_stack_of(members: Sequence[Series], interval_s: float | None = None)
     return dynamic_stack(frames, interval_s)
 
 
-def build(members: Sequence[Series], interval_s: float | None = None) -> DceVolume:
+def build(found: DynamicStack) -> DceVolume:
     """The signal of an examination over time, decoded image by image into the one array that is kept.
 
     Raises PixelsUnreadable, InvalidAttribute or MissingAttribute for a repetition time, echo time, flip angle or field
-    strength that is impossible or not one, and what ``dynamic_stack_of`` raises.
+    strength that is impossible or not one.
     """
-    found = dynamic_stack_of(members, interval_s)
     frames = [frame for point in found.frames for frame in point]
     timing = timing_of(frames)
     header = frames[0].header
@@ -122,8 +121,8 @@ def build(members: Sequence[Series], interval_s: float | None = None) -> DceVolu
     )
 
 
-def flip_angles(candidates: Sequence[Series], members: Sequence[Series], onto: Geometry) -> FlipAngleSeries:
-    """The slab of some series at each of its flip angles, on the grid of the examination that ``members`` are.
+def flip_angles(candidates: Sequence[Series], examination: DynamicStack) -> FlipAngleSeries:
+    """The slab of some series at each of its flip angles, on the grid of the examination.
 
     Images of one flip angle are averaged; those of another grid are brought to this one by geometry. Images acquired
     when contrast may have come (after the first time point) are left out, and those of which no clock tells beside an
@@ -132,7 +131,7 @@ def flip_angles(candidates: Sequence[Series], members: Sequence[Series], onto: G
     or not one, MixedOrientations (another frame of reference, or angles on different grids), and what ``stack`` and
     decoding raise.
     """
-    begun = _begun(frame for series in members for frame in frames_of(series, Content.SIGNAL))
+    onto, begun = examination.geometry, _begun(frame for point in examination.frames for frame in point)
     before, notes = _before(candidates, begun)
     slab = slab_of(before) if before else {}
     if len(slab) < 2:

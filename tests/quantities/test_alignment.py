@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from her2node.quantities.alignment import aligned
 from her2node.selection.study import open_study
-from her2node.volumes.dce import build
+from her2node.volumes.dce import build, dynamic_stack_of
 from tests.reading import qiba
 
 SPACING_MM = (5.0, 2.0, 2.0)
@@ -65,12 +65,13 @@ def test_images_without_any_edge_lie_where_they_are() -> None:
 def test_patches_that_take_up_contrast_do_not_move(shared: Path, tmp_path: Path) -> None:
     """QIBA's reference object: tissue darker than blood, brighter than blood, and both over time."""
     files = qiba.study(shared / "reference" / "qiba-dce-v6" / "QIBA_v06_Tofts_dicom.tar.gz", tmp_path)
-    volume = build([series for series in open_study(files, met=True).series if series.modality == "MR"])
+    members = [series for series in open_study(files, met=True).series if series.modality == "MR"]
+    volume = build(dynamic_stack_of(members))
     assert aligned(volume.voxels, volume.geometry.spacing_mm).largest_mm == 0
 
 
 @pytest.mark.truth
 def test_a_patient_whose_pelvis_lies_still_is_left_alone(shared: Path) -> None:
     folder = shared / "data" / "mr-prostatex0218-dwi-dce"
-    volume = build(open_study(sorted(folder.glob("*twist/*.dcm")), met=True).series)
+    volume = build(dynamic_stack_of(open_study(sorted(folder.glob("*twist/*.dcm")), met=True).series))
     assert aligned(volume.voxels, volume.geometry.spacing_mm).largest_mm == 0

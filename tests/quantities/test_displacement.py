@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from her2node.errors import DisplacementUnknown
-from her2node.quantities.displacement import displacement, length
+from her2node.quantities.displacement import LEAST_SURE_MM, displacement, length
 from her2node.volumes.volume import Volume
 from tests.quantities import made
 
@@ -69,12 +69,26 @@ def test_a_series_that_ends_beside_the_region_is_refused() -> None:
         displacement(fixed, lesion(), few)
 
 
-def test_edges_too_faint_to_tell_the_place_are_no_displacement(monkeypatch: pytest.MonkeyPatch) -> None:
-    fixed = scene((0.0, 0.0, 0.0), contrast=50, noise=10, seed=1)
-    monkeypatch.setattr("her2node.quantities.displacement.LEAST_SURE_MM", 0.001)
+def wall(noise: float, seed: int) -> tuple[Volume, np.ndarray]:
+    """A faint wall, so little bent (radius 60 mm) that its place along itself is hardly told; a small region on it."""
+    z, y, x = np.meshgrid(*(np.arange(n) * s for n, s in zip(SHAPE, SPACING, strict=True)), indexing="ij")
+    hu = np.where((z - 55) ** 2 + y**2 + (x - 50) ** 2 < 60**2, 40.0, 0.0)
+    hu = ndimage.gaussian_filter(hu, 1.0) + np.random.default_rng(seed).normal(0, noise, SHAPE)
+    return made.volume(hu, spacing=SPACING), (abs(z - 55) < 6) & (abs(y - 60) < 6) & (abs(x - 50) < 6)
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_edges_too_faint_to_tell_the_place_are_no_displacement_though_they_resemble(seed: int) -> None:
+    fixed, region = wall(5, 1)
+    assert displacement(fixed, region, wall(10, seed)[0]).error_mm < LEAST_SURE_MM
     with pytest.raises(DisplacementUnknown, match="too faint"):
-        displacement(fixed, lesion(), fixed_again())
+        displacement(fixed, region, wall(60, seed)[0])
 
 
-def fixed_again() -> Volume:
-    return scene((0.0, 0.0, 0.0), contrast=5, noise=10, seed=2)
+def test_edges_too_few_to_tell_an_error_from_are_no_displacement() -> None:
+    """Of one voxel at the end of a lesion, half of what tells its place lies in two blocks."""
+    region = np.zeros(SHAPE, np.bool_)
+    region[22, 60, 42] = True
+    fixed = scene((0.0, 0.0, 0.0), contrast=50, noise=10, seed=1)
+    with pytest.raises(DisplacementUnknown, match="too few"):
+        displacement(fixed, region, fixed)

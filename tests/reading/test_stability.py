@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +13,26 @@ from her2node import phantoms
 from her2node.models.package import load_packages
 from her2node.models.predicting import Conditions, Findings
 from her2node.models.prediction import Category, InputUsed, Prediction
-from her2node.quantities.signature import shipped
-from her2node.reading import Reading, read
+from her2node.phantoms import DualEnergyOptions, IodineUnit, Phase
+from her2node.phantoms.dce import DceOptions
+from her2node.phantoms.diffusion import DiffusionOptions
+from her2node.phantoms.perfusion import PerfusionOptions
+from her2node.phantoms.pet import PetOptions
+from her2node.phantoms.study import Writable
+from her2node.quantities.signature import parse, shipped
+from her2node.reading import Methods, Reading, read
+from her2node.reading.dce import read_dce
+from her2node.reading.diffusion import read_diffusion
+from her2node.reading.dual_energy import read_dual_energy
+from her2node.reading.perfusion import read_perfusion
+from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Scene
 from her2node.reading.stability import with_stability
+from her2node.reading.uptake import read_uptake
 from her2node.rois import given
 from her2node.rois.varied import VARIATIONS
 from her2node.selection import Assignment
-from her2node.selection.choice import Selection
+from her2node.selection.choice import Selection, select
 from her2node.selection.roles import Role
 from her2node.selection.study import open_study
 from tests.models.making import make_keys, small
@@ -104,7 +118,31 @@ def test_dynamic_mr_is_tried_otherwise_with_its_flip_angles_and_all_series_of_it
     scene = Scene(study, selection, (tumour,))
     with_stability([(DEMO, said)], tumour, scene, [course], findings, Conditions({}, demonstration=True))
     (again,) = seen
+    assert not again.maps
     assert [a.role for a in again.selection.assignments] == [Role.DCE, Role.DCE, Role.FLIP_ANGLES]
+
+
+MADE: dict[Callable[[Scene], Found], Writable] = {
+    read_perfusion: phantoms.perfusion.make(PerfusionOptions(rows=64, columns=64, slices=4, slice_spacing_mm=8.0)),
+    read_dual_energy: phantoms.dual_energy.make(
+        DualEnergyOptions(base=replace(OPTIONS, phases=(Phase.PORTAL,)), unit=IodineUnit.HUNDRED_UG, energies=())
+    ),
+    read_diffusion: phantoms.diffusion.make(DiffusionOptions(rows=48, columns=48, slices=5, spacing_mm=5.0)),
+    read_dce: phantoms.dce.make(DceOptions(rows=24, columns=24, slices=4, spacing_mm=10.0, slice_spacing_mm=8.0)),
+    read_uptake: phantoms.pet.make(PetOptions(rows=64, columns=64, slices=30, spacing_mm=5.0, ct=False)),
+}
+
+
+@pytest.mark.parametrize("course", MADE, ids=lambda course: course.__name__)
+def test_without_maps_regions_are_measured_all_the_same(course: Callable[[Scene], Found], tmp_path: Path) -> None:
+    study = open_study(phantoms.write(MADE[course], tmp_path))
+    regions = tuple(given(study))
+    scene = Scene(study, select(study, (), {}), regions, regions)
+    found, spare = course(scene), course(replace(scene, maps=False))
+    assert found.quantities
+    assert found.maps
+    assert spare.quantities == found.quantities
+    assert spare.maps == ()
 
 
 @pytest.mark.parametrize("stability", [False, True])
@@ -114,6 +152,47 @@ def test_what_packages_in_shadow_want_measured_is_told_nobody(folder: Path, *, s
     alone, beside = (read(study, (LEE,), shadow=s, demonstration=True, stability=stability) for s in ((), (mean,)))
     assert (beside.quantities, len(beside.not_measured)) == (alone.quantities, len(alone.not_measured))
     assert beside.predictions == alone.predictions
+
+
+def test_what_is_measured_aside_is_what_would_be_told_and_changes_nothing_that_is(tmp_path: Path) -> None:
+    """A filter over the whole image needs slices that nothing that is told needs."""
+    phantom = phantoms.ct.make(replace(OPTIONS, rows=64, columns=64, slices=32, phases=(Phase.PLAIN, Phase.PORTAL)))
+    study = open_study(phantoms.write(phantom, tmp_path))
+    regions = tuple(given(study))
+    scene = Scene(study, select(study, (), {}), regions, regions)
+    whole = parse(
+        """
+        name = "whole"
+        title = "a filter over the whole image"
+        phases = ["plain", "portal"]
+        [interpolation]
+        in_plane_mm = 6.0
+        slice_mm = 5.0
+        method = "linear"
+        round_intensities = true
+        [discretisation]
+        method = "fixed-bin-number"
+        bins = 16
+        [texture]
+        aggregations = ["3D_comb"]
+        [response]
+        families = ["stat"]
+        [[filters]]
+        name = "simoncelli"
+        kind = "non-separable-wavelet"
+        family = "simoncelli"
+        level = 1
+        dimensions = 3
+        """,
+        "whole",
+    )
+    assert whole.reach_mm(5.0) == math.inf
+    plain, beside = read_phases(scene), read_phases(replace(scene, aside=(whole,)))
+    told = read_phases(replace(scene, methods=Methods(signatures=(whole,))))
+    assert beside.quantities == plain.quantities
+    assert [str(one.refused) for one in beside.not_measured] == [str(one.refused) for one in plain.not_measured]
+    assert set(plain.quantities) < set(told.quantities)
+    assert set(beside.aside) == set(told.quantities) - set(plain.quantities)
 
 
 def test_packages_in_shadow_are_answered_and_told_apart(folder: Path, tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ import pytest
 
 from her2node.errors import CohortRefused, ScannerUnknown
 from her2node.training import harmonising
+from her2node.training.arrays import Cases
 from her2node.training.pipelines import Method, Plan, fit
+from her2node.training.validation import validate
 from tests.training.making import EFFECT, drawn
 
 
@@ -77,13 +79,20 @@ def test_folded_into_the_coefficients_it_says_what_harmonised_features_say() -> 
     assert model.log_odds(seen, scanners) == pytest.approx(plain.log_odds(factors * seen + offsets), abs=1e-9)
 
 
-def test_it_is_fitted_on_training_cases_alone() -> None:
-    """Cases to be predicted do not move the harmonisation: each is predicted alike alone and among others."""
+def test_inside_a_fold_it_is_fitted_on_training_cases_alone() -> None:
+    """Whatever a scanner makes of the other cases that are to be predicted, what is said of a case stays: fitted on all
+    of them, ComBat would move it."""
     base = drawn(120, EFFECT, np.random.default_rng(9))
     scanners = tuple("AB"[i % 2] for i in range(120))
-    cases = type(base)(base.names, base.values, base.labels, base.patients, scanners)
-    first = np.arange(120) < 100
-    model = fit(Plan(Method.LDA, harmonised=tuple(range(10))), cases.among(first), 1)
-    together = model.log_odds(cases.values[100:], scanners[100:])
-    alone = [model.log_odds(cases.values[i : i + 1], scanners[i : i + 1])[0] for i in range(100, 120)]
-    assert together == pytest.approx(alone, abs=1e-12)
+    folds = np.arange(120) // 2 % 4
+    others = (folds == 3) & (np.arange(120) >= 10)
+    shifted = base.values + np.where(others & (np.arange(120) % 2 == 1), 50.0, 0.0)[:, None]
+    plan = Plan(Method.LDA, harmonised=tuple(range(10)))
+    said, again = (
+        validate(plan, Cases(base.names, seen, base.labels, base.patients, scanners), 1, given_folds=folds).log_odds[0]
+        for seen in (base.values, shifted)
+    )
+    kept = (folds == 3) & ~others
+    assert kept.sum() == 2
+    assert (said[kept] == again[kept]).all()
+    assert (said[folds != 3] != again[folds != 3]).all()

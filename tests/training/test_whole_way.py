@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import subprocess
 import sys
+import tomllib
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,8 +102,11 @@ def test_a_form_that_ships_goes_the_whole_way_from_images_to_a_package_that_runs
         state=tmp_path,
     )  # fmt: skip
     assert read.returncode == 0, read.stderr
-    assert '"package": "ours@1.2.0"' in read.stdout
-    assert '"level": "site-trained"' in read.stdout
+    told = json.loads(read.stdout)
+    (estimate,) = told["estimates"]
+    assert (estimate["package"], estimate["level"]) == ("ours@1.2.0", "site-trained")
+    said_so = [answer["probability"] for answer in estimate["answers"]]
+    assert said_so == pytest.approx(_by_hand(folder, told["quantities"]), abs=1e-9)
 
     evaluated = her2node(
         "evaluate", folder, "--studies", theirs / "studies", "--table", theirs / "table.csv",
@@ -107,6 +114,27 @@ def test_a_form_that_ships_goes_the_whole_way_from_images_to_a_package_that_runs
     )  # fmt: skip
     assert evaluated.returncode == 0, evaluated.stderr
     assert f"{EXTERNAL} cases answered" in evaluated.stdout
+
+
+def _by_hand(folder: Path, quantities: list[dict[str, Any]]) -> list[float]:
+    """1 / (1 + exp(-(b0 + sum of b x))) from the coefficients in package.toml and the quantities that the node printed;
+    of what nobody entered, for every value that it may have."""
+    package = tomllib.loads((folder / "package.toml").read_text())
+    said = package["logistic"]
+    choices = [
+        [float(value) for value in given["values"]]
+        if given["source"] == "reader"
+        else [next(one["value"] for one in quantities if _same(given, one))]
+        for given in package["inputs"]
+    ]
+    slopes = [said["coefficients"][given["name"]] for given in package["inputs"]]
+    odds = (said["intercept"] + sum(b * x for b, x in zip(slopes, case, strict=True)) for case in product(*choices))
+    return [1 / (1 + math.exp(-one)) for one in odds]
+
+
+def _same(given: dict[str, Any], one: dict[str, Any]) -> bool:
+    keys = ("code", "modifier", "method")
+    return "value" in one and all((one.get(k) or {}).get("value") == given.get(k, {}).get("value") for k in keys)
 
 
 def _measured(state: Path, given: QuantityInput) -> npt.NDArray[np.float64]:

@@ -44,6 +44,10 @@ def angles(study: Study) -> tuple[Series, ...]:
     return tuple(series for series in study.series if series.description.startswith("VFA"))
 
 
+def built(members: tuple[Series, ...], interval_s: float | None = None) -> DceVolume:
+    return build(dynamic_stack_of(members, interval_s))
+
+
 @pytest.fixture(scope="module")
 def plain(made: Studies) -> Study:
     return made(SMALL)
@@ -51,12 +55,12 @@ def plain(made: Studies) -> Study:
 
 @pytest.fixture(scope="module")
 def volume(plain: Study) -> DceVolume:
-    return build(dynamic(plain))
+    return built(dynamic(plain))
 
 
 @pytest.fixture(scope="module")
 def slab(plain: Study, volume: DceVolume) -> FlipAngleSeries:
-    return flip_angles(angles(plain), dynamic(plain), volume.geometry)
+    return flip_angles(angles(plain), dynamic_stack_of(dynamic(plain)))
 
 
 def test_signal_time_and_sequence_come_from_the_images(volume: DceVolume) -> None:
@@ -81,7 +85,7 @@ def test_signal_time_and_sequence_come_from_the_images(volume: DceVolume) -> Non
 def test_every_layout_gives_the_same_signal_at_the_same_times(
     layout: Layout, clock: str, volume: DceVolume, made: Studies
 ) -> None:
-    found = build(dynamic(made(replace(SMALL, layout=layout))))
+    found = built(dynamic(made(replace(SMALL, layout=layout))))
     assert found.clock == clock
     assert found.times_s == pytest.approx(TIMES)
     assert (found.voxels == volume.voxels).all()
@@ -93,22 +97,22 @@ def test_signal_in_steps_of_each_series_own_is_brought_to_one_scale(
     volume: DceVolume, slab: FlipAngleSeries, made: Studies
 ) -> None:
     study = made(replace(SMALL, philips_scale=True))
-    found = build(dynamic(study))
+    found = built(dynamic(study))
     assert np.abs(found.voxels - volume.voxels).max() <= 1.2
-    several = flip_angles(angles(study), dynamic(study), found.geometry)
+    several = flip_angles(angles(study), dynamic_stack_of(dynamic(study)))
     assert np.abs(several.voxels - slab.voxels).max() <= 1
 
 
 def test_content_time_is_named_for_what_it_may_be(made: Studies) -> None:
-    found = build(dynamic(made(replace(SMALL, layout=Layout.CONTENT_TIME))))
+    found = built(dynamic(made(replace(SMALL, layout=Layout.CONTENT_TIME))))
     assert "ContentTime may be that of the reconstruction" in found.notes
 
 
 def test_images_ordered_by_number_alone_take_a_declared_interval(volume: DceVolume, made: Studies) -> None:
     members = dynamic(made(SMALL, of_dynamic(timeless)))
     with pytest.raises(NoTimes):
-        build(members)
-    found = build(members, interval_s=4.0)
+        built(members)
+    found = built(members, interval_s=4.0)
     assert found.times_s == pytest.approx(EVEN)
     assert found.clock == "InstanceNumber and a given interval"
     assert (found.voxels == volume.voxels).all()
@@ -119,7 +123,7 @@ def test_a_stated_temporal_resolution_is_such_an_interval(made: Studies) -> None
         timeless(ds)
         ds.TemporalResolution = "4000"
 
-    found = build(dynamic(made(SMALL, of_dynamic(change))))
+    found = built(dynamic(made(SMALL, of_dynamic(change))))
     assert (found.clock, found.times_s[1]) == ("InstanceNumber and TemporalResolution", 4.0)
 
 
@@ -129,7 +133,7 @@ def test_time_points_told_apart_by_acquisition_number_are_ordered_by_it(volume: 
         timeless(ds)
         ds.AcquisitionNumber, ds.InstanceNumber = number, 1
 
-    found = build(dynamic(made(SMALL, of_dynamic(change))), interval_s=4.0)
+    found = built(dynamic(made(SMALL, of_dynamic(change))), interval_s=4.0)
     assert found.clock == "AcquisitionNumber and a given interval"
     assert (found.voxels == volume.voxels).all()
 
@@ -138,8 +142,8 @@ def test_a_declared_interval_is_believed_before_a_content_time_and_not_before_an
     made: Studies,
 ) -> None:
     written = made(replace(SMALL, layout=Layout.CONTENT_TIME))
-    assert build(dynamic(written), interval_s=4.0).times_s == pytest.approx(EVEN)
-    assert build(dynamic(made(SMALL)), interval_s=4.0).times_s == pytest.approx(TIMES)
+    assert built(dynamic(written), interval_s=4.0).times_s == pytest.approx(EVEN)
+    assert built(dynamic(made(SMALL)), interval_s=4.0).times_s == pytest.approx(TIMES)
 
 
 def test_a_gap_in_the_numbers_that_alone_order_images_is_refused(made: Studies) -> None:
@@ -149,7 +153,7 @@ def test_a_gap_in_the_numbers_that_alone_order_images_is_refused(made: Studies) 
         ds.InstanceNumber = number if number < 4 else number + 1
 
     with pytest.raises(IncompleteTimePoints, match="only InstanceNumber orders"):
-        build(dynamic(made(SMALL, of_dynamic(change))), interval_s=4.0)
+        built(dynamic(made(SMALL, of_dynamic(change))), interval_s=4.0)
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -170,14 +174,14 @@ def test_a_trigger_time_left_out_is_0_in_the_first_image_and_unknown_in_any_othe
 
 
 def test_a_field_strength_in_gauss_is_converted_and_told(made: Studies) -> None:
-    found = build(dynamic(made(replace(SMALL, gauss=True))))
+    found = built(dynamic(made(replace(SMALL, gauss=True))))
     assert found.field_strength_t == pytest.approx(3.0)
     assert any("30000 is taken for gauss" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("layout", [Layout.ONE_SERIES, Layout.ENHANCED])
 def test_the_agent_its_dose_and_its_timing_are_read_and_told(layout: Layout, made: Studies) -> None:
-    contrast = build(dynamic(made(replace(SMALL, layout=layout)))).contrast
+    contrast = built(dynamic(made(replace(SMALL, layout=layout)))).contrast
     assert (contrast.agent, contrast.volume_ml, contrast.flow_ml_s) == ("Gadobutrol", 7.5, 2.0)
     assert contrast.start_s == pytest.approx(5.0)
     assert contrast.concentration_mg_ml == pytest.approx(604.72)
@@ -190,7 +194,7 @@ def test_a_start_of_the_bolus_hours_away_is_not_believed(made: Studies) -> None:
     def change(ds: Dataset) -> None:
         ds.ContrastBolusStartTime = "031500"
 
-    found = build(dynamic(made(SMALL, of_dynamic(change))))
+    found = built(dynamic(made(SMALL, of_dynamic(change))))
     assert found.contrast.start_s is None
     assert any(note.startswith("ContrastBolusStartTime lies more than an hour") for note in found.notes)
 
@@ -199,12 +203,12 @@ def test_a_header_without_agent_says_so(made: Studies) -> None:
     def change(ds: Dataset) -> None:
         lacking(*ds.dir("Contrast"))(ds)
 
-    assert "contrast agent not stated in the header" in build(dynamic(made(SMALL, of_dynamic(change)))).notes
+    assert "contrast agent not stated in the header" in built(dynamic(made(SMALL, of_dynamic(change)))).notes
 
 
 @pytest.mark.parametrize("keyword", ["RepetitionTime", "EchoTime", "FlipAngle", "MagneticFieldStrength"])
 def test_what_no_image_states_is_none_and_no_default(keyword: str, made: Studies) -> None:
-    found = build(dynamic(made(SMALL, of_dynamic(lacking(keyword)))))
+    found = built(dynamic(made(SMALL, of_dynamic(lacking(keyword)))))
     values = {
         "RepetitionTime": found.repetition_time_ms,
         "EchoTime": found.echo_time_ms,
@@ -229,7 +233,7 @@ def test_what_no_image_states_is_none_and_no_default(keyword: str, made: Studies
 def test_a_value_that_cannot_be_right_is_refused_by_its_keyword(keyword: str, value: str, made: Studies) -> None:
     members = dynamic(made(SMALL, of_dynamic(lambda ds: setattr(ds, keyword, value))))
     with pytest.raises(InvalidAttribute, match=keyword):
-        build(members)
+        built(members)
 
 
 @pytest.mark.parametrize("keyword", ["FlipAngle", "RepetitionTime"])
@@ -245,9 +249,9 @@ def test_a_value_that_changes_between_time_points_is_refused_and_one_that_some_l
             delattr(ds, keyword)
 
     with pytest.raises(InvalidAttribute, match=f"{keyword} goes from"):
-        build(dynamic(made(SMALL, of_dynamic(other))))
+        built(dynamic(made(SMALL, of_dynamic(other))))
     with pytest.raises(MissingAttribute, match=f"{keyword} of 3 of 27 images"):
-        build(dynamic(made(SMALL, of_dynamic(lacking))))
+        built(dynamic(made(SMALL, of_dynamic(lacking))))
 
 
 def test_a_series_of_calculated_images_is_no_signal(made: Studies) -> None:
@@ -255,7 +259,7 @@ def test_a_series_of_calculated_images_is_no_signal(made: Studies) -> None:
         ds.ImageType = ["DERIVED", "SECONDARY", "MIP"]
 
     with pytest.raises(OtherKindOfImage):
-        build(dynamic(made(SMALL, of_dynamic(change))))
+        built(dynamic(made(SMALL, of_dynamic(change))))
 
 
 # --- flip angles -------------------------------------------------------------------------------------------------
@@ -278,7 +282,7 @@ def test_the_highest_flip_angle_before_contrast_is_the_first_time_point(
 def test_images_of_one_flip_angle_are_averaged(plain: Study, slab: FlipAngleSeries, volume: DceVolume) -> None:
     (low, *_, high) = angles(plain)
     again = replace(high, series_instance_uid="1.2.3.4")
-    found = flip_angles((low, high, again), dynamic(plain), volume.geometry)
+    found = flip_angles((low, high, again), dynamic_stack_of(dynamic(plain)))
     assert found.flip_angles_deg == (2.0, 15.0)
     assert (found.voxels == slab.voxels[[0, -1]]).all()
 
@@ -295,7 +299,7 @@ def test_a_slab_on_another_grid_is_brought_over_by_geometry(tmp_path: Path) -> N
             ds.PixelData = np.tile(100 * np.arange(24, dtype="<u2"), (24, 1)).tobytes()
             ds.save_as(path)
     study = open_study(paths)
-    found = flip_angles(angles(study), dynamic(study), dynamic_stack_of(dynamic(study)).geometry)
+    found = flip_angles(angles(study), dynamic_stack_of(dynamic(study)))
     assert any("another grid" in note for note in found.notes)
     assert np.isnan(found.voxels[:, 0]).all()
     expected = 100 * np.minimum(np.arange(24) + 0.5, 23)
@@ -309,7 +313,7 @@ def test_a_slab_in_another_frame_of_reference_is_refused(made: Studies) -> None:
 
     study = made(SMALL, of_angles(change))
     with pytest.raises(MixedOrientations, match="frames of reference"):
-        flip_angles(angles(study), dynamic(study), dynamic_stack_of(dynamic(study)).geometry)
+        flip_angles(angles(study), dynamic_stack_of(dynamic(study)))
 
 
 def test_flip_angles_acquired_after_contrast_are_no_witness_of_t1_before_it(made: Studies) -> None:
@@ -319,14 +323,14 @@ def test_flip_angles_acquired_after_contrast_are_no_witness_of_t1_before_it(made
 
     study = made(SMALL, of_angles(change))
     with pytest.raises(RoleMissing, match=r"two flip angles before contrast; .*acquired after contrast may have come"):
-        flip_angles(angles(study), dynamic(study), dynamic_stack_of(dynamic(study)).geometry)
+        flip_angles(angles(study), dynamic_stack_of(dynamic(study)))
 
 
 CLOCKLESS = lacking("AcquisitionTime", "AcquisitionDateTime")
 
 
 def slab_of_study(study: Study) -> FlipAngleSeries:
-    return flip_angles(angles(study), dynamic(study), dynamic_stack_of(dynamic(study), 4.0).geometry)
+    return flip_angles(angles(study), dynamic_stack_of(dynamic(study), 4.0))
 
 
 def test_flip_angles_without_a_clock_are_left_out_beside_an_examination_that_has_one(made: Studies) -> None:
@@ -396,7 +400,7 @@ def test_a_slab_whose_sequence_is_not_told_is_refused_by_keyword(
 
     study = made(SMALL, of_angles(change))
     with pytest.raises(error, match=keyword):
-        flip_angles(angles(study), dynamic(study), dynamic_stack_of(dynamic(study)).geometry)
+        flip_angles(angles(study), dynamic_stack_of(dynamic(study)))
 
 
 # --- data of others ----------------------------------------------------------------------------------------------
@@ -407,12 +411,12 @@ def test_seventy_series_of_a_scanner_are_one_time_series_with_four_flip_angles(s
     folder = shared / "data" / "mr-prostatex0218-dwi-dce"
     study = open_study(sorted(folder.glob("*twist/*.dcm")) + sorted(folder.glob("*vibe*/*.dcm")))
     members = tuple(series for series in study.series if series.description.startswith("Twist"))
-    found = build(members)
+    found = built(members)
     assert found.voxels.shape == (70, 5, 160, 160)
     assert np.diff(found.times_s)[1:] == pytest.approx(4.2325, abs=0.01)
     assert (found.repetition_time_ms, found.flip_angle_deg) == (3.85, 12.0)
     assert found.series_uids == tuple(series.series_instance_uid for series in members)
     others = tuple(series for series in study.series if series not in members)
-    slab = flip_angles(others, members, found.geometry)
+    slab = flip_angles(others, dynamic_stack_of(members))
     assert slab.flip_angles_deg == (2.0, 5.0, 10.0, 20.0)
     assert slab.notes == ()
