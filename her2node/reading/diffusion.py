@@ -16,8 +16,8 @@ from her2node.quantities import diffusion, morphology
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined, sorted_out, unread
-from her2node.rois import GivenRoi, lay
-from her2node.selection.mr import parted
+from her2node.rois import lay
+from her2node.selection.mr import b_values_of_map, parted
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
 from her2node.volumes.diffusion import build, echo_time_of, shells_of
@@ -51,7 +51,7 @@ def read_diffusion(scene: Scene) -> Found:
             refused.append(unread(Role.DIFFUSION, error, (series.series_instance_uid,)))
     examinations = _examinations(members)
     parts = [_examination(found, examinations, scene) for found in examinations]
-    parts += [_vendor_map(series, scene.regions) for series in scene.players(Role.ADC_MAP)]
+    parts += [_vendor_map(series, scene) for series in scene.players(Role.ADC_MAP)]
     return joined([*parts, *refused])
 
 
@@ -146,8 +146,8 @@ def _why_alone(members: Sequence[_Member], all_of_them: list[list[_Member]]) -> 
     )
 
 
-def _vendor_map(series: Series, regions: Sequence[GivenRoi]) -> Found:
-    uid = series.series_instance_uid
+def _vendor_map(series: Series, scene: Scene) -> Found:
+    uid, regions = series.series_instance_uid, scene.regions
     try:
         volume = build_adc(series)
     except Refused as error:
@@ -164,6 +164,6 @@ def _vendor_map(series: Series, regions: Sequence[GivenRoi]) -> Found:
             values.append(NotMeasured(region.tracking_id, Role.ADC_MAP, error, series_uids=(uid,)))
             continue
         rois.append(with_key_slice(roi, volume))
-        values += diffusion.measure_vendor_map(volume, roi, Role.ADC_MAP)
+        values += diffusion.measure_vendor_map(volume, roi, Role.ADC_MAP, b_values_of_map(series, scene.study))
     measured = Measured(uid, Role.ADC_MAP, volume.geometry, volume.unit, volume.sources)
     return sorted_out(values, (measured,), tuple(rois))
