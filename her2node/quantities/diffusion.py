@@ -33,6 +33,7 @@ from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
 from her2node.volumes.diffusion import DiffusionSeries
+from her2node.volumes.mr import UNIT_TAGS
 from her2node.volumes.volume import Bools, Floats, Geometry, SliceSource, Volume
 
 Values = npt.NDArray[np.float64]
@@ -217,11 +218,24 @@ def measure(fit: Fitted, roi: Roi, role: Role | None) -> tuple[Quantity | NotMea
     return tuple(found)
 
 
-def measure_vendor_map(volume: Volume, roi: Roi, role: Role | None) -> tuple[Quantity | NotMeasured, ...]:
-    """A region on an ADC map that the scanner calculated, in um2/s."""
+def measure_vendor_map(
+    volume: Volume, roi: Roi, role: Role | None, b_values: Sequence[float] = ()
+) -> tuple[Quantity | NotMeasured, ...]:
+    """A region on an ADC map that the scanner calculated from images of ``b_values`` (none: nobody says), in um2/s.
+
+    Of a map in arbitrary units, whose header names none, the mean alone is told, unconverted and with a flag that says
+    so; no unit of diffusion can be had from it, so it reaches no package.
+    """
     voxels = np.where(volume.valid, volume.voxels, np.float32(np.nan))
-    parameter = Parameter(Diffusion.ADC, Unit.UM2_PER_S, Diffusion.VENDOR, voxels, 3000.0)
-    return tuple(_statistics(parameter, volume.geometry, roi, role, (volume.series_instance_uid,)))
+    unitless = volume.unit == Unit.ARBITRARY
+    parameter = Parameter(Diffusion.ADC, volume.unit, Diffusion.VENDOR, voxels, 3000.0, brief=unitless)
+    flags = (f"not converted: the map names no unit in any of {UNIT_TAGS}",) if unitless else ()
+    listed = ", ".join(f"{b:g}" for b in b_values)
+    words = (f"from images of b {listed} s/mm2" if b_values else "from images of b-values that are not told",)
+    return tuple(
+        replace(one, flags=(*flags, *one.flags), parameters=words) if isinstance(one, Quantity) else one
+        for one in _statistics(parameter, volume.geometry, roi, role, (volume.series_instance_uid,))
+    )
 
 
 def maps(fit: Fitted, role: Role | None) -> tuple[QuantityMap, ...]:

@@ -18,7 +18,7 @@ from her2node.reading.laid import elsewhere, near, on_each
 from her2node.reading.reading import Found, Measured, Scene, joined, sorted_out, unread
 from her2node.rois import GivenRoi
 from her2node.rois.roi import Roi
-from her2node.selection.mr import parted
+from her2node.selection.mr import b_values_of_map, parted
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
 from her2node.volumes.diffusion import build, echo_time_of, shells_of
@@ -52,7 +52,7 @@ def read_diffusion(scene: Scene) -> Found:
             refused.append(unread(Role.DIFFUSION, error, (series.series_instance_uid,)))
     examinations = _examinations(members)
     parts = [_examination(found, examinations, scene) for found in examinations]
-    parts += [_vendor_map(series, scene.regions) for series in scene.players(Role.ADC_MAP)]
+    parts += [_vendor_map(series, scene) for series in scene.players(Role.ADC_MAP)]
     return joined([*parts, *refused])
 
 
@@ -142,8 +142,8 @@ def _why_alone(members: Sequence[_Member], all_of_them: list[list[_Member]]) -> 
     )
 
 
-def _vendor_map(series: Series, regions: Sequence[GivenRoi]) -> Found:
-    uid = series.series_instance_uid
+def _vendor_map(series: Series, scene: Scene) -> Found:
+    uid, regions = series.series_instance_uid, scene.regions
     try:
         volume = build_adc(series)
     except Refused as error:
@@ -153,6 +153,6 @@ def _vendor_map(series: Series, regions: Sequence[GivenRoi]) -> Found:
     measured = Measured(uid, Role.ADC_MAP, volume.geometry, volume.unit, volume.sources)
 
     def of_region(_: GivenRoi, roi: Roi) -> tuple[Quantity | NotMeasured, ...]:
-        return diffusion.measure_vendor_map(volume, roi, Role.ADC_MAP)
+        return diffusion.measure_vendor_map(volume, roi, Role.ADC_MAP, b_values_of_map(series, scene.study))
 
     return joined([sorted_out(others, (measured,)), on_each(here, volume, Role.ADC_MAP, (uid,), of_region)])

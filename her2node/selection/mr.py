@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from pydicom.dataset import Dataset
 
@@ -15,7 +16,7 @@ from her2node.errors import Refused
 from her2node.selection.dce import dynamic_words
 from her2node.selection.extent import along_normal
 from her2node.selection.roles import Role
-from her2node.selection.study import Series
+from her2node.selection.study import Series, Study
 
 SOP_CLASSES = frozenset(
     {
@@ -61,6 +62,35 @@ def b_values_of(series: Series) -> frozenset[float]:
     if any(instance.identity.sop_class_uid not in SOP_CLASSES for instance in series.instances):
         return frozenset()
     return frozenset(encoding.b for encoding in _encodings(series))
+
+
+def b_values_of_map(series: Series, study: Study) -> tuple[float, ...]:
+    """The b-values (s/mm2) of the images of the study that a calculated map names as its sources, ascending, as far as
+    their headers can be read. Sources that are not here tell nothing."""
+    named = {uid for instance in series.instances for uid in _sources_named(instance.header)}
+    found: list[float] = []
+    for other in study.series:
+        instances = tuple(one for one in other.instances if one.identity.sop_instance_uid in named)
+        found += b_values_of(replace(other, instances=instances))
+    shells: list[float] = []
+    for b in sorted(found):
+        if not shells or not same_shell(shells[-1], b):
+            shells.append(b)
+    return tuple(shells)
+
+
+def _sources_named(header: Dataset) -> Iterator[str]:
+    """SOP Instance UIDs of source images: in SourceImageEvidenceSequence (PS3.3 C.8.13.2), SourceImageSequence
+    (C.7.6.1.1.4) and DerivationImageSequence (C.7.6.16.2.6)."""
+    groups = (*items(header, "SharedFunctionalGroupsSequence"), *items(header, "PerFrameFunctionalGroupsSequence"))
+    derived = (one for place in (header, *groups) for one in items(place, "DerivationImageSequence"))
+    for place in (header, *derived):
+        for source in items(place, "SourceImageSequence"):
+            yield text(source, "ReferencedSOPInstanceUID")
+    for evidence in items(header, "SourceImageEvidenceSequence"):
+        for series in items(evidence, "ReferencedSeriesSequence"):
+            for source in items(series, "ReferencedSOPSequence"):
+                yield text(source, "ReferencedSOPInstanceUID")
 
 
 def examinations(candidates: Sequence[Series]) -> list[tuple[Series, ...]]:

@@ -15,10 +15,10 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from her2node.dicom.attributes import items, number, text
-from her2node.dicom.codes import Unit
+from her2node.dicom.codes import Code, Unit
 from her2node.dicom.diffusion import Content, content_of
 from her2node.dicom.private import PrivateTag, private_items, private_numbers
-from her2node.errors import NotCalibrated, OtherKindOfImage, UnknownUnit
+from her2node.errors import NotCalibrated, OtherKindOfImage
 from her2node.selection.mr import SOP_CLASSES
 from her2node.selection.study import Series
 from her2node.volumes import frames
@@ -48,6 +48,10 @@ _TELLING = {
     "DerivationDescription": "(0008,2111)",
 }
 """Attributes that may spell the unit, beside RealWorldValueMappingSequence."""
+UNIT_TAGS = ", ".join(
+    ("RealWorldValueMappingSequence (0040,9096)", *(f"{keyword} {tag}" for keyword, tag in _TELLING.items()))
+)
+"""Every place where the unit of a map is looked for, for a report to name."""
 _LIKELY_UM2_PER_S = 10.0, 30_000.0
 """The middle of a map of tissue lies far within; free water at body temperature has 3000."""
 
@@ -84,11 +88,12 @@ def signal_scale(frame: Frame) -> Scale:
     return next((scale for scale, _ in _mappings(frame)), None) or _rescale(frame)
 
 
-def adc_scale(frame: Frame) -> Scale:
-    """Stored values to um2/s. Raises UnknownUnit where no attribute names the unit, NotCalibrated where two differ."""
+def adc_scale(frame: Frame) -> tuple[Scale, Code]:
+    """Stored values to um2/s, or to arbitrary units where no attribute names a unit: what is large is never taken for
+    1e-6 mm2/s. Raises NotCalibrated where two units are named."""
     for scale, unit in _mappings(frame):
         if unit in _UM2_PER_S:
-            return Scale(scale.slope * _UM2_PER_S[unit], scale.intercept * _UM2_PER_S[unit])
+            return Scale(scale.slope * _UM2_PER_S[unit], scale.intercept * _UM2_PER_S[unit]), Unit.UM2_PER_S
     transformation = frame.group("PixelValueTransformationSequence")
     stated: dict[str, float] = {}
     for keyword in _TELLING:
@@ -99,29 +104,27 @@ def adc_scale(frame: Frame) -> Scale:
             stated[f"{keyword} {said!r}"] = factor
     if len(set(stated.values())) > 1:
         raise NotCalibrated(f"a vendor's ADC map in two units: {', '.join(stated)}")
+    rescale = _rescale(frame)
     if not stated:
-        looked_at = ", ".join(f"{keyword} {tag}" for keyword, tag in _TELLING.items())
-        raise UnknownUnit(
-            f"a vendor's ADC map: none of RealWorldValueMappingSequence (0040,9096), {looked_at} names its unit"
-        )
-    rescale, factor = _rescale(frame), next(iter(stated.values()))
-    return Scale(rescale.slope * factor, rescale.intercept * factor)
+        return rescale, Unit.ARBITRARY
+    factor = next(iter(stated.values()))
+    return Scale(rescale.slope * factor, rescale.intercept * factor), Unit.UM2_PER_S
 
 
 def adc_stack_of(series: Series) -> Stack:
     """The frames of a vendor's ADC map and their grid, from headers alone. Raises what ``stack`` and ``adc_scale``
-    raise, and OtherKindOfImage where the series has no ADC map."""
+    raise, OtherKindOfImage where the series has no ADC map, NotCalibrated where some of its frames name a unit."""
     found = frames_of(series, Content.ADC)
     if not found:
         raise OtherKindOfImage("no image of the series is an ADC map")
     placed = stack(found)
-    for frame in placed.frames:
-        adc_scale(frame)
+    if len({adc_scale(frame)[1] for frame in placed.frames}) > 1:
+        raise NotCalibrated("a vendor's ADC map of which some images name a unit and others do not")
     return placed
 
 
 def build_adc(series: Series) -> Volume:
-    """A vendor's ADC map in um2/s.
+    """A vendor's ADC map in um2/s; in arbitrary units, as it is stored and rescaled, where its header names none.
 
     Raises PixelsUnreadable, NotCalibrated where the unit that is stated cannot be that of the values, and what
     ``adc_stack_of`` raises.
@@ -129,14 +132,16 @@ def build_adc(series: Series) -> Volume:
     found = adc_stack_of(series)
     voxels = np.empty(found.geometry.shape, dtype=np.float32)
     valid = np.empty(found.geometry.shape, dtype=np.bool_)
+    _, unit = adc_scale(found.frames[0])
     for index, frame, stored in decoded(found.frames):
-        scale = adc_scale(frame)
+        scale, _ = adc_scale(frame)
         voxels[index] = scaled(stored, scale)
         valid[index] = holds_image(stored, frame)
-    _need_likely(voxels[valid & (voxels > 0)])
+    if unit == Unit.UM2_PER_S:
+        _need_likely(voxels[valid & (voxels > 0)])
     voxels.flags.writeable = valid.flags.writeable = False
     sources = tuple(frame.source for frame in found.frames)
-    return Volume(found.geometry, voxels, valid, Unit.UM2_PER_S, series.series_instance_uid, sources)
+    return Volume(found.geometry, voxels, valid, unit, series.series_instance_uid, sources)
 
 
 def scaled(stored: Stored, scale: Scale) -> Floats:

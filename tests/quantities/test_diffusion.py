@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from her2node.dicom.codes import Code, Derivation, Diffusion, Unit, percentile_modifier
-from her2node.dicom.diffusion import Content
 from her2node.errors import BValuesMissing, TooFewVoxels
 from her2node.quantities import diffusion
 from her2node.quantities.quantity import NotMeasured, Quantity
@@ -15,9 +14,7 @@ from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
 from her2node.selection.study import Series, open_study
 from her2node.volumes.diffusion import DiffusionSeries, build
-from her2node.volumes.mr import frames_of
-from her2node.volumes.slices import decoded
-from her2node.volumes.stack import stack
+from her2node.volumes.mr import build_adc
 from her2node.volumes.volume import SliceSource
 from tests.quantities import made
 
@@ -236,9 +233,9 @@ def folder(shared: Path, name: str) -> Series:
 def test_the_log_linear_adc_is_that_of_the_scanner_on_prostatex_0218(
     shared: Path, names: tuple[str, ...], vendor: str
 ) -> None:
-    """The scanner's map names no unit, so the node refuses it; its stored values are taken as um2/s here. All voxels of
-    the body count, but those that the scanner left out (0) or cut at the end of its range."""
-    stored = np.stack([s for _, _, s in decoded(stack(frames_of(folder(shared, vendor), Content.ADC)).frames)])
+    """The scanner's map names no unit, so the node does not convert it; its values are taken as um2/s here. All voxels
+    of the body count, but those that the scanner left out (0) or cut at the end of its range."""
+    stored = build_adc(folder(shared, vendor)).voxels
     fit = diffusion.fitted(build([folder(shared, name) for name in names]))
     adc = fit.parameters[0].voxels
     assert "unweighted" in fit.parameters[0].method.meaning

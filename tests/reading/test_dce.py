@@ -16,6 +16,7 @@ from her2node.dicom.codes import Code, Dce, Derivation, percentile_modifier
 from her2node.dicom.codes import Quantity as Concept
 from her2node.dicom.uids import derived_uid
 from her2node.phantoms.dce import DceOptions, Layout
+from her2node.phantoms.leakage import first_minute
 from her2node.phantoms.options import RoiForm
 from her2node.quantities.dce import DceFactors
 from her2node.quantities.quantity import Quantity
@@ -27,11 +28,12 @@ from her2node.settings import Settings
 from tests.reading import qiba
 from tests.volumes.dce_made import Change, Studies, lacking, of_angles, of_dynamic, timeless
 
-FACTORS = DceFactors(haematocrit=0.42, blood_t1_s=1.6, relaxivity=4.5)
+FACTORS = DceFactors(haematocrit=0.42, blood_t1_s=1.66, relaxivity=4.5)
 """Those of the phantom."""
 SMALL = DceOptions(
-    times_s=tuple(float(t) for t in range(0, 100, 4)), rows=32, columns=32, slices=4, spacing_mm=7.0, noise=0.0
-)
+    times_s=tuple(float(t) for t in range(0, 100, 4)), rows=32, columns=32, slices=4, spacing_mm=7.0, noise=0.0,
+    haematocrit=0.42,
+)  # fmt: skip
 TRUTH = SMALL.tumour
 
 
@@ -80,6 +82,41 @@ def test_what_the_tumour_is_made_of_comes_out(plain: Reading) -> None:
     assert value(plain, Dce.VE) == pytest.approx(TRUTH.ve, rel=0.02)
     assert value(plain, Dce.VP) == pytest.approx(TRUTH.vp, abs=0.003)
     assert value(plain, Dce.T1) == pytest.approx(TRUTH.t1_ms, rel=0.005)
+
+
+def test_a_patient_like_the_phantom_s_is_read_as_he_is_by_the_factors_that_a_site_sets_nothing_of(
+    reading_of: Reader,
+) -> None:
+    """Noise and all, at 3 s between images: neither this sampling nor the default factors bend anything."""
+    options = DceOptions(rows=32, columns=32, slices=4, spacing_mm=7.0)
+    reading, truth = reading_of(options, dce=DceFactors()), options.tumour
+    area = first_minute(options.artery, truth, options.haematocrit)
+    for code, true in ((Dce.KTRANS, truth.ktrans), (Dce.KEP, truth.kep), (Dce.VE, truth.ve), (Dce.IAUC60, area)):
+        assert value(reading, code) == pytest.approx(true, rel=0.01)
+    assert value(reading, Dce.VP) == pytest.approx(truth.vp, rel=0.02)
+
+
+@pytest.mark.parametrize("interval_s", [2.0, 4.0, 6.0])
+def test_longer_intervals_between_images_cost_little(interval_s: float, reading_of: Reader) -> None:
+    """Up to 4 s cubic splines tell the bolus, which takes 8 s to its peak; beyond, its peak and with it vp is not."""
+    options = replace(SMALL, times_s=tuple(np.arange(0.0, 180.0, interval_s)))
+    reading = reading_of(options)
+    least, of_vp = (0.01, 0.01) if interval_s <= 4 else (0.03, 0.1)
+    assert value(reading, Dce.KTRANS) == pytest.approx(TRUTH.ktrans, rel=least)
+    assert value(reading, Dce.VE) == pytest.approx(TRUTH.ve, rel=least)
+    assert value(reading, Dce.VP) == pytest.approx(TRUTH.vp, rel=of_vp)
+
+
+def test_a_haematocrit_or_relaxivity_that_is_not_the_patient_s_moves_what_theory_says(
+    plain: Reading, reading_of: Reader
+) -> None:
+    """Ktrans, ve and vp go with 1 - haematocrit, the area with 1 / r1."""
+    paler = reading_of(SMALL, dce=replace(FACTORS, haematocrit=0.3))
+    stronger = reading_of(SMALL, dce=replace(FACTORS, relaxivity=5.0))
+    for code in (Dce.KTRANS, Dce.VE, Dce.VP):
+        assert value(paler, code) / value(plain, code) == pytest.approx(0.7 / 0.58, rel=1e-4)
+    assert value(paler, Dce.KEP) == pytest.approx(value(plain, Dce.KEP), rel=1e-4)
+    assert value(stronger, Dce.IAUC60) / value(plain, Dce.IAUC60) == pytest.approx(4.5 / 5.0, rel=1e-4)
 
 
 @pytest.mark.parametrize("layout", [layout for layout in Layout if layout is not Layout.ONE_SERIES])

@@ -10,9 +10,10 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from her2node import phantoms
-from her2node.dicom.codes import Code, Derivation, Diffusion
+from her2node.dicom.codes import Code, Derivation, Diffusion, Unit
 from her2node.dicom.codes import Quantity as Concept
 from her2node.dicom.uids import derived_uid
+from her2node.errors import UnknownUnit
 from her2node.models.inputs import Where, gather
 from her2node.models.literature.writing import DECLARED
 from her2node.models.manifest import QuantityInput
@@ -249,11 +250,24 @@ def test_a_scanner_s_adc_map_is_measured_under_a_role_of_its_own(tmp_path: Path)
     assert vendor.method == Diffusion.VENDOR
 
 
-def test_a_scanner_s_adc_map_without_unit_is_refused_and_the_signal_measured(tmp_path: Path) -> None:
-    reading = reading_of(tmp_path, replace(FEW, adc_unit=""))
+def test_a_scanner_s_adc_map_without_unit_is_told_unconverted_and_the_signal_measured(tmp_path: Path) -> None:
+    reading = reading_of(tmp_path, replace(FEW, adc_unit="", tumour=replace(FEW.tumour, f=0.0)))
     assert of(reading, Diffusion.ADC).value > 0
-    (reason,) = [r.refused.reason for r in reading.not_measured if r.role is Role.ADC_MAP]
-    assert reason == "unknown-unit"
+    assert not [r for r in reading.not_measured if r.role is Role.ADC_MAP]
+    (vendor,) = [q for q in reading.quantities if (q.role, q.code) == (Role.ADC_MAP, Diffusion.ADC)]
+    assert (vendor.unit, vendor.modifier) == (Unit.ARBITRARY, Derivation.MEAN)
+    assert vendor.value == pytest.approx(950, abs=1)
+    assert any("names no unit in any of RealWorldValueMappingSequence (0040,9096)" in flag for flag in vendor.flags)
+
+
+def test_no_package_can_take_a_map_without_unit_for_diffusion(tmp_path: Path) -> None:
+    reading = reading_of(tmp_path, replace(FEW, adc_unit=""))
+    (vendor,) = [q for q in reading.quantities if (q.role, q.code) == (Role.ADC_MAP, Diffusion.ADC)]
+    given = QuantityInput("quantity", "adc", "ADC", Role.ADC_MAP, Diffusion.ADC, "10-3.mm2/s", Derivation.MEAN)
+    (package,) = load_packages(["ji2017-adc"]).packages
+    where = Where(reading.tumour, {(Role.ADC_MAP, None): vendor.series_uids[0]})
+    with pytest.raises(UnknownUnit, match=r"cannot be had from '\[arb'U\]'"):
+        gather(replace(package.manifest, inputs=(given,)), reading.quantities, (), where, {})
 
 
 def test_a_region_in_another_frame_of_reference_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from her2node.errors import NotCalibrated, UnknownUnit
+from her2node.dicom.codes import Code, Unit
+from her2node.errors import NotCalibrated
 from her2node.volumes.mr import build_adc
 from tests.rois.made import code
 from tests.volumes import made
@@ -18,8 +19,10 @@ MR = "1.2.840.10008.5.1.4.1.1.4"
 STORED = np.full((3, 4, 5), 1200, dtype="<i2")
 
 
-def adc_map(folder: Path, stored: np.ndarray, change: Callable[[Dataset], object]) -> float:
-    """The one value of the map in um2/s."""
+def adc_map(
+    folder: Path, stored: np.ndarray, change: Callable[[Dataset], object], unit: Code = Unit.UM2_PER_S
+) -> float:
+    """The one value of the map, which is in ``unit``."""
 
     def as_map(_: int, ds: Dataset) -> None:
         ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = MR
@@ -28,7 +31,9 @@ def adc_map(folder: Path, stored: np.ndarray, change: Callable[[Dataset], object
         del ds.RescaleSlope, ds.RescaleIntercept, ds.RescaleType
         change(ds)
 
-    (value,) = np.unique(build_adc(made.classic(folder, stored, change=as_map)).voxels)
+    volume = build_adc(made.classic(folder, stored, change=as_map))
+    assert volume.unit == unit
+    (value,) = np.unique(volume.voxels)
     return float(value)
 
 
@@ -69,11 +74,20 @@ def test_a_real_world_value_mapping_gives_value_and_unit(tmp_path: Path, unit: s
 
 
 @pytest.mark.parametrize("said", ["", "ADC", "ADC (mm2/s)", "10^-6 mm/s", "um2/sample"])
-def test_a_map_that_names_no_unit_is_refused_with_every_tag_looked_at(tmp_path: Path, said: str) -> None:
-    with pytest.raises(UnknownUnit) as refused:
-        adc_map(tmp_path, STORED, lambda ds: setattr(ds, "SeriesDescription", said))
-    for tag in ("(0040,9096)", "(0028,1054)", "(0008,103E)", "(0020,4000)", "(0008,2111)"):
-        assert tag in str(refused.value)
+@pytest.mark.parametrize("stored", [1, 1200])
+def test_a_map_that_names_no_unit_is_left_as_it_is_stored(tmp_path: Path, said: str, stored: int) -> None:
+    def unsaid(ds: Dataset) -> None:
+        ds.SeriesDescription, ds.RescaleType, ds.RescaleSlope, ds.RescaleIntercept = said, "US", 2, 0
+
+    assert adc_map(tmp_path, np.full_like(STORED, stored), unsaid, Unit.ARBITRARY) == 2 * stored
+
+
+def test_a_map_of_which_some_images_name_a_unit_is_refused(tmp_path: Path) -> None:
+    def first_alone(ds: Dataset) -> None:
+        ds.RescaleType = "10-6 mm2/s" if ds.InstanceNumber == 1 else "US"
+
+    with pytest.raises(NotCalibrated, match="others do not"):
+        adc_map(tmp_path, STORED, first_alone)
 
 
 def test_two_units_in_one_header_are_refused(tmp_path: Path) -> None:

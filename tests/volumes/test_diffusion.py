@@ -10,13 +10,13 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from her2node import phantoms
+from her2node.dicom.codes import Unit
 from her2node.errors import (
     InvalidAttribute,
     MissingAttribute,
     MissingSlices,
     MixedOrientations,
     NotCalibrated,
-    UnknownUnit,
 )
 from her2node.phantoms.diffusion import DiffusionOptions, DiffusionStudy, clean, make
 from her2node.phantoms.weighting import Tagging, Weighted
@@ -218,7 +218,8 @@ def test_a_scanner_s_adc_map_is_converted_by_the_unit_that_it_names(unit: str, t
     assert build_adc(series).voxels[2, 35, 20] == pytest.approx(1400.0, abs=1)
 
 
-def test_a_scanner_s_adc_map_without_a_unit_is_refused_by_name(tmp_path: Path) -> None:
-    series = opened(tmp_path, replace(SMALL, adc_unit=""))[-1]
-    with pytest.raises(UnknownUnit, match=r"none of RealWorldValueMappingSequence .*, RescaleType"):
-        build_adc(series)
+def test_a_scanner_s_adc_map_without_a_unit_stays_as_it_is_stored(tmp_path: Path) -> None:
+    options = replace(SMALL, adc_unit="", muscle=replace(SMALL.muscle, f=0.0))
+    volume = build_adc(opened(tmp_path, options)[-1])
+    assert volume.unit == Unit.ARBITRARY
+    assert volume.voxels[2, 35, 20] == pytest.approx(1400.0, abs=1)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import dcmread
 
+from her2node.reading import read
 from her2node.selection import select
+from her2node.selection.mr import b_values_of_map
 from her2node.selection.roles import Role
 from her2node.selection.study import Series, open_study
 from her2node.volumes.diffusion import b_values_of, build
+from her2node.volumes.mr import build_adc
 
 pytestmark = pytest.mark.truth
 
@@ -25,8 +29,12 @@ VENDORS = {
 }
 
 
+def files_of(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file() and file.name != "SOURCE.txt")
+
+
 def by_role(folder: Path, role: Role) -> list[Series]:
-    study = open_study(sorted(file for file in folder.rglob("*") if file.is_file() and file.name != "SOURCE.txt"))
+    study = open_study(files_of(folder))
     found = [a.series_instance_uid for a in select(study, (), {}).assignments if a.role is role and not a.ignored]
     return [series for series in study.series if series.series_instance_uid in found]
 
@@ -53,6 +61,28 @@ def test_xa30_s_enhanced_objects_are_told_apart_as_directions_trace_and_map(shar
     assert (b_values_of(directions), b_values_of(trace)) == ((0.0, 2500.0), (2500.0,))
     assert build([directions]).geometry.shape == build([trace]).geometry.shape == (39, 72, 72)
     assert [series.description for series in by_role(folder, Role.ADC_MAP)] == ["DWI_dir80_PA_ADC"]
+
+
+OF_EVERY_SERIES = {
+    **{folder: {Role.DIFFUSION: [b_values]} for folder, (b_values, _) in VENDORS.items()},
+    "siemens_xa30_enhanced": {Role.DIFFUSION: [(0.0, 2500.0), (2500.0,)], Role.ADC_MAP: [(0.0, 2500.0)]},
+}
+"""The b-values of the series of each role; of a map those of its source images."""
+
+
+@pytest.mark.parametrize("folder", OF_EVERY_SERIES)
+def test_every_series_of_the_vendors_yields_its_b_values_and_none_is_refused(shared: Path, folder: str) -> None:
+    """No region is given, which alone is told; of every series something is made."""
+    study = open_study(files_of(shared / "data" / "mr-dwi-vendors" / folder))
+    reading = read(study, ())
+    assert [(r.refused.reason, r.role, r.series_uids) for r in reading.not_measured] == [("no-roi", None, ())]
+    found: dict[Role, list[tuple[float, ...]]] = defaultdict(list)
+    for series, assigned in zip(study.series, reading.assignments, strict=True):
+        assert assigned.role in (Role.DIFFUSION, Role.ADC_MAP)
+        is_map = assigned.role is Role.ADC_MAP
+        found[assigned.role].append(b_values_of_map(series, study) if is_map else b_values_of(series))
+        assert (build_adc(series) if is_map else build([series]).volume(0)).voxels.max() > 0
+    assert {role: sorted(b_values) for role, b_values in found.items()} == OF_EVERY_SERIES[folder]
 
 
 def test_a_philips_signal_is_what_is_stored_over_its_private_slope(shared: Path) -> None:
