@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from her2node.errors import Refused
 from her2node.models.manifest import ReaderInput
 from her2node.training import form as forms
 from her2node.training import leakage, packaging, report
-from her2node.training.cohort import Cohort, join, read_table, studies_in
+from her2node.training.cohort import Cohort, Row, join, read_table
 from her2node.training.document import write
-from her2node.training.findings import Findings, Read, find
+from her2node.training.findings import Finder, Findings
 from her2node.training.form import Form
 from her2node.training.pipelines import Model, apart, fit
 from her2node.training.validation import Validation, validate
@@ -32,28 +32,30 @@ class Trained:
 
 
 def gather(
-    form: Form, studies: Path, table: Path, read: Read, shaping: str, cache: Path, say: Say
+    form: Form, studies: Mapping[str, Sequence[Path]], table: Path, finder: Finder, say: Say
 ) -> tuple[Form, Cohort]:
-    """The form with its candidates, and its cohort: each study is read once, what was read before comes from ``cache``.
+    """The form with its candidates, and its cohort: ``studies`` are files by name of folder or Study Instance UID.
 
     Raises CohortRefused and LabelRefused. A study that cannot be read is excluded with its reason.
     """
     rows = read_table(table, [given.name for given in form.inputs if isinstance(given, ReaderInput)])
-    found = read_all(studies, read, shaping, cache, say)
+    found = read_all(studies, rows, finder, say)
     told = forms.with_candidates(form, [one for one in found.values() if isinstance(one, Findings)])
     return told, join(told.said, rows, found, scanners=told.harmonise)
 
 
-def read_all(studies: Path, read: Read, shaping: str, cache: Path, say: Say) -> Mapping[str, Findings | Refused]:
-    """What was found in each study, or why nothing was, by name of its folder."""
+def read_all(
+    studies: Mapping[str, Sequence[Path]], rows: Sequence[Row], finder: Finder, say: Say
+) -> Mapping[str, Findings | Refused]:
+    """What was found in the study of each row that has a label, or why nothing was, by the row's name for it."""
     found: dict[str, Findings | Refused] = {}
-    folders = studies_in(studies)
-    for number, (name, files) in enumerate(folders.items(), start=1):
-        say(f"reading {number} of {len(folders)}: {name}")
+    wanted = [row for row in rows if row.study in studies and row.tissue.label is not None]
+    for number, row in enumerate(wanted, start=1):
+        say(f"reading {number} of {len(wanted)}: {row.study}")
         try:
-            found[name] = find(files, read, shaping, cache)
+            found[row.study] = finder.find(studies[row.study], row.entered)
         except Refused as error:
-            found[name] = error
+            found[row.study] = error
     return found
 
 

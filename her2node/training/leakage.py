@@ -10,6 +10,7 @@ from her2node.errors import FeatureFromTheFuture, TargetAmongFeatures
 from her2node.training.arrays import Bools, Cases, Doubles
 from her2node.training.cohort import TARGET, Cohort, Member
 from her2node.training.discrimination import area, placements
+from her2node.training.findings import OWN
 from her2node.training.form import Form
 from her2node.training.labels import Tissue
 
@@ -88,7 +89,9 @@ def warnings(form: Form, cohort: Cohort) -> tuple[str, ...]:
 def _dated(member: Member) -> bool:
     row = member.row
     return bool(
-        member.findings.studied and (row.treated or row.specimen_date) and row.entered.keys() <= row.dates.keys()
+        member.findings.studied
+        and (row.treated or row.specimen_date)
+        and row.entered.keys() - set(OWN) <= row.dates.keys()
     )
 
 

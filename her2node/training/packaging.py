@@ -13,6 +13,7 @@ from scipy.special import expit
 
 import her2node
 from her2node.errors import NothingLearned
+from her2node.models.applicability import Played
 from her2node.models.building import logistic_graph, write_package
 from her2node.models.manifest import (
     SCANNER,
@@ -110,8 +111,8 @@ def _manifest(
     inputs = [_with_range(given, column) for given, column in zip(used, values.T, strict=True)]
     if model.scanners:
         inputs.append(_scanner_input(model.scanners))
-    measured = {(given.role, given.phase) for given in used if isinstance(given, QuantityInput)}
-    requires = [_as_made(cohort, wanted) for wanted in said.requires if (wanted.role, wanted.phase) in measured]
+    measured = _measured_on(cohort, used)
+    requires = [_as_made(form, cohort, wanted) for wanted in said.requires if (wanted.role, wanted.phase) in measured]
     counted = f"{len(cases)} studies of {len(set(cases.patients))} patients"
     after = f"Form after: {said.citation}{f' doi:{said.doi}' if said.doi else ''} Not its coefficients."
     manifest: dict[str, object] = {
@@ -164,14 +165,42 @@ def _scanner_input(scanners: Sequence[str]) -> ReaderInput:
     )
 
 
-def _as_made(cohort: Cohort, wanted: Requirement) -> Requirement:
-    """The requirement with the cohort's thicknesses and voltages as the usual ones."""
-    made = [member.findings.made[wanted.role] for member in cohort.members if wanted.role in member.findings.made]
+def _measured_on(cohort: Cohort, used: Sequence[Input]) -> set[Played]:
+    """The roles whose series the inputs were measured on: a difference of phases needs both, whatever role it has."""
+    found = {(given.role, given.phase) for given in used if isinstance(given, QuantityInput)}
+    names = set(_names(used))
+    for member in cohort.members:
+        uids = {uid for one in member.inputs if one.name in names for uid in one.series_uids}
+        found |= {played for played, uid in member.findings.where.series_uids.items() if uid in uids}
+    return found
+
+
+def _as_made(form: Form, cohort: Cohort, wanted: Requirement) -> Requirement:
+    """The requirement with the cohort's thicknesses and voltages as the usual ones.
+
+    Which reconstruction a package gets hangs on its limits of thickness and its kernel, those of its features where it
+    has none. So they never go beyond the form's own: of every study of the cohort the series is taken that trained.
+    """
+    played = (wanted.role, wanted.phase)
+    made = [member.findings.made[played] for member in cohort.members if played in member.findings.made]
+    wish = form.package.reconstruction(wanted)
+    if wanted.reconstruction is None and wish is not None:
+        span = wish.slice_mm[0] if wish.slice_mm else None
+        wanted = replace(wanted, slice_thickness_mm=Limits(usual=span), usual_kernel=wish.kernel)
     return replace(
         wanted,
-        slice_thickness_mm=_usual(wanted.slice_thickness_mm, [one.slice_thickness_mm for one in made]),
+        slice_thickness_mm=_within(wanted.slice_thickness_mm, [one.slice_thickness_mm for one in made]),
         kvp=_usual(wanted.kvp, [one.kvp for one in made]),
     )
+
+
+def _within(said: Limits | None, seen: Sequence[float | None]) -> Limits | None:
+    """As ``_usual``, but no wider than the usual range that was said; that one where nothing seen lies in it."""
+    found = _usual(said, seen)
+    if said is None or said.usual is None or found is None or found.usual is None:
+        return found
+    low, high = max(said.usual[0], found.usual[0]), min(said.usual[1], found.usual[1])
+    return replace(said, usual=(low, high)) if low <= high else said
 
 
 def _usual(said: Limits | None, seen: Sequence[float | None]) -> Limits | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from her2node.errors import NothingLearned
 from her2node.models import manifest as manifests
-from her2node.models.inputs import Where, gather
+from her2node.models.inputs import gather
 from her2node.models.manifest import Scalar
 from her2node.models.package import Package, load
 from her2node.models.prediction import Level
@@ -150,7 +150,7 @@ def test_a_harmonised_package_asks_for_the_scanner_and_answers_for_each_until_it
     told = train(wanted, both, tmp_path / "out", keys.pair.private_pem, 1, lambda said: None)
     package = load(told.package, keys.trust)
     assert package.manifest.inputs[-1].meaning == "Scanner that the study was made on (0: A, 1: B)"
-    where = Where("t", base.members[0].findings.stands)
+    where = base.members[0].findings.where
     inputs = gather(package.manifest, base.members[0].findings.quantities, (), where, {"metastasis": "1"})
     assert inputs.open_inputs == ("scanner",)
     answers = package.probabilities([{used.name: used.value for used in case} for case in inputs.cases])

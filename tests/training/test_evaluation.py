@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +8,13 @@ import pytest
 
 from her2node.errors import CohortRefused, NoRoi, PatientInTwoFolds
 from her2node.models.package import Package
-from her2node.models.prediction import Answer, Category, Flag, NotPredicted, Prediction
+from her2node.models.prediction import Answer, Category, Flag, Prediction
 from her2node.phantoms import PhantomOptions, ct, write
 from her2node.phantoms.anatomy import Phase
-from her2node.selection.study import Study
-from her2node.training.cohort import Row
+from her2node.selection.study import open_instance
+from her2node.training.cohort import Row, by_name_and_uid
 from her2node.training.document import as_html
-from her2node.training.evaluation import by_name_and_uid, evaluate, report
+from her2node.training.evaluation import Asked, evaluate, report
 from her2node.training.labels import Tissue
 from tests.models.making import small
 
@@ -35,16 +35,21 @@ def rows(count: int = 12) -> list[Row]:
 
 
 def answering(package: Package, probability: Mapping[int, float], refused: tuple[int, ...] = (), flag: str = ""):  # type: ignore[no-untyped-def]
-    def predict(study: Study, entered: Mapping[str, str]) -> Prediction | NotPredicted:
+    def ask(files: Sequence[Path], entered: Mapping[str, str]) -> Asked:
         number = int(entered["place"])
         if number in refused:
-            return NotPredicted(package.ref, NoRoi("nobody drew one"))
+            raise NoRoi("nobody drew one")
         said = probability.get(number, 0.5)
         category = Category.LIKELY if said >= 0.5 else Category.UNLIKELY
         flags = (Flag("input-range", flag),) if flag and number % 2 else ()
-        return Prediction(package.ref, (Answer((), said, category),), (), 0.2, "cohort", flags=flags)
+        found = Prediction(package.ref, (Answer((), said, category),), (), 0.2, "cohort", flags=flags)
+        return Asked(uid_of(files), f"p{number}", found)
 
-    return predict
+    return ask
+
+
+def uid_of(files: Sequence[Path]) -> str:
+    return open_instance(files[0]).identity.study_instance_uid
 
 
 def test_the_area_is_that_of_the_answers_and_refusals_are_left_out_with_the_reason(
@@ -62,8 +67,8 @@ def test_the_area_is_that_of_the_answers_and_refusals_are_left_out_with_the_reas
 def test_the_report_counts_categories_and_flags(tmp_path: Path, studies: dict[str, list[Path]]) -> None:
     package = small(tmp_path)
     said = {i: 0.9 if i in (0, 3, 4) else 0.1 for i in range(12)}
-    predict = answering(package, said, flag="portal_mean 190 lies outside 0 to 150")
-    page = as_html(report(package, evaluate(package, tmp_path, rows(), studies, predict)))
+    ask = answering(package, said, flag="portal_mean 190 lies outside 0 to 150")
+    page = as_html(report(package, evaluate(package, tmp_path, rows(), studies, ask)))
     assert "<td>likely</td><td>2</td><td>1</td>" in page
     assert "<td>unlikely</td><td>2</td><td>7</td>" in page
     assert "<td>input-range</td><td>6</td>" in page
@@ -71,11 +76,10 @@ def test_the_report_counts_categories_and_flags(tmp_path: Path, studies: dict[st
 
 
 def test_a_study_that_trained_the_package_is_refused(tmp_path: Path, studies: dict[str, list[Path]]) -> None:
-    from her2node.selection.study import open_instance
     from her2node.training.packaging import study_digest
 
     package = small(tmp_path)
-    uid = open_instance(studies["case-5"][0]).identity.study_instance_uid
+    uid = uid_of(studies["case-5"])
     (tmp_path / "training.json").write_text(f'{{"studies_sha256": ["{study_digest(uid)}"]}}')
     with pytest.raises(PatientInTwoFolds, match="case-5 is one that small was trained on"):
         evaluate(package, tmp_path, rows(), studies, answering(package, {}))
@@ -86,13 +90,13 @@ def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(
 ) -> None:
     package = small(tmp_path)
 
-    def predict(study: Study, entered: Mapping[str, str]) -> Prediction:
+    def ask(files: Sequence[Path], entered: Mapping[str, str]) -> Asked:
         answers = (Answer((), 0.1, Category.UNLIKELY), Answer((), 0.6, Category.LIKELY))
         open_inputs = ("metastasis",) if entered["place"] == "1" else ()
-        return Prediction(package.ref, answers, open_inputs, 0.2, "cohort")
+        return Asked(uid_of(files), entered["place"], Prediction(package.ref, answers, open_inputs, 0.2, "cohort"))
 
     given = [*rows(11), Row("case-11", Tissue(2, None), entered={"place": "11"}), Row("case-99", Tissue(0, None))]
-    found = evaluate(package, tmp_path, given, studies, predict)
+    found = evaluate(package, tmp_path, given, studies, ask)
     assert dict(found.excluded) == {
         "case-1": "metastasis not in the table",
         "case-11": "IHC 2+ without ISH",

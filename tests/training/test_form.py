@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from her2node.dicom.codes import Unit
-from her2node.errors import CohortRefused, PackageRefused
+from her2node.errors import CohortRefused, PackageRefused, RoleAmbiguous, RoleMissing
+from her2node.models.inputs import Where
 from her2node.models.manifest import QuantityInput, Scalar
 from her2node.models.package import SHIPPED, load
+from her2node.models.predicting import Standing
 from her2node.quantities import signature
-from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.quantities.quantity import Quantity
 from her2node.quantities.radiomics import catalogue
 from her2node.selection.roles import Role
 from her2node.training.arrays import Cases
@@ -103,7 +105,8 @@ def test_candidates_are_the_features_of_the_configuration_in_its_roles_that_hard
     names = with_candidates(asked, studies).names
     assert names[0] == "ct_t_stage"
     assert set(names[1:]) == {f"portal_{tag.lower()}" for tag in catalogue(wanted.radiomics)} - {"portal_stat_mean"}
-    elsewhere = [replace(one, stands={(Role.PORTAL, None): "1.4"}) for one in studies]
+    other = Standing(Where("t", {(Role.PORTAL, None): "1.4"}), ())
+    elsewhere = [replace(one, standing=other) for one in studies]
     with pytest.raises(CohortRefused, match="no feature of ibsi-c"):
         with_candidates(asked, elsewhere)
 
@@ -194,12 +197,11 @@ def test_a_form_that_cannot_be_used_is_refused_by_key(tmp_path: Path, old: str, 
 def test_a_study_in_which_no_series_plays_a_role_is_left_out_with_the_reason(tmp_path: Path) -> None:
     base = cohort(5)
     studies = {member.findings.study_instance_uid: member.findings for member in base.members}
-    told = NotMeasured("", Role.PORTAL, CohortRefused("two are alike"))
     studies |= {
-        "1.2.1": replace(studies["1.2.1"], stands={}),
-        "1.2.2": replace(studies["1.2.2"], stands={}, refusals=(told,)),
+        "1.2.1": replace(studies["1.2.1"], standing=RoleMissing("no series plays the role portal")),
+        "1.2.2": replace(studies["1.2.2"], standing=RoleAmbiguous("two are alike")),
     }
     found = join(form(tmp_path).said, [member.row for member in base.members], studies, scanners=False)
     reasons = dict(found.excluded)
-    assert "no one series plays the role portal" in reasons["1.2.1"]
+    assert "no series plays the role portal" in reasons["1.2.1"]
     assert "two are alike" in reasons["1.2.2"]
