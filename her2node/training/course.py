@@ -14,7 +14,7 @@ from her2node.training.cohort import Cohort, Row, join, read_table
 from her2node.training.document import write
 from her2node.training.findings import Finder, Findings
 from her2node.training.form import Form
-from her2node.training.pipelines import Model, apart, fit
+from her2node.training.pipelines import Fitted, apart, fit
 from her2node.training.validation import Validation, validate
 
 Say = Callable[[str], object]
@@ -25,7 +25,7 @@ class Trained:
     """What came of it. ``package`` is the folder of the signed package."""
 
     validation: Validation
-    model: Model
+    model: Fitted
     warnings: tuple[str, ...]
     report: tuple[Path, Path]
     package: Path

@@ -106,7 +106,7 @@ def read(folder: Path, result: str = "") -> Form:
     """Read a form. ``result`` is NAME or NAME@VERSION of the package that shall come out, of itself FORM-trained@1.0.0.
 
     Whether the folder may be trusted is not asked: nothing of it is run, and who trains signs what comes out.
-    Raises PackageRefused for a folder that is no form, CohortRefused for a form that cannot be trained here.
+    Raises PackageRefused for a folder that is no form.
     """
     files = read_folder(folder)
     content = files.pop(MANIFEST)
@@ -118,11 +118,6 @@ def read(folder: Path, result: str = "") -> Form:
         raise PackageRefused(f"package.toml cannot be read: {error}") from error
     if not isinstance(said, manifests.Form):
         raise PackageRefused(f"{folder.name} is of the kind {said.kind}, not a form that can be trained")
-    if said.training.model not in list(Method):
-        raise CohortRefused(
-            f"{said.name} is of the model {said.training.model}, which is not trained here",
-            remedy=f"copy the form and name one of {', '.join(Method)} in training.model",
-        )
     name, _, version = (result or f"{said.name}-trained").partition("@")
     return Form(said, name, version or "1.0.0", _features(said, files), hashlib.sha256(content).hexdigest())
 

@@ -29,9 +29,11 @@ from her2node.models.prediction import Level
 from her2node.training.arrays import Doubles
 from her2node.training.certainty import training_set, with_covariance
 from her2node.training.cohort import Cohort
+from her2node.training.discriminants import Nearest, Network
 from her2node.training.form import Form, kept_features
+from her2node.training.graphs import nearest_graph, network_graph
 from her2node.training.labels import DEFINITION
-from her2node.training.pipelines import Method, Model, apart
+from her2node.training.pipelines import Fitted, Method, Model, apart
 from her2node.training.writing import scanner_graph, sign_and_load, toml
 
 RECORD = "training.json"
@@ -45,7 +47,7 @@ def write(
     folder: Path,
     form: Form,
     cohort: Cohort,
-    model: Model,
+    model: Fitted,
     private_pem: bytes,
     seed: int,
     cautions: Sequence[str],
@@ -59,7 +61,7 @@ def write(
         raise NothingLearned(f"{form.method} keeps none of {len(form.names)} inputs")
     used = tuple(form.inputs[place] for place in model.kept)
     names = _names(used)
-    kept = Model(model.intercepts, model.slopes[:, list(model.kept)], model.scanners)
+    kept = model.alone()
     values = cohort.cases.values[:, list(model.kept)]
     package = folder / form.name
     package.mkdir(parents=True, exist_ok=True)
@@ -78,8 +80,12 @@ def write(
     return package
 
 
-def graph(model: Model, names: Sequence[str]) -> bytes:
-    """ONNX bytes of a linear model, in double precision."""
+def graph(model: Fitted, names: Sequence[str]) -> bytes:
+    """ONNX bytes of a model of these inputs, in double precision."""
+    if isinstance(model, Nearest):
+        return nearest_graph(model, names)
+    if isinstance(model, Network):
+        return network_graph(model, names)
     if model.scanners:
         return scanner_graph(model, names)
     return logistic_graph(logistic(model, names), names)
@@ -90,7 +96,7 @@ def logistic(model: Model, names: Sequence[str]) -> Logistic:
     return Logistic(float(model.intercepts[0]), dict(zip(names, model.slopes[0].tolist(), strict=True)))
 
 
-def worked_cases(model: Model, names: Sequence[str], values: Doubles) -> list[dict[str, object]]:
+def worked_cases(model: Fitted, names: Sequence[str], values: Doubles) -> list[dict[str, object]]:
     """Steps across the range of each input, no patient among them, with what numpy says of them."""
     low, high = values.min(axis=0), values.max(axis=0)
     shown = low + np.array([0.05, 0.275, 0.5, 0.725, 0.95])[:, None] * (high - low)
@@ -105,7 +111,7 @@ def worked_cases(model: Model, names: Sequence[str], values: Doubles) -> list[di
 
 
 def _manifest(
-    form: Form, cohort: Cohort, model: Model, used: Sequence[Input], values: Doubles, cautions: Sequence[str]
+    form: Form, cohort: Cohort, model: Fitted, used: Sequence[Input], values: Doubles, cautions: Sequence[str]
 ) -> dict[str, object]:
     cases, said = cohort.cases, form.said
     inputs = [_with_range(given, column) for given, column in zip(used, values.T, strict=True)]
@@ -136,7 +142,7 @@ def _manifest(
         "output": form.output,
         "prior": Prior(cases.positives, cases.negatives, f"the training cohort; {DEFINITION}"),
     }
-    if not model.scanners:
+    if isinstance(model, Model) and not model.scanners:
         coefficients = logistic(model, _names(used))
         if form.method is Method.LOGISTIC and not apart(model, replace(cases, names=_names(used), values=values)):
             coefficients = with_covariance(coefficients, values, cases.labels, cases.patients)

@@ -71,6 +71,21 @@ def test_ranges_of_the_cohort_become_what_is_usual(trained: tuple[Trained, Keys,
     assert said.age_years.usual == (50.0, 69.0)
 
 
+@pytest.mark.parametrize(
+    ("model", "said"), [("lda-1nn", "nearest training case"), ("nda-ann", "2 hidden units of all inputs")]
+)
+def test_the_classifiers_of_study_20_become_packages_too(tmp_path: Path, model: str, said: str) -> None:
+    keys, cases = make_keys(tmp_path), cohort().cases
+    wanted = form(tmp_path, ('model = "logistic"', f'model = "{model}"'))
+    told = train(wanted, cohort(), tmp_path / "out", keys.pair.private_pem, 1, lambda _: None)
+    package = load(told.package, keys.trust)
+    rows = [dict(zip(cases.names, row, strict=True)) for row in cases.values.tolist()]
+    assert package.probabilities(rows) == pytest.approx(1 / (1 + np.exp(-told.model.log_odds(cases.values))), abs=1e-12)
+    assert said in told.report[0].read_text()
+    assert "Nomogram" not in told.report[0].read_text()
+    assert not any("NO FINITE MAXIMUM" in one for one in told.warnings)
+
+
 def test_no_patients_values_stand_in_the_package(trained: tuple[Trained, Keys, list[str]]) -> None:
     told = trained[0]
     text = "".join(path.read_text(errors="replace") for path in told.package.iterdir() if path.suffix != ".onnx")
