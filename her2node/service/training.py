@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from her2node import reading
 from her2node.errors import DemonstrationOnly, ExtraMissing, Refused
+from her2node.jobs.classify import entered_roles
 from her2node.models.manifest import ReaderInput
 from her2node.models.package import MANIFEST, Package, load, package_folders, shipped_trust
 from her2node.models.prediction import Level
 from her2node.selection.study import Study
 from her2node.service import register
+from her2node.service.cohorts import Query, sources
 from her2node.service.leading import rules_of
 from her2node.service.register import folders_of, keys_of
 from her2node.service.workshop import methods_of
 from her2node.settings import Settings
 
 if TYPE_CHECKING:
+    from her2node.training.cohort import Row
     from her2node.training.course import Trained
     from her2node.training.evaluation import Evaluation
     from her2node.training.findings import Finder
@@ -47,19 +50,29 @@ def check_extra() -> None:
 
 
 def train(
-    settings: Settings, wanted: str, result: str, studies: Path, table: Path, out: Path, key: Path, seed: int, say: Say
+    settings: Settings,
+    wanted: str,
+    result: str,
+    studies: Path | Query,
+    table: Path,
+    out: Path,
+    key: Path,
+    seed: int,
+    say: Say,
+    *,
+    synthetic: bool = False,
 ) -> Trained:
     """Train the package ``result`` of a form, by name or folder, on a site's studies and tissue results.
 
     Raises Refused."""
     check_extra()
-    from her2node.training import cohort, course, form
+    from her2node.training import course, form
 
     private_pem = _key(key)
     asked = form.read(form_folder(settings, wanted), result)
-    files = cohort.by_name_and_uid(cohort.studies_in(studies))
-    told, cases = course.gather(asked, files, table, _finder(settings, asked.package), say)
-    return course.train(told, cases, out, private_pem, seed, say)
+    rows = _rows(asked.package, table)
+    told, cases = course.gather(asked, sources(settings, studies, rows), rows, _finder(settings, asked.package), say)
+    return course.train(told, cases, out, private_pem, seed, say, synthetic=synthetic)
 
 
 def form_folder(settings: Settings, wanted: str) -> Path:
@@ -75,19 +88,17 @@ def form_folder(settings: Settings, wanted: str) -> Path:
     return next(folder for folder in folders if load(folder, judge).manifest == said)
 
 
-def evaluate(settings: Settings, folder: Path, studies: Path, table: Path, out: Path) -> Evaluated:
+def evaluate(settings: Settings, folder: Path, studies: Path | Query, table: Path, out: Path) -> Evaluated:
     """Run a package on a cohort that had no part in making it. Raises Refused."""
     check_extra()
-    from her2node.training import cohort, document, evaluation
+    from her2node.training import document, evaluation
 
     package = load(folder, shipped_trust(keys_of(settings)))
-    entered = [given.name for given in package.manifest.inputs if isinstance(given, ReaderInput)]
-    rows = cohort.read_table(table, entered)
+    rows = _rows(package, table)
     if package.manifest.level is Level.SYNTHETIC_DEMO and not settings.demonstration:
         raise DemonstrationOnly(package.manifest.name)
-    files = cohort.by_name_and_uid(cohort.studies_in(studies))
     ask = partial(evaluation.asked, _finder(settings, package))
-    found = evaluation.evaluate(package, folder, rows, files, ask)
+    found = evaluation.evaluate(package, folder, rows, sources(settings, studies, rows), ask)
     written = document.write(evaluation.report(package, found), out, f"evaluation-{package.manifest.name}")
     return Evaluated(found, written)
 
@@ -100,14 +111,23 @@ def from_paper(first: Path, second: Path, out: Path, key: Path) -> Path:
     return paper.from_paper(first, second, out, _key(key))
 
 
+def _rows(package: Package, table: Path) -> Sequence[Row]:
+    from her2node.training.cohort import read_table
+
+    return read_table(table, [given.name for given in package.manifest.inputs if isinstance(given, ReaderInput)])
+
+
 def _finder(settings: Settings, package: Package) -> Finder:
     """Who finds what a package, or a form, gets of a study: the node's own reading by the site's settings."""
     from her2node.training.findings import Finder
 
     methods = methods_of(settings)
 
-    def read(study: Study, asked: Package, entered: Mapping[str, str]) -> reading.Reading:
-        return reading.read(study, (asked,), rules=rules_of(settings), entered=entered, methods=methods)
+    def read(study: Study, asked: Package, entered: Mapping[str, str], roles: Mapping[str, str]) -> reading.Reading:
+        told = entered_roles(roles)
+        return reading.read(
+            study, (asked,), rules=rules_of(settings), entered_roles=told, entered=entered, methods=methods
+        )
 
     return Finder(package, read, _shaping(settings, methods), settings.state_dir / "findings")
 

@@ -1,4 +1,4 @@
-"""A cohort: studies in folders, a table of tissue results, and the cases that both give together.
+"""A cohort: studies in folders or in the node's ledger, a table of tissue results, and the cases that both give.
 
 The table is CSV with a header. Columns: ``study`` (Study Instance UID, or the name of its folder), ``ihc``, ``ish`` or
 ``ratio`` (HER2/CEP17); optional ``patient`` (else PatientID), ``scanner`` (else manufacturer and model), ``fold``,
@@ -51,6 +51,16 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a study's objects lie, and what readers have entered of it in the node: values by input name, roles (a
+    word) by series UID."""
+
+    files: tuple[Path, ...]
+    entered: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Member:
     """A study with its row: what was found, what pathology said, and the inputs that both give."""
 
@@ -84,6 +94,11 @@ class Cohort:
         if not all(named) or len(set(named)) < 2:
             raise CohortRefused("the column fold must be filled everywhere, with two names or more")
         return np.unique(named, return_inverse=True)[1].astype(np.int64)
+
+    @property
+    def synthetic(self) -> int:
+        """Of how many studies nobody was scanned."""
+        return sum(member.findings.synthetic for member in self.members)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -148,8 +163,9 @@ def _day(line: Mapping[str, str], column: str) -> date | None:
         raise CohortRefused(f"{column} '{said}' is no date", remedy="write YYYY-MM-DD") from error
 
 
-def studies_in(place: Path) -> dict[str, list[Path]]:
-    """The files of each study: of each folder in ``place``, or of each folder that ``place``, a text file, lists.
+def studies_in(place: Path) -> dict[str, Source]:
+    """Each study, by name of its folder and by Study Instance UID where one can be read: of each folder in ``place``,
+    or of each folder that ``place``, a text file, lists.
 
     Raises CohortRefused when there is none.
     """
@@ -158,27 +174,22 @@ def studies_in(place: Path) -> dict[str, list[Path]]:
         folders = [place.parent / line for line in listed if line and not line.startswith("#")]
     else:
         folders = sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
-    found = {folder.name: files for folder in folders if (files := _files(folder))}
+    found = {folder.name: Source(files) for folder in folders if (files := _files(folder))}
     if not found:
         raise CohortRefused(f"{place} holds no folder with a study")
     if len({folder.name for folder in folders}) < len(folders):
         raise CohortRefused(f"{place} lists folders of the same name")
-    return found
-
-
-def by_name_and_uid(folders: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
-    """The files of every study by the name of its folder, and by its Study Instance UID where one can be read."""
-    found = dict(folders)
-    for files in folders.values():
+    by_uid: dict[str, Source] = {}
+    for source in found.values():
         with suppress(Refused):
-            found[open_instance(files[0]).identity.study_instance_uid] = files
-    return found
+            by_uid[open_instance(source.files[0]).identity.study_instance_uid] = source
+    return found | by_uid
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path) -> tuple[Path, ...]:
     """The DICOM files below a folder: those that are named so, or all where none is."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return [path for path in files if path.suffix == ".dcm"] or files
+    return tuple([path for path in files if path.suffix == ".dcm"] or files)
 
 
 def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused], *, scanners: bool) -> Cohort:

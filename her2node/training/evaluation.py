@@ -16,7 +16,7 @@ from her2node.models.package import Package
 from her2node.models.predicting import Conditions, answer
 from her2node.models.prediction import Category, Flag, Prediction
 from her2node.training.arrays import Bools, Doubles
-from her2node.training.cohort import Row
+from her2node.training.cohort import Row, Source
 from her2node.training.discrimination import Interval, delong
 from her2node.training.document import Document, Section
 from her2node.training.findings import Finder
@@ -24,8 +24,8 @@ from her2node.training.labels import DEFINITION
 from her2node.training.packaging import RECORD, study_digest
 from her2node.training.report import NOTICE, performance
 
-Ask = Callable[[Sequence[Path], Mapping[str, str]], "Asked"]
-"""The package's answer on a study's files, with what readers entered, as the node would give it. Raises Refused."""
+Ask = Callable[[Source, Mapping[str, str]], "Asked"]
+"""The package's answer on a study, with what readers entered, as the node would give it. Raises Refused."""
 _LEAST = 1e-12
 """Probabilities of 0 and 1 have no log odds; they are taken for this far from them."""
 
@@ -75,10 +75,10 @@ class Evaluation:
 
 
 def evaluate(
-    package: Package, folder: Path, rows: Sequence[Row], studies: Mapping[str, Sequence[Path]], ask: Ask
+    package: Package, folder: Path, rows: Sequence[Row], studies: Mapping[str, Source], ask: Ask
 ) -> Evaluation:
     """Ask the package about every row with a label. What it does not answer, or answers only for each possible value of
-    what nobody entered, is excluded with the reason. ``studies``: files by name of folder or Study Instance UID.
+    what nobody entered, is excluded with the reason. ``studies``: by the rows' names for them.
 
     Raises PackageRefused for a package that gives no probability, PatientInTwoFolds when a study trained the package,
     CohortRefused when one class is missing.
@@ -110,10 +110,11 @@ def check_kind(package: Package) -> Scalar:
     return package.manifest
 
 
-def asked(finder: Finder, files: Sequence[Path], entered: Mapping[str, str]) -> Asked:
-    """Ask the finder's package about the study in ``files``, about the cohort that the package itself is about: a
+def asked(finder: Finder, source: Source, entered: Mapping[str, str]) -> Asked:
+    """Ask the finder's package about a study, about the cohort that the package itself is about: a
     site's prior is left out. What was measured before comes from the finder's cache. Raises Refused."""
-    found = finder.find(files, entered)
+    entered = {**source.entered, **entered}
+    found = finder.find(source.files, entered, source.roles)
     if isinstance(found.standing, Refused):
         raise found.standing
     conditions = Conditions(entered, demonstration=True)
@@ -122,7 +123,7 @@ def asked(finder: Finder, files: Sequence[Path], entered: Mapping[str, str]) -> 
     return Asked(found.study_instance_uid, found.patient, said)
 
 
-def _answered(row: Row, studies: Mapping[str, Sequence[Path]], ask: Ask) -> Answered:
+def _answered(row: Row, studies: Mapping[str, Source], ask: Ask) -> Answered:
     label = row.tissue.label
     if label is None:
         raise CohortRefused("IHC 2+ without ISH")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import her2node
@@ -33,8 +34,8 @@ from her2node.selection.reconstruction import header_number, thickness_mm
 from her2node.selection.roles import Role
 from her2node.selection.study import Study, open_study
 
-Read = Callable[[Study, Package, Mapping[str, str]], Reading]
-"""The reading of a study for a package by the site's settings, with what readers entered."""
+Read = Callable[[Study, Package, Mapping[str, str], Mapping[str, str]], Reading]
+"""The reading of a study for a package by the site's settings, with the values and the roles that readers entered."""
 OWN = tuple(given.name for given in INPUTS)
 """What the node itself asks readers for, for it shapes what is measured."""
 
@@ -85,17 +86,20 @@ class Finder:
     shaping: str
     cache: Path
 
-    def find(self, files: Sequence[Path], entered: Mapping[str, str]) -> Findings:
+    def find(
+        self, files: Sequence[Path], entered: Mapping[str, str], roles: Mapping[str, str] = MappingProxyType({})
+    ) -> Findings:
         """The findings of the study in ``files``, from the cache where its input was read before.
 
-        Of what was ``entered`` only that counts which the node itself asks for. Raises Refused for what is no study.
+        Of what was ``entered`` only that counts which the node itself asks for; ``roles`` are words by series UID.
+        Raises Refused for what is no study.
         """
         own = {name: entered[name] for name in OWN if entered.get(name)}
-        kept = self.cache / f"{digest(files, self.shaping, _wanted(self.package), json.dumps(own))}.json"
+        kept = self.cache / f"{digest(files, self.shaping, _wanted(self.package), json.dumps([own, dict(roles)]))}.json"
         if kept.is_file():
             return _restored(json.loads(kept.read_text(encoding="utf-8")))
         study = open_study(files, tolerant=True)
-        found = _found(self.read(study, self.package, own), self.package)
+        found = _found(self.read(study, self.package, own, roles), self.package)
         self.cache.mkdir(parents=True, exist_ok=True)
         part = kept.with_suffix(".part")
         part.write_text(json.dumps(_stored(found), ensure_ascii=False), encoding="utf-8")

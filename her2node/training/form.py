@@ -21,6 +21,7 @@ from her2node.models.building import sealed
 from her2node.models.manifest import Input, Output, QuantityInput
 from her2node.models.package import MANIFEST, SIGNATURE, Package, read_folder
 from her2node.models.predicting import Standing
+from her2node.models.prediction import Level
 from her2node.quantities import radiomics, signature
 from her2node.quantities.quantity import Quantity
 from her2node.quantities.signature import MAZDA_LIKE, Signature
@@ -49,6 +50,8 @@ class Form:
     version: str
     features: str = ""
     sha256: str = ""
+    level: Level = Level.SITE_TRAINED
+    """Of the package that comes out."""
 
     @property
     def package(self) -> Package:
@@ -78,11 +81,14 @@ class Form:
     @property
     def title(self) -> str:
         """Of the package that comes out."""
-        return f"{self.said.title.removesuffix(': a form without weights')}, trained on a site's own cases"
+        on = "a site's own cases" if self.level is Level.SITE_TRAINED else "digital phantoms"
+        return f"{self.said.title.removesuffix(': a form without weights')}, trained on {on}"
 
     @property
     def intended_use(self) -> str:
         """Of the package that comes out."""
+        if self.level is Level.SYNTHETIC_DEMO:
+            return "Demonstration of the software on digital phantoms. Its numbers say nothing about patients."
         return "Research: estimates for patients like those of the site's cohort. Not for diagnosis or treatment."
 
     @property

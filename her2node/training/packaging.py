@@ -1,4 +1,4 @@
-"""A fitted model becomes a package of level ``site-trained``: only the inputs that it uses, scaling folded in."""
+"""A fitted model becomes a package: only the inputs that it uses, scaling folded in."""
 
 from __future__ import annotations
 
@@ -121,14 +121,15 @@ def _manifest(
     requires = [_as_made(form, cohort, wanted) for wanted in said.requires if (wanted.role, wanted.phase) in measured]
     counted = f"{len(cases)} studies of {len(set(cases.patients))} patients"
     after = f"Form after: {said.citation}{f' doi:{said.doi}' if said.doi else ''} Not its coefficients."
+    whose = "of the site" if form.level is Level.SITE_TRAINED else "that are digital phantoms"
     manifest: dict[str, object] = {
         "format": 1,
         "kind": "scalar",
         "name": form.name,
         "version": form.version,
-        "level": Level.SITE_TRAINED,
+        "level": form.level,
         "title": form.title,
-        "citation": f"None: {form.method} trained on {counted} of the site by her2node {her2node.__version__}. {after}",
+        "citation": f"None: {form.method} trained on {counted} {whose} by her2node {her2node.__version__}. {after}",
         "intended_use": form.intended_use,
         "reference_test": said.reference_test,
         "roi": "needed" if measured else "none",

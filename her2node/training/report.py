@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from scipy.special import expit
 
+from her2node.models.prediction import Level
 from her2node.training import figures
 from her2node.training.arrays import Bools, Doubles
 from her2node.training.calibration import calibration, decision_curve, groups
@@ -180,6 +181,12 @@ def _classifier(form: Form, model: Nearest | Network) -> Section:
     return Section("The model", sentences=(said, left_out, beyond), rows=tuple(rows))
 
 
+def _fitted_on(form: Form) -> str:
+    if form.level is Level.SYNTHETIC_DEMO:
+        return "Fitted on digital phantoms, nobody's images; the node runs it in demonstration mode only."
+    return "Fitted on one site's patients."
+
+
 def card(form: Form, cohort: Cohort, validation: Validation, warnings: Sequence[str], seed: int) -> str:
     """CARD.md after the model-card convention (Mitchell 2019, FAT*: 220)."""
     cases = cohort.cases
@@ -195,7 +202,7 @@ def card(form: Form, cohort: Cohort, validation: Validation, warnings: Sequence[
 
 ## Model details
 {form.title}. Form after: {form.said.citation} Method: {form.method}; candidates: {_candidates(form)}.
-Level `site-trained`. Made by `her2node train` with seed {seed}.
+Level `{form.level}`. Made by `her2node train` with seed {seed}.
 
 ## Intended use
 {form.intended_use} {NOTICE}
@@ -216,7 +223,7 @@ The training data, by nested cross-validation with splits by patient. No externa
 {excluded}
 
 ## Ethical considerations
-Fitted on one site's patients. It holds ranges and coefficients, no patient's values.
+{_fitted_on(form)} It holds ranges and coefficients, no patient's values.
 
 ## Caveats
 {caveats}

@@ -85,7 +85,7 @@ def test_studies_are_folders_or_a_list_of_them(tmp_path: Path) -> None:
         (tmp_path / "all" / name / "image").write_bytes(b"x")
     (tmp_path / "list.txt").write_text("# chosen\nall/two\n")
     assert set(studies_in(tmp_path / "all")) == {"one", "two"}
-    assert {name: [p.name for p in files] for name, files in studies_in(tmp_path / "list.txt").items()} == {
+    assert {name: [p.name for p in found.files] for name, found in studies_in(tmp_path / "list.txt").items()} == {
         "two": ["image"]
     }
     (tmp_path / "none").mkdir()

@@ -9,18 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from her2node.errors import NothingLearned
+from her2node.errors import DemonstrationOnly, NoRoi, NothingLearned
 from her2node.models import manifest as manifests
 from her2node.models.inputs import gather
 from her2node.models.manifest import Scalar
 from her2node.models.package import Package, load
+from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import Level
+from her2node.selection.choice import Selection
+from her2node.selection.study import Study
 from her2node.training.arrays import Cases
 from her2node.training.course import Trained, train
 from her2node.training.packaging import study_digest
 from her2node.training.writing import toml
 from tests.models.making import Keys, make_keys
 from tests.training.making import cohort, form
+
+NOWHERE = Findings(Study("1.2", ()), Selection((), {}, {}), (), (), NoRoi())
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +89,26 @@ def test_the_classifiers_of_study_20_become_packages_too(tmp_path: Path, model: 
     assert said in told.report[0].read_text()
     assert "Nomogram" not in told.report[0].read_text()
     assert not any("NO FINITE MAXIMUM" in one for one in told.warnings)
+
+
+@pytest.mark.parametrize("mark", [0, 7, 60])
+def test_a_cohort_with_a_phantom_in_it_makes_a_package_for_demonstrations_alone(tmp_path: Path, mark: int) -> None:
+    keys, base = make_keys(tmp_path), cohort()
+    members = tuple(
+        replace(member, findings=replace(member.findings, synthetic=place < mark))
+        for place, member in enumerate(base.members)
+    )
+    told = train(
+        form(tmp_path), replace(base, members=members), tmp_path / "out", keys.pair.private_pem, 1, lambda _: None,
+        synthetic=mark == 0,
+    )  # fmt: skip
+    package = load(told.package, keys.trust)
+    assert told.level is package.manifest.level is Level.SYNTHETIC_DEMO
+    assert "say nothing about patients" in package.manifest.intended_use
+    assert any(f"{mark} of 60 studies say that they are of phantoms" in said for said in package.manifest.cautions)
+    assert "Level `synthetic-demo`" in package.card
+    with pytest.raises(DemonstrationOnly):
+        predict(package, NOWHERE, Conditions({}))
 
 
 def test_no_patients_values_stand_in_the_package(trained: tuple[Trained, Keys, list[str]]) -> None:

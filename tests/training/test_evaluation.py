@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from her2node.models.prediction import Answer, Category, Flag, Prediction
 from her2node.phantoms import PhantomOptions, ct, write
 from her2node.phantoms.anatomy import Phase
 from her2node.selection.study import open_instance
-from her2node.training.cohort import Row, by_name_and_uid
+from her2node.training.cohort import Row, Source, studies_in
 from her2node.training.document import as_html
 from her2node.training.evaluation import Asked, evaluate, report
 from her2node.training.labels import Tissue
@@ -20,13 +20,13 @@ from tests.models.making import small
 
 
 @pytest.fixture(scope="module")
-def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
     """Twelve studies of one image each: what a package says of them is the test's to say."""
     folder = tmp_path_factory.mktemp("studies")
     found = {}
     for number in range(12):
         options = PhantomOptions(seed=number, phases=(Phase.PORTAL,), rows=64, columns=64, slices=1, rois=())
-        found[f"case-{number}"] = write(ct.make(options), folder / f"case-{number}")
+        found[f"case-{number}"] = Source(tuple(write(ct.make(options), folder / f"case-{number}")))
     return found
 
 
@@ -35,7 +35,7 @@ def rows(count: int = 12) -> list[Row]:
 
 
 def answering(package: Package, probability: Mapping[int, float], refused: tuple[int, ...] = (), flag: str = ""):  # type: ignore[no-untyped-def]
-    def ask(files: Sequence[Path], entered: Mapping[str, str]) -> Asked:
+    def ask(source: Source, entered: Mapping[str, str]) -> Asked:
         number = int(entered["place"])
         if number in refused:
             raise NoRoi("nobody drew one")
@@ -43,17 +43,17 @@ def answering(package: Package, probability: Mapping[int, float], refused: tuple
         category = Category.LIKELY if said >= 0.5 else Category.UNLIKELY
         flags = (Flag("input-range", flag),) if flag and number % 2 else ()
         found = Prediction(package.ref, (Answer((), said, category),), (), 0.2, "cohort", flags=flags)
-        return Asked(uid_of(files), f"p{number}", found)
+        return Asked(uid_of(source), f"p{number}", found)
 
     return ask
 
 
-def uid_of(files: Sequence[Path]) -> str:
-    return open_instance(files[0]).identity.study_instance_uid
+def uid_of(source: Source) -> str:
+    return open_instance(source.files[0]).identity.study_instance_uid
 
 
 def test_the_area_is_that_of_the_answers_and_refusals_are_left_out_with_the_reason(
-    tmp_path: Path, studies: dict[str, list[Path]]
+    tmp_path: Path, studies: dict[str, Source]
 ) -> None:
     package = small(tmp_path)
     said = {i: 0.9 - 0.01 * i if i % 3 == 0 else 0.2 + 0.01 * i for i in range(12)}
@@ -64,7 +64,7 @@ def test_the_area_is_that_of_the_answers_and_refusals_are_left_out_with_the_reas
     assert 1 / (1 + np.exp(-found.log_odds[0])) == pytest.approx([said[i] for i in range(12) if i != 4])
 
 
-def test_the_report_counts_categories_and_flags(tmp_path: Path, studies: dict[str, list[Path]]) -> None:
+def test_the_report_counts_categories_and_flags(tmp_path: Path, studies: dict[str, Source]) -> None:
     package = small(tmp_path)
     said = {i: 0.9 if i in (0, 3, 4) else 0.1 for i in range(12)}
     ask = answering(package, said, flag="portal_mean 190 lies outside 0 to 150")
@@ -75,7 +75,7 @@ def test_the_report_counts_categories_and_flags(tmp_path: Path, studies: dict[st
     assert "Somebody 2023 found the opposite." in page
 
 
-def test_a_study_that_trained_the_package_is_refused(tmp_path: Path, studies: dict[str, list[Path]]) -> None:
+def test_a_study_that_trained_the_package_is_refused(tmp_path: Path, studies: dict[str, Source]) -> None:
     from her2node.training.packaging import study_digest
 
     package = small(tmp_path)
@@ -85,15 +85,13 @@ def test_a_study_that_trained_the_package_is_refused(tmp_path: Path, studies: di
         evaluate(package, tmp_path, rows(), studies, answering(package, {}))
 
 
-def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(
-    tmp_path: Path, studies: dict[str, list[Path]]
-) -> None:
+def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(tmp_path: Path, studies: dict[str, Source]) -> None:
     package = small(tmp_path)
 
-    def ask(files: Sequence[Path], entered: Mapping[str, str]) -> Asked:
+    def ask(source: Source, entered: Mapping[str, str]) -> Asked:
         answers = (Answer((), 0.1, Category.UNLIKELY), Answer((), 0.6, Category.LIKELY))
         open_inputs = ("metastasis",) if entered["place"] == "1" else ()
-        return Asked(uid_of(files), entered["place"], Prediction(package.ref, answers, open_inputs, 0.2, "cohort"))
+        return Asked(uid_of(source), entered["place"], Prediction(package.ref, answers, open_inputs, 0.2, "cohort"))
 
     given = [*rows(11), Row("case-11", Tissue(2, None), entered={"place": "11"}), Row("case-99", Tissue(0, None))]
     found = evaluate(package, tmp_path, given, studies, ask)
@@ -104,13 +102,14 @@ def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(
     }
 
 
-def test_answers_of_one_class_alone_are_no_evaluation(tmp_path: Path, studies: dict[str, list[Path]]) -> None:
+def test_answers_of_one_class_alone_are_no_evaluation(tmp_path: Path, studies: dict[str, Source]) -> None:
     package = small(tmp_path)
     with pytest.raises(CohortRefused, match="1 answers"):
         evaluate(package, tmp_path, rows(1), studies, answering(package, {}))
 
 
-def test_studies_are_found_by_folder_and_by_uid(studies: dict[str, list[Path]]) -> None:
-    found = by_name_and_uid(studies)
+def test_studies_are_found_by_folder_and_by_uid(studies: dict[str, Source]) -> None:
+    folder = studies["case-3"].files[0].parents[2]
+    found = studies_in(folder)
     assert len(found) == 24
-    assert found["case-3"] == studies["case-3"]
+    assert found["case-3"] == found[uid_of(studies["case-3"])] == studies["case-3"]

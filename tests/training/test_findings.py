@@ -29,7 +29,7 @@ class Counted:
     def __init__(self) -> None:
         self.times = 0
 
-    def __call__(self, study: Study, package: Package, entered: Mapping[str, str]) -> Reading:
+    def __call__(self, study: Study, package: Package, entered: Mapping[str, str], roles: Mapping[str, str]) -> Reading:
         self.times += 1
         return reading.read(study, (package,), entered=entered)
 

@@ -103,7 +103,7 @@ def by_features(folder: Path) -> Form:
     return read(folder)
 
 
-def asked(study: Study, package: Package, entered: Mapping[str, str]) -> Reading:
+def asked(study: Study, package: Package, entered: Mapping[str, str], roles: Mapping[str, str]) -> Reading:
     return reading.read(study, (package,), entered=entered)
 
 
