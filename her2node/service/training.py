@@ -69,14 +69,14 @@ def train(
     from her2node.training import course, form
 
     private_pem = _key(key)
-    asked = form.read(form_folder(settings, wanted), result)
+    asked = form.read(package_folder(settings, wanted), result)
     rows = _rows(asked.package, table)
     told, cases = course.gather(asked, sources(settings, studies, rows), rows, _finder(settings, asked.package), say)
     return course.train(told, cases, out, private_pem, seed, say, synthetic=synthetic)
 
 
-def form_folder(settings: Settings, wanted: str) -> Path:
-    """The folder of a form: ``wanted`` itself where it is one, else that of the trusted package NAME or NAME@VERSION.
+def package_folder(settings: Settings, wanted: str) -> Path:
+    """The folder of a package: ``wanted`` itself where it is one, else that of the trusted NAME or NAME@VERSION.
 
     Raises PackageRefused.
     """
@@ -88,11 +88,12 @@ def form_folder(settings: Settings, wanted: str) -> Path:
     return next(folder for folder in folders if load(folder, judge).manifest == said)
 
 
-def evaluate(settings: Settings, folder: Path, studies: Path | Query, table: Path, out: Path) -> Evaluated:
-    """Run a package on a cohort that had no part in making it. Raises Refused."""
+def evaluate(settings: Settings, wanted: str, studies: Path | Query, table: Path, out: Path) -> Evaluated:
+    """Run a package, by name or folder, on a cohort that had no part in making it. Raises Refused."""
     check_extra()
     from her2node.training import document, evaluation
 
+    folder = package_folder(settings, wanted)
     package = load(folder, shipped_trust(keys_of(settings)))
     rows = _rows(package, table)
     if package.manifest.level is Level.SYNTHETIC_DEMO and not settings.demonstration:

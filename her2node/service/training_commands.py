@@ -77,7 +77,7 @@ def train(
 
 
 def evaluate(
-    package: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of the package.")],
+    package: Annotated[str, typer.Argument(help="The package: its name or its folder.")],
     table: Table,
     out: Out,
     studies: Studies = None,
