@@ -6,15 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from her2node import reading
 from her2node.errors import CohortRefused, NoRoi, PatientInTwoFolds
 from her2node.models.package import Package
 from her2node.models.prediction import Answer, Category, Flag, Prediction
 from her2node.phantoms import PhantomOptions, ct, write
 from her2node.phantoms.anatomy import Phase
-from her2node.selection.study import open_instance
+from her2node.reading import Reading
+from her2node.selection.study import Study, open_instance, open_study
 from her2node.training.cohort import Row, Source, studies_in
 from her2node.training.document import as_html
-from her2node.training.evaluation import Asked, evaluate, report
+from her2node.training.evaluation import Asked, asked, evaluate, report
+from her2node.training.findings import Finder
 from her2node.training.labels import Tissue
 from tests.models.making import small
 
@@ -113,3 +116,21 @@ def test_studies_are_found_by_folder_and_by_uid(studies: dict[str, Source]) -> N
     found = studies_in(folder)
     assert len(found) == 24
     assert found["case-3"] == found[uid_of(studies["case-3"])] == studies["case-3"]
+
+
+def test_the_answer_is_the_nodes_own_and_no_image_is_read_for_a_second_one(tmp_path: Path) -> None:
+    options = PhantomOptions(seed=7, phases=(Phase.PORTAL,), rows=64, columns=64, slices=16, slice_spacing_mm=8.0)
+    source = Source(tuple(write(ct.make(options), tmp_path / "study")))
+    package, times = small(tmp_path), []
+
+    def read(study: Study, asked_: Package, entered: Mapping[str, str], roles: Mapping[str, str]) -> Reading:
+        times.append(study.study_instance_uid)
+        return reading.read(study, (asked_,), entered=entered)
+
+    finder = Finder(package, read, "shape", tmp_path / "cache")
+    said = {value: asked(finder, source, {"metastasis": value}).prediction for value in ("0", "1")}
+    assert len(times) == 1
+    for value, answer in said.items():
+        (own,) = reading.read(open_study(source.files), (package,), entered={"metastasis": value}).predictions
+        assert (answer.answers, answer.flags) == (own.answers, own.flags)
+    assert said["0"].answers != said["1"].answers
