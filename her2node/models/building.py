@@ -42,7 +42,7 @@ def logistic_graph(model: Logistic, names: Sequence[str]) -> bytes:
         nodes.append(helper.make_node("Add", [total, f"term_{name}"], [f"sum_{name}"]))
         total = f"sum_{name}"
     nodes.append(helper.make_node("Sigmoid", [total], [OUTPUT]))
-    return _graph("logistic", names, stored, nodes)
+    return vector_graph("logistic", names, stored, nodes)
 
 
 def threshold_graph(rule: Threshold, cohort: Prior) -> bytes:
@@ -61,10 +61,10 @@ def threshold_graph(rule: Threshold, cohort: Prior) -> bytes:
         helper.make_node(compared, [rule.input, "cut_off"], ["positive"]),
         helper.make_node("Where", ["positive", "if_positive", "if_negative"], [OUTPUT]),
     ]
-    return _graph("threshold", [rule.input], stored, nodes)
+    return vector_graph("threshold", [rule.input], stored, nodes)
 
 
-def _graph(name: str, inputs: Sequence[str], stored: Mapping[str, float], nodes: Sequence[NodeProto]) -> bytes:
+def vector_graph(name: str, inputs: Sequence[str], stored: Mapping[str, float], nodes: Sequence[NodeProto]) -> bytes:
     """A graph of named double vectors with stored doubles, checked and serialised the same way every time."""
     from onnx import TensorProto, checker, helper, numpy_helper  # extra `test`: building only
 

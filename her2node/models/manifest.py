@@ -387,6 +387,8 @@ def _of_form(manifest: Form, names: list[str]) -> Iterator[str]:
     measured = wanted.candidates is not None or any(isinstance(given, QuantityInput) for given in manifest.inputs)
     if wanted.harmonise and not measured:
         yield "has no measured input to harmonise"
+    if wanted.harmonise and wanted.model in ("lda-1nn", "nda-ann"):
+        yield f"harmonises the inputs of {wanted.model}, which is not done here"
     if wanted.harmonise and SCANNER in names:
         yield f"names the input {SCANNER}, for which a harmonised package asks by itself"
     played = {requirement.role for requirement in manifest.requires}

@@ -42,6 +42,14 @@ class Findings:
     tumour: str | Refused
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where a package's quantities are measured in a study, and flags for how those series were made."""
+
+    where: Where
+    flags: tuple[Flag, ...]
+
+
 def predict(package: Package, findings: Findings, conditions: Conditions) -> Prediction | Observation:
     """The package's answer, one for every set of inputs that is still possible; of a package without a model what was
     measured.
@@ -58,15 +66,35 @@ def predict(package: Package, findings: Findings, conditions: Conditions) -> Pre
         raise NeedsTraining(
             f"{manifest.name}@{manifest.version} ({manifest.training.model})", remedy=" ".join(manifest.training.must)
         )
+    return answer(package, standing(package, findings), findings.quantities, findings.not_measured, conditions)
+
+
+def standing(package: Package, findings: Findings) -> Standing:
+    """Where a package, a form among them, is measured in a study: training asks for it as an answer does.
+
+    Raises RoleMissing, RoleAmbiguous, NoRoi, AmbiguousRoi, OutsideIntendedUse.
+    """
     series_of = _required_series(package, findings)
-    flags = applicability.judge(manifest, series_of)
-    tumour = _tumour(manifest, findings)
+    flags = applicability.judge(package.manifest, series_of)
+    tumour = _tumour(package.manifest, findings)
     uids = {played: series.series_instance_uid for played, series in series_of.items()}
-    where = Where(tumour, uids, _passed_over(findings.selection, uids))
-    inputs = gather(manifest, findings.quantities, findings.not_measured, where, conditions.entered)
+    return Standing(Where(tumour, uids, _passed_over(findings.selection, uids)), flags)
+
+
+def answer(
+    package: Package,
+    found: Standing,
+    quantities: Sequence[Quantity],
+    not_measured: Sequence[NotMeasured],
+    conditions: Conditions,
+) -> Prediction | Observation:
+    """What a package that answers says of what was measured where it stands. Raises as ``predict`` does."""
+    manifest = package.manifest
+    assert not isinstance(manifest, Form)
+    inputs = gather(manifest, quantities, not_measured, found.where, conditions.entered)
     if isinstance(manifest, MeasuredOnly):
-        return _observed(package, manifest, inputs, flags, tumour)
-    return _predicted(package, manifest, inputs, flags, conditions, tumour)
+        return _observed(package, manifest, inputs, found.flags, found.where.tumour)
+    return _predicted(package, manifest, inputs, found.flags, conditions, found.where.tumour)
 
 
 def _predicted(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from her2node.phantoms.headers import da, decimal, decimals, fill, item, tm
+from her2node.phantoms.headers import MANUFACTURER, da, decimal, decimals, fill, item, tm
 from her2node.phantoms.planes import Plane
 from her2node.phantoms.study import file_meta
 
@@ -49,6 +49,7 @@ def header(examination: Examination, series: Head, sop_class_uid: str, sop_insta
         PatientID=examination.patient_id,
         PatientBirthDate="19600101",
         PatientSex=examination.sex,
+        QualityControlSubject="YES",
         StudyInstanceUID=examination.study_instance_uid,
         StudyDate=da(examination.started),
         StudyTime=tm(examination.started),
@@ -67,7 +68,7 @@ def header(examination: Examination, series: Head, sop_class_uid: str, sop_insta
         ContentTime=tm(series.began),
         FrameOfReferenceUID=examination.frame_of_reference_uid,
         PositionReferenceIndicator="",
-        Manufacturer="her2node phantoms",
+        Manufacturer=MANUFACTURER,
         ManufacturerModelName="Analytic abdomen",
         DeviceSerialNumber="0",
         SoftwareVersions="1",

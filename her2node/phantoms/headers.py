@@ -15,6 +15,8 @@ from her2node.dicom.codes import Code
 from her2node.phantoms.options import CharacterSet, Form, PhantomOptions
 from her2node.phantoms.study import PhantomStudy, PlannedSlice, file_meta
 
+MANUFACTURER = "her2node phantoms"
+"""Of every phantom that imitates no maker; each says by QualityControlSubject too that nobody was scanned."""
 LATIN_NAME = "Phantom^Gastric"
 CHINESE_NAME = "Wang^XiaoDong=王^小东"
 
@@ -94,6 +96,7 @@ def patient_and_study(study: PhantomStudy) -> Dataset:
         PatientBirthDate=options.patient.birth_date,
         PatientSex=options.patient.sex,
         PatientAge=_age(options),
+        QualityControlSubject="YES",
         StudyInstanceUID=study.study_instance_uid,
         StudyDate=da(options.started),
         StudyTime=tm(options.started),
@@ -113,7 +116,7 @@ def common(study: PhantomStudy, sop_class_uid: str, sop_instance_uid: str) -> Da
         ds,
         SOPClassUID=sop_class_uid,
         SOPInstanceUID=sop_instance_uid,
-        Manufacturer="her2node phantoms",
+        Manufacturer=MANUFACTURER,
         ManufacturerModelName="Analytic abdomen",
         DeviceSerialNumber="0",
         SoftwareVersions="1",

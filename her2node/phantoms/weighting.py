@@ -14,7 +14,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from her2node.phantoms.headers import fill, item
+from her2node.phantoms.headers import MANUFACTURER, fill, item
 
 Direction = tuple[float, float, float]
 
@@ -189,7 +189,7 @@ _WRITERS: dict[Tagging, Callable[[Dataset, Weighted], None]] = {
     Tagging.TOSHIBA: _canon,
 }
 _MAKERS = {
-    Tagging.STANDARD: "her2node phantoms",
+    Tagging.STANDARD: MANUFACTURER,
     Tagging.SIEMENS: "SIEMENS",
     Tagging.SIEMENS_CSA: "SIEMENS",
     Tagging.SIEMENS_MOSAIC: "SIEMENS",

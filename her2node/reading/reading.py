@@ -171,6 +171,10 @@ def _finite(quantity: Quantity | NotMeasured) -> Quantity | NotMeasured:
     return NotMeasured(quantity.roi, quantity.role, reason, quantity.code, quantity.series_uids, phase=quantity.phase)
 
 
+NOT_SELECTED = Selection((), {}, {})
+"""Of a study that is refused as a whole."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """Everything that the node found in a study. Pure values: written by ``reports``, summarised in the ledger.
@@ -185,7 +189,7 @@ class Reading:
       series either (no ROI, several that could be the tumour).
     - ``predictions``, ``observations`` (of measured-only packages) and ``not_predicted``: together one a package, in
       the order of the packages.
-    - ``stands``: the UID of the series that stands for a role, and for a role in a contrast phase.
+    - ``selection``: which series stands for which role, and for whom another reconstruction does.
     - ``shadows``: what packages in shadow say: kept in the ledger, in no report.
     - ``maps``: quantities voxel by voxel.
     - ``evaluations``: what was found in coded words, as the enhancement pattern.
@@ -204,4 +208,4 @@ class Reading:
     evaluations: tuple[Evaluation, ...] = ()
     observations: tuple[Observation, ...] = ()
     shadows: tuple[Prediction | Observation | NotPredicted, ...] = ()
-    stands: Mapping[tuple[Role, Role | None], str] = field(default_factory=dict)
+    selection: Selection = NOT_SELECTED

@@ -103,7 +103,7 @@ def read(
         evaluations=found.evaluations,
         observations=tuple(answer for answer in told if isinstance(answer, Observation)),
         shadows=tuple(kept),
-        stands=selection.stands,
+        selection=selection,
     )
 
 

@@ -67,12 +67,6 @@ class Selection:
             raise self._missing(role, phase)
         return found
 
-    @property
-    def stands(self) -> dict[tuple[Role, Role | None], str]:
-        """The UID of every series that stands for a role, and for a role in a contrast phase."""
-        found: dict[tuple[Role, Role | None], str] = {(role, None): uid for role, uid in self.chosen.items()}
-        return found | {key: uid for key, uid in self.in_phase.items() if isinstance(uid, str)}
-
     def _missing(self, role: Role, phase: Role | None) -> RoleMissing:
         open_uids = [a.series_instance_uid for a in self.assignments if a.role is Role.CONTRAST_UNSPECIFIED]
         if role not in PHASES or not open_uids:

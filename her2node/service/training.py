@@ -5,28 +5,31 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from her2node import reading
-from her2node.errors import ExtraMissing, Refused
+from her2node.errors import DemonstrationOnly, ExtraMissing, Refused
+from her2node.jobs.classify import entered_roles
 from her2node.models.manifest import ReaderInput
 from her2node.models.package import MANIFEST, Package, load, package_folders, shipped_trust
-from her2node.models.prediction import NotPredicted, Prediction
+from her2node.models.prediction import Level
 from her2node.selection.study import Study
 from her2node.service import register
+from her2node.service.cohorts import Query, sources
 from her2node.service.leading import rules_of
 from her2node.service.register import folders_of, keys_of
-from her2node.service.shelf import Shelf
-from her2node.service.workshop import methods_of, read_study
+from her2node.service.workshop import methods_of
 from her2node.settings import Settings
 
 if TYPE_CHECKING:
+    from her2node.training.cohort import Row
     from her2node.training.course import Trained
     from her2node.training.evaluation import Evaluation
+    from her2node.training.findings import Finder
 
 Say = Callable[[str], object]
 
@@ -47,7 +50,17 @@ def check_extra() -> None:
 
 
 def train(
-    settings: Settings, wanted: str, result: str, studies: Path, table: Path, out: Path, key: Path, seed: int, say: Say
+    settings: Settings,
+    wanted: str,
+    result: str,
+    studies: Path | Query,
+    table: Path,
+    out: Path,
+    key: Path,
+    seed: int,
+    say: Say,
+    *,
+    synthetic: bool = False,
 ) -> Trained:
     """Train the package ``result`` of a form, by name or folder, on a site's studies and tissue results.
 
@@ -56,18 +69,14 @@ def train(
     from her2node.training import course, form
 
     private_pem = _key(key)
-    asked = form.read(form_folder(settings, wanted), result)
-    methods = methods_of(settings)
-    if asked.signature is not None:
-        methods = replace(methods, signatures=(*methods.signatures, asked.signature))
-    read = partial(reading.read, packages=(), rules=rules_of(settings), methods=methods)
-    cache = settings.state_dir / "findings"
-    told, cohort = course.gather(asked, studies, table, read, _shaping(settings, methods), cache, say)
-    return course.train(told, cohort, out, private_pem, seed, say)
+    asked = form.read(package_folder(settings, wanted), result)
+    rows = _rows(asked.package, table)
+    told, cases = course.gather(asked, sources(settings, studies, rows), rows, _finder(settings, asked.package), say)
+    return course.train(told, cases, out, private_pem, seed, say, synthetic=synthetic)
 
 
-def form_folder(settings: Settings, wanted: str) -> Path:
-    """The folder of a form: ``wanted`` itself where it is one, else that of the trusted package NAME or NAME@VERSION.
+def package_folder(settings: Settings, wanted: str) -> Path:
+    """The folder of a package: ``wanted`` itself where it is one, else that of the trusted NAME or NAME@VERSION.
 
     Raises PackageRefused.
     """
@@ -79,16 +88,18 @@ def form_folder(settings: Settings, wanted: str) -> Path:
     return next(folder for folder in folders if load(folder, judge).manifest == said)
 
 
-def evaluate(settings: Settings, folder: Path, studies: Path, table: Path, out: Path) -> Evaluated:
-    """Run a package on a cohort that had no part in making it. Raises Refused."""
+def evaluate(settings: Settings, wanted: str, studies: Path | Query, table: Path, out: Path) -> Evaluated:
+    """Run a package, by name or folder, on a cohort that had no part in making it. Raises Refused."""
     check_extra()
-    from her2node.training import cohort, document, evaluation
+    from her2node.training import document, evaluation
 
+    folder = package_folder(settings, wanted)
     package = load(folder, shipped_trust(keys_of(settings)))
-    entered = [given.name for given in package.manifest.inputs if isinstance(given, ReaderInput)]
-    rows = cohort.read_table(table, entered)
-    files = evaluation.by_name_and_uid(cohort.studies_in(studies))
-    found = evaluation.evaluate(package, folder, rows, files, partial(_answer, settings, package))
+    rows = _rows(package, table)
+    if package.manifest.level is Level.SYNTHETIC_DEMO and not settings.demonstration:
+        raise DemonstrationOnly(package.manifest.name)
+    ask = partial(evaluation.asked, _finder(settings, package))
+    found = evaluation.evaluate(package, folder, rows, sources(settings, studies, rows), ask)
     written = document.write(evaluation.report(package, found), out, f"evaluation-{package.manifest.name}")
     return Evaluated(found, written)
 
@@ -101,13 +112,25 @@ def from_paper(first: Path, second: Path, out: Path, key: Path) -> Path:
     return paper.from_paper(first, second, out, _key(key))
 
 
-def _answer(
-    settings: Settings, package: Package, study: Study, entered: Mapping[str, str]
-) -> Prediction | NotPredicted:
-    """As the node would answer, but for the cohort that the package is about: a site's prior is left out."""
-    own = settings.model_copy(update={"packages": settings.packages.model_copy(update={"prior": None})})
-    found = read_study(own, Shelf((package,), ()), study, {}, entered)
-    return found.predictions[0] if found.predictions else found.not_predicted[0]
+def _rows(package: Package, table: Path) -> Sequence[Row]:
+    from her2node.training.cohort import read_table
+
+    return read_table(table, [given.name for given in package.manifest.inputs if isinstance(given, ReaderInput)])
+
+
+def _finder(settings: Settings, package: Package) -> Finder:
+    """Who finds what a package, or a form, gets of a study: the node's own reading by the site's settings."""
+    from her2node.training.findings import Finder
+
+    methods = methods_of(settings)
+
+    def read(study: Study, asked: Package, entered: Mapping[str, str], roles: Mapping[str, str]) -> reading.Reading:
+        told = entered_roles(roles)
+        return reading.read(
+            study, (asked,), rules=rules_of(settings), entered_roles=told, entered=entered, methods=methods
+        )
+
+    return Finder(package, read, _shaping(settings, methods), settings.state_dir / "findings")
 
 
 def _shaping(settings: Settings, methods: reading.Methods) -> str:

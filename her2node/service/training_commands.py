@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,24 @@ import typer
 from rich.console import Console
 
 from her2node import settings
+from her2node.errors import Refused
+from her2node.models.prediction import Level
+from her2node.service.cohorts import Query
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file (TOML).")]
 Studies = Annotated[
-    Path, typer.Option("--studies", exists=True, help="Folder with a folder for each study, or a list of folders.")
+    Path | None,
+    typer.Option("--studies", exists=True, help="Folder with a folder for each study, or a list of folders."),
+]
+FromLedger = Annotated[
+    bool, typer.Option("--ledger", help="Take the studies from the node's own ledger: those that the table names.")
+]
+Since = Annotated[
+    datetime | None, typer.Option("--since", formats=["%Y-%m-%d"], help="With --ledger: received since this day.")
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option("--until", formats=["%Y-%m-%d"], help="With --ledger: received on this day or before."),
 ]
 Table = Annotated[Path, typer.Option("--table", exists=True, help="CSV with the tissue results and entered values.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the results go.")]
@@ -28,41 +43,54 @@ def register(app: typer.Typer, packages_app: typer.Typer) -> None:
 
 def train(
     form: Annotated[str, typer.Argument(help="A package of the kind form: its name or its folder.")],
-    studies: Studies,
     table: Table,
     out: Out,
     key: Key,
+    studies: Studies = None,
+    ledger: FromLedger = False,
+    since: Since = None,
+    until: Until = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the splits; the same seed gives the same package.")] = 1,
     result: Annotated[
         str, typer.Option("--as", metavar="NAME[@VERSION]", help="The package that comes out.", show_default=False)
     ] = "",
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="The studies are of phantoms: make a package for demonstrations alone.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Train a package on the site's own studies and tissue results, validate it, write report and signed package."""
     from her2node.service import training
 
     out_, err = _console(), _console(stderr=True)
-    told = training.train(settings.read(config), form, result, studies, table, out, key, seed, err.print)
+    site, place = settings.read(config), _place(studies, ledger, since, until)
+    told = training.train(site, form, result, place, table, out, key, seed, err.print, synthetic=synthetic)
     area = told.validation.fitted_auc
     out_.print(f"AUC on new cases: {area.value:.3f} (95 % interval {area.low:.3f} to {area.high:.3f})")
     out_.print(f"report: {told.report[0]}, {told.report[1]}")
     out_.print(f"package: {told.package}")
+    if told.level is Level.SYNTHETIC_DEMO:
+        out_.print("it is fitted on phantoms and runs with demonstration = true alone")
     out_.print("to run it, name these in the settings:")
     out_.print(f'[packages]\nenabled = ["{told.package.name}"]\nfolders = ["{told.package.parent.absolute()}"]')
     out_.print('trusted_keys = ["FILE OF THE PUBLIC KEY"]')
 
 
 def evaluate(
-    package: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of the package.")],
-    studies: Studies,
+    package: Annotated[str, typer.Argument(help="The package: its name or its folder.")],
     table: Table,
     out: Out,
+    studies: Studies = None,
+    ledger: FromLedger = False,
+    since: Since = None,
+    until: Until = None,
     config: Config = None,
 ) -> None:
     """Run a package on an external cohort: discrimination, calibration, decision curve, flags."""
     from her2node.service import training
 
-    told = training.evaluate(settings.read(config), package, studies, table, out)
+    place = _place(studies, ledger, since, until)
+    told = training.evaluate(settings.read(config), package, place, table, out)
     area = told.evaluation.auc
     said = f"{len(told.evaluation.answered)} cases answered, {len(told.evaluation.excluded)} left out"
     _console().print(f"{said}; AUC {area.value:.3f} (95 % interval {area.low:.3f} to {area.high:.3f})")
@@ -79,6 +107,13 @@ def from_paper(
     from her2node.service import training
 
     _console().print(f"package: {training.from_paper(first, second, out, key)}")
+
+
+def _place(studies: Path | None, ledger: bool, since: datetime | None, until: datetime | None) -> Path | Query:
+    """Where the studies are. Raises Refused where that is said twice or not at all."""
+    if ledger is (studies is not None) or (studies is not None and (since or until)):
+        raise Refused("the studies come from --studies DIR or from --ledger", remedy="name one of the two")
+    return studies or Query(since and since.date(), until and until.date())
 
 
 def _console(*, stderr: bool = False) -> Console:

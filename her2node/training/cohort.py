@@ -1,9 +1,10 @@
-"""A cohort: studies in folders, a table of tissue results, and the cases that both give together.
+"""A cohort: studies in folders or in the node's ledger, a table of tissue results, and the cases that both give.
 
 The table is CSV with a header. Columns: ``study`` (Study Instance UID, or the name of its folder), ``ihc``, ``ish`` or
 ``ratio`` (HER2/CEP17); optional ``patient`` (else PatientID), ``scanner`` (else manufacturer and model), ``fold``,
 ``specimen`` (biopsy or resection), ``specimen_date``, ``treated`` (date of the first treatment), one column for each
-input that a reader enters, and ``INPUT_date`` for when it became known. Dates are YYYY-MM-DD.
+input that a reader enters, and ``INPUT_date`` for when it became known; and what the node itself asks readers for
+(``glucose_mg_dl``, ``signet_ring``, ``mucinous``). Dates are YYYY-MM-DD.
 """
 
 from __future__ import annotations
@@ -11,17 +12,20 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from her2node.errors import CohortRefused, LabelRefused, Refused, RoleMissing
-from her2node.models.inputs import Where, gather
-from her2node.models.manifest import Form, QuantityInput
+from her2node.errors import CohortRefused, LabelRefused, Refused
+from her2node.models.inputs import gather
+from her2node.models.manifest import Form
+from her2node.models.prediction import InputUsed
+from her2node.selection.study import open_instance
 from her2node.training.arrays import Cases, Integers
-from her2node.training.findings import Findings
+from her2node.training.findings import OWN, Findings
 from her2node.training.labels import Tissue, tissue
 
 _NEEDED = ("study", "ihc")
@@ -47,11 +51,22 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a study's objects lie, and what readers have entered of it in the node: values by input name, roles (a
+    word) by series UID."""
+
+    files: tuple[Path, ...]
+    entered: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Member:
-    """A study with its row: what was found and what pathology said."""
+    """A study with its row: what was found, what pathology said, and the inputs that both give."""
 
     row: Row
     findings: Findings
+    inputs: tuple[InputUsed, ...] = ()
 
     @property
     def patient(self) -> str:
@@ -79,6 +94,11 @@ class Cohort:
         if not all(named) or len(set(named)) < 2:
             raise CohortRefused("the column fold must be filled everywhere, with two names or more")
         return np.unique(named, return_inverse=True)[1].astype(np.int64)
+
+    @property
+    def synthetic(self) -> int:
+        """Of how many studies nobody was scanned."""
+        return sum(member.findings.synthetic for member in self.members)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -111,7 +131,7 @@ def _check_columns(columns: Sequence[str], entered: Sequence[str]) -> None:
     lacking = [name for name in (*_NEEDED, *entered) if name not in columns]
     if lacking:
         raise CohortRefused(f"the table lacks the column {lacking[0]}")
-    known = {*_KNOWN, *entered, *(f"{name}_date" for name in entered)}
+    known = {*_KNOWN, *OWN, *entered, *(f"{name}_date" for name in entered)}
     unknown = [name for name in columns if name not in known]
     if unknown:
         raise CohortRefused(f"nobody asks for the column {unknown[0]}", remedy="leave it out, or name it as an input")
@@ -128,7 +148,7 @@ def _row(line: Mapping[str, str], entered: Sequence[str], number: int) -> Row:
             specimen=line.get("specimen", "").lower(),
             specimen_date=_day(line, "specimen_date"),
             treated=_day(line, "treated"),
-            entered={name: line[name] for name in entered if line[name]},
+            entered={name: line[name] for name in (*entered, *OWN) if line.get(name)},
             dates={name: day for name in entered if (day := _day(line, f"{name}_date"))},
         )
     except LabelRefused as error:
@@ -143,8 +163,9 @@ def _day(line: Mapping[str, str], column: str) -> date | None:
         raise CohortRefused(f"{column} '{said}' is no date", remedy="write YYYY-MM-DD") from error
 
 
-def studies_in(place: Path) -> dict[str, list[Path]]:
-    """The files of each study: of each folder in ``place``, or of each folder that ``place``, a text file, lists.
+def studies_in(place: Path) -> dict[str, Source]:
+    """Each study, by name of its folder and by Study Instance UID where one can be read: of each folder in ``place``,
+    or of each folder that ``place``, a text file, lists.
 
     Raises CohortRefused when there is none.
     """
@@ -153,18 +174,22 @@ def studies_in(place: Path) -> dict[str, list[Path]]:
         folders = [place.parent / line for line in listed if line and not line.startswith("#")]
     else:
         folders = sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
-    found = {folder.name: files for folder in folders if (files := _files(folder))}
+    found = {folder.name: Source(files) for folder in folders if (files := _files(folder))}
     if not found:
         raise CohortRefused(f"{place} holds no folder with a study")
     if len({folder.name for folder in folders}) < len(folders):
         raise CohortRefused(f"{place} lists folders of the same name")
-    return found
+    by_uid: dict[str, Source] = {}
+    for source in found.values():
+        with suppress(Refused):
+            by_uid[open_instance(source.files[0]).identity.study_instance_uid] = source
+    return found | by_uid
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path) -> tuple[Path, ...]:
     """The DICOM files below a folder: those that are named so, or all where none is."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return [path for path in files if path.suffix == ".dcm"] or files
+    return tuple([path for path in files if path.suffix == ".dcm"] or files)
 
 
 def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused], *, scanners: bool) -> Cohort:
@@ -176,20 +201,17 @@ def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused
     by_name: dict[str, Findings | Refused] = dict(found)
     by_name |= {f.study_instance_uid: f for f in found.values() if isinstance(f, Findings)}
     members: list[Member] = []
-    values: list[list[float]] = []
     excluded: list[tuple[str, str]] = []
     for row in rows:
         try:
-            member = Member(row, _found(row, by_name))
-            values.append(_values(form, member))
-            members.append(member)
+            members.append(_member(form, row, _found(row, by_name)))
         except Refused as error:
             excluded.append((row.study, _said(error)))
     if not members:
         raise CohortRefused("no study has a label and every input", remedy=_first_reasons(excluded))
     cases = Cases(
         tuple(given.name for given in form.inputs),
-        np.array(values, dtype=np.float64),
+        np.array([[used.value for used in member.inputs] for member in members], dtype=np.float64),
         np.array([member.row.tissue.label for member in members], dtype=np.bool_),
         tuple(member.patient for member in members),
         tuple(member.scanner for member in members) if scanners else (),
@@ -208,27 +230,12 @@ def _found(row: Row, found: Mapping[str, Findings | Refused]) -> Findings:
     return findings
 
 
-def _values(form: Form, member: Member) -> list[float]:
-    found = member.findings
-    if found.tumour is None and form.roi == "needed":
-        reasons = [refusal.refused for refusal in found.refusals if refusal.role is None]
-        raise reasons[0] if reasons else CohortRefused("no tumour is outlined")
-    lacking = [given.name for given in form.inputs if given.source == "reader" and given.name not in member.row.entered]
+def _member(form: Form, row: Row, found: Findings) -> Member:
+    lacking = [given.name for given in form.inputs if given.source == "reader" and given.name not in row.entered]
     if lacking:
         raise CohortRefused(f"{lacking[0]} is not in the table")
-    for given in form.inputs:
-        if isinstance(given, QuantityInput) and (given.role, given.phase) not in found.stands:
-            raise _unplayed(given, found)
-    where = Where(found.tumour, found.stands)
-    inputs = gather(form, found.quantities, found.refusals, where, member.row.entered)
-    return [used.value for used in inputs.cases[0]]
-
-
-def _unplayed(given: QuantityInput, found: Findings) -> Refused:
-    """Why no series stands for the role of an input."""
-    told = [one.refused for one in found.refusals if one.role is given.role and one.code is None]
-    phase = f" in the {given.phase} phase" if given.phase else ""
-    return told[0] if told else RoleMissing(f"no one series plays the role {given.role}{phase}")
+    inputs = gather(form, found.quantities, found.refusals, found.where, row.entered)
+    return Member(row, found, inputs.cases[0])
 
 
 def _said(error: Refused) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from her2node.errors import Refused
-from her2node.models.manifest import ReaderInput
+from her2node.models.prediction import Level
 from her2node.training import form as forms
 from her2node.training import leakage, packaging, report
-from her2node.training.cohort import Cohort, join, read_table, studies_in
+from her2node.training.cohort import Cohort, Row, Source, join
 from her2node.training.document import write
-from her2node.training.findings import Findings, Read, find
+from her2node.training.findings import Finder, Findings
 from her2node.training.form import Form
-from her2node.training.pipelines import Model, apart, fit
+from her2node.training.pipelines import Fitted, apart, fit
 from her2node.training.validation import Validation, validate
 
 Say = Callable[[str], object]
@@ -25,44 +25,53 @@ class Trained:
     """What came of it. ``package`` is the folder of the signed package."""
 
     validation: Validation
-    model: Model
+    model: Fitted
     warnings: tuple[str, ...]
     report: tuple[Path, Path]
     package: Path
+    level: Level
 
 
 def gather(
-    form: Form, studies: Path, table: Path, read: Read, shaping: str, cache: Path, say: Say
+    form: Form, studies: Mapping[str, Source], rows: Sequence[Row], finder: Finder, say: Say
 ) -> tuple[Form, Cohort]:
-    """The form with its candidates, and its cohort: each study is read once, what was read before comes from ``cache``.
+    """The form with its candidates, and its cohort: ``studies`` by the names that the rows have for them.
 
     Raises CohortRefused and LabelRefused. A study that cannot be read is excluded with its reason.
     """
-    rows = read_table(table, [given.name for given in form.inputs if isinstance(given, ReaderInput)])
-    found = read_all(studies, read, shaping, cache, say)
+    found = read_all(studies, rows, finder, say)
     told = forms.with_candidates(form, [one for one in found.values() if isinstance(one, Findings)])
     return told, join(told.said, rows, found, scanners=told.harmonise)
 
 
-def read_all(studies: Path, read: Read, shaping: str, cache: Path, say: Say) -> Mapping[str, Findings | Refused]:
-    """What was found in each study, or why nothing was, by name of its folder."""
+def read_all(
+    studies: Mapping[str, Source], rows: Sequence[Row], finder: Finder, say: Say
+) -> Mapping[str, Findings | Refused]:
+    """What was found in the study of each row that has a label, or why nothing was, by the row's name for it."""
     found: dict[str, Findings | Refused] = {}
-    folders = studies_in(studies)
-    for number, (name, files) in enumerate(folders.items(), start=1):
-        say(f"reading {number} of {len(folders)}: {name}")
+    wanted = [row for row in rows if row.study in studies and row.tissue.label is not None]
+    for number, row in enumerate(wanted, start=1):
+        say(f"reading {number} of {len(wanted)}: {row.study}")
         try:
-            found[name] = find(files, read, shaping, cache)
+            source = studies[row.study]
+            found[row.study] = finder.find(source.files, {**source.entered, **row.entered}, source.roles)
         except Refused as error:
-            found[name] = error
+            found[row.study] = error
     return found
 
 
-def train(form: Form, cohort: Cohort, out: Path, private_pem: bytes, seed: int, say: Say) -> Trained:
+def train(
+    form: Form, cohort: Cohort, out: Path, private_pem: bytes, seed: int, say: Say, *, synthetic: bool = False
+) -> Trained:
     """Check, validate, fit, write the report and the signed package into ``out``.
 
+    A cohort with phantoms in it makes a package for the demonstration, and so does ``synthetic``, which says so of
+    studies that do not; nothing makes one for patients of phantoms.
     The report is written even where nothing was learned. Raises FeatureFromTheFuture, TargetAmongFeatures,
     PatientInTwoFolds, TooFewEvents, CohortRefused, ScannerUnknown, NothingLearned, PackageRefused.
     """
+    if synthetic or cohort.synthetic:
+        form = replace(form, level=Level.SYNTHETIC_DEMO)
     leakage.check(form, cohort)
     say(f"{len(cohort.cases)} cases, {cohort.cases.positives} positive; cross-validating")
     validation = validate(form.plan, cohort.cases, seed, given_folds=cohort.given_folds)
@@ -76,4 +85,4 @@ def train(form: Form, cohort: Cohort, out: Path, private_pem: bytes, seed: int, 
     written = write(document, out, "report")
     card = report.card(form, cohort, validation, warnings, seed)
     package = packaging.write(out / "packages", form, cohort, model, private_pem, seed, warnings, card)
-    return Trained(validation, model, warnings, written, package)
+    return Trained(validation, model, warnings, written, package, form.level)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,21 +13,30 @@ import numpy as np
 from her2node.errors import CohortRefused, PackageRefused, PatientInTwoFolds, Refused
 from her2node.models.manifest import Scalar
 from her2node.models.package import Package
-from her2node.models.prediction import Category, Flag, NotPredicted, Prediction
-from her2node.selection.study import Study, open_instance, open_study
+from her2node.models.predicting import Conditions, answer
+from her2node.models.prediction import Category, Flag, Prediction
 from her2node.training.arrays import Bools, Doubles
-from her2node.training.cohort import Row
+from her2node.training.cohort import Row, Source
 from her2node.training.discrimination import Interval, delong
 from her2node.training.document import Document, Section
-from her2node.training.findings import patient_of
+from her2node.training.findings import Finder
 from her2node.training.labels import DEFINITION
 from her2node.training.packaging import RECORD, study_digest
 from her2node.training.report import NOTICE, performance
 
-Predict = Callable[[Study, Mapping[str, str]], Prediction | NotPredicted]
-"""The package's answer on a study, with what readers entered, as the node would give it."""
+Ask = Callable[[Source, Mapping[str, str]], "Asked"]
+"""The package's answer on a study, with what readers entered, as the node would give it. Raises Refused."""
 _LEAST = 1e-12
 """Probabilities of 0 and 1 have no log odds; they are taken for this far from them."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the package said of a study: whose it is, and the answer."""
+
+    study_instance_uid: str
+    patient: str
+    prediction: Prediction
 
 
 @dataclass(frozen=True)
@@ -67,10 +75,10 @@ class Evaluation:
 
 
 def evaluate(
-    package: Package, folder: Path, rows: Sequence[Row], studies: Mapping[str, Sequence[Path]], predict: Predict
+    package: Package, folder: Path, rows: Sequence[Row], studies: Mapping[str, Source], ask: Ask
 ) -> Evaluation:
     """Ask the package about every row with a label. What it does not answer, or answers only for each possible value of
-    what nobody entered, is excluded with the reason. ``studies``: files by name of folder or Study Instance UID.
+    what nobody entered, is excluded with the reason. ``studies``: by the rows' names for them.
 
     Raises PackageRefused for a package that gives no probability, PatientInTwoFolds when a study trained the package,
     CohortRefused when one class is missing.
@@ -81,7 +89,7 @@ def evaluate(
     known = _trained_on(folder)
     for row in rows:
         try:
-            case = _answered(row, studies, predict)
+            case = _answered(row, studies, ask)
         except Refused as error:
             excluded.append((row.study, error.detail if isinstance(error, CohortRefused) else str(error)))
             continue
@@ -102,30 +110,32 @@ def check_kind(package: Package) -> Scalar:
     return package.manifest
 
 
-def by_name_and_uid(folders: Mapping[str, Sequence[Path]]) -> dict[str, Sequence[Path]]:
-    """The files of every study by the name of its folder, and by its Study Instance UID where one can be read."""
-    found = dict(folders)
-    for files in folders.values():
-        with suppress(Refused):
-            found[open_instance(files[0]).identity.study_instance_uid] = files
-    return found
+def asked(finder: Finder, source: Source, entered: Mapping[str, str]) -> Asked:
+    """Ask the finder's package about a study, about the cohort that the package itself is about: a
+    site's prior is left out. What was measured before comes from the finder's cache. Raises Refused."""
+    entered = {**source.entered, **entered}
+    found = finder.find(source.files, entered, source.roles)
+    if isinstance(found.standing, Refused):
+        raise found.standing
+    conditions = Conditions(entered, demonstration=True)
+    said = answer(finder.package, found.standing, found.quantities, found.refusals, conditions)
+    assert isinstance(said, Prediction)
+    return Asked(found.study_instance_uid, found.patient, said)
 
 
-def _answered(row: Row, studies: Mapping[str, Sequence[Path]], predict: Predict) -> Answered:
+def _answered(row: Row, studies: Mapping[str, Source], ask: Ask) -> Answered:
     label = row.tissue.label
     if label is None:
         raise CohortRefused("IHC 2+ without ISH")
     if row.study not in studies:
         raise CohortRefused("its study is not there")
-    study = open_study(studies[row.study], tolerant=True)
-    answer = predict(study, row.entered)
-    if isinstance(answer, NotPredicted):
-        raise answer.refused
-    if answer.open_inputs:
-        raise CohortRefused(f"{', '.join(answer.open_inputs)} not in the table")
-    only = answer.answers[0]
-    patient = row.patient or patient_of(study)
-    return Answered(study.study_instance_uid, patient, label, only.probability, only.category, answer.flags)
+    told = ask(studies[row.study], row.entered)
+    said = told.prediction
+    if said.open_inputs:
+        raise CohortRefused(f"{', '.join(said.open_inputs)} not in the table")
+    only = said.answers[0]
+    patient = row.patient or told.patient
+    return Answered(told.study_instance_uid, patient, label, only.probability, only.category, said.flags)
 
 
 def _trained_on(folder: Path) -> frozenset[str]:

@@ -1,4 +1,8 @@
-"""What the node's own reading finds in a study, kept on disk by a digest of everything that it depends on."""
+"""What the node's own reading finds in a study for one package, kept on disk by a digest of all that it depends on.
+
+Training, evaluation and prediction are one path: the same reading with the package, a form among them, and the same
+choice of the series that it is measured on.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import her2node
 from her2node import errors
 from her2node.dicom.attributes import moment, text
 from her2node.dicom.codes import Code
-from her2node.errors import Refused
+from her2node.errors import AmbiguousRoi, NoRoi, Refused
+from her2node.models import predicting
 from her2node.models.applicability import Played, age_years, scanner
+from her2node.models.inputs import Where
+from her2node.models.package import Package
+from her2node.models.predicting import Standing
+from her2node.models.prediction import Flag
+from her2node.phantoms.headers import MANUFACTURER
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading import Reading
-from her2node.selection.reconstruction import header_number
+from her2node.reading.entered import INPUTS
+from her2node.selection.reconstruction import header_number, thickness_mm
 from her2node.selection.roles import Role
 from her2node.selection.study import Study, open_study
 
-Read = Callable[[Study], Reading]
-"""The reading of a study without packages, by the site's settings."""
+Read = Callable[[Study, Package, Mapping[str, str], Mapping[str, str]], Reading]
+"""The reading of a study for a package by the site's settings, with the values and the roles that readers entered."""
+OWN = tuple(given.name for given in INPUTS)
+"""What the node itself asks readers for, for it shapes what is measured."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +50,11 @@ class Made:
 
 @dataclass(frozen=True)
 class Findings:
-    """One study as training sees it: of the patient a digest, of the images what was measured in the tumour.
+    """One study as a package sees it: of the patient a digest, of the images what was measured in the tumour.
 
     ``refusals``: why the tumour, or a quantity in it, could not be measured. ``scanner``: manufacturer and model.
-    ``stands``: the UID of the series that stands for a role, and for a role in a contrast phase.
+    ``standing``: where the package is measured, or why it would not answer. ``made``: how those series were made.
+    ``synthetic``: whether the study says by itself that nobody was scanned.
     """
 
     study_instance_uid: str
@@ -47,28 +62,55 @@ class Findings:
     studied: date | None
     age_years: float | None
     scanner: str
-    tumour: str | None
     quantities: tuple[Quantity, ...]
     refusals: tuple[NotMeasured, ...]
-    made: Mapping[Role, Made]
-    stands: Mapping[Played, str]
+    made: Mapping[Played, Made]
+    standing: Standing | Refused
+    synthetic: bool = False
+
+    @property
+    def where(self) -> Where:
+        """Where the package is measured. Raises why it would not answer."""
+        if isinstance(self.standing, Refused):
+            raise self.standing
+        return self.standing.where
 
 
-def find(files: Sequence[Path], read: Read, shaping: str, cache: Path) -> Findings:
-    """The findings of the study in ``files``, from ``cache`` where its input was read before.
+@dataclass(frozen=True)
+class Finder:
+    """Finds what ``package`` gets of studies. ``shaping`` names the settings that shape a reading, ``cache`` is the
+    folder where findings are kept."""
 
-    ``shaping`` names the settings that shape a reading. Raises Refused for what is no study.
-    """
-    kept = cache / f"{digest(files, shaping)}.json"
-    if kept.is_file():
-        return _restored(json.loads(kept.read_text(encoding="utf-8")))
-    study = open_study(files, tolerant=True)
-    found = _found(study, read(study))
-    cache.mkdir(parents=True, exist_ok=True)
-    part = kept.with_suffix(".part")
-    part.write_text(json.dumps(_stored(found), ensure_ascii=False), encoding="utf-8")
-    part.replace(kept)
-    return found
+    package: Package
+    read: Read
+    shaping: str
+    cache: Path
+
+    def find(
+        self, files: Sequence[Path], entered: Mapping[str, str], roles: Mapping[str, str] = MappingProxyType({})
+    ) -> Findings:
+        """The findings of the study in ``files``, from the cache where its input was read before.
+
+        Of what was ``entered`` only that counts which the node itself asks for; ``roles`` are words by series UID.
+        Raises Refused for what is no study.
+        """
+        own = {name: entered[name] for name in OWN if entered.get(name)}
+        kept = self.cache / f"{digest(files, self.shaping, _wanted(self.package), json.dumps([own, dict(roles)]))}.json"
+        if kept.is_file():
+            return _restored(json.loads(kept.read_text(encoding="utf-8")))
+        study = open_study(files, tolerant=True)
+        found = _found(self.read(study, self.package, own, roles), self.package)
+        self.cache.mkdir(parents=True, exist_ok=True)
+        part = kept.with_suffix(".part")
+        part.write_text(json.dumps(_stored(found), ensure_ascii=False), encoding="utf-8")
+        part.replace(kept)
+        return found
+
+
+def _wanted(package: Package) -> str:
+    """What of a package shapes what it is measured on."""
+    said = package.manifest
+    return repr((said.roi, said.requires, said.age_years, package.features))
 
 
 def digest(files: Sequence[Path], *shaping: str) -> str:
@@ -85,34 +127,55 @@ def patient_of(study: Study) -> str:
     return hashlib.sha256(who.encode()).hexdigest()[:16]
 
 
-def _found(study: Study, reading: Reading) -> Findings:
+def _found(reading: Reading, package: Package) -> Findings:
+    study = reading.study
     header = study.series[0].first
     studied = moment(header, "StudyDate", "StudyTime")
+    standing = _standing(reading, package)
     images = [series for series in study.series if series.modality in ("CT", "MR", "PT")] or list(study.series)
+    uids = () if isinstance(standing, Refused) else standing.where.series_uids.values()
+    measured = [series for uid in uids if (series := study.series_of(uid))]
     return Findings(
         study_instance_uid=study.study_instance_uid,
         patient=patient_of(study),
         studied=studied.date() if studied else None,
         age_years=age_years(header),
-        scanner=scanner(images[0].first),
-        tumour=reading.tumour,
+        scanner=scanner((measured or images)[0].first),
         quantities=tuple(q for q in reading.quantities if q.roi == reading.tumour),
         refusals=tuple(r for r in reading.not_measured if r.roi in ("", reading.tumour)),
-        made=_made(study, reading),
-        stands=reading.stands,
+        made={} if isinstance(standing, Refused) else _made(reading.study, standing.where),
+        standing=standing,
+        synthetic=is_synthetic(study),
     )
 
 
-def _made(study: Study, reading: Reading) -> dict[Role, Made]:
-    found: dict[Role, Made] = {}
-    for assignment in reading.assignments:
-        series = study.series_of(assignment.series_instance_uid)
-        if series is not None and assignment.role is not None and assignment.role not in found:
-            found[assignment.role] = Made(
-                header_number(series.first, "SliceThickness", "PixelMeasuresSequence"),
-                header_number(series.first, "KVP", "CTXRayDetailsSequence"),
-            )
-    return found
+def is_synthetic(study: Study) -> bool:
+    """Whether a study is of a phantom, by its own word: Quality Control Subject (PS3.3 C.7.1.1), or the maker of the
+    node's phantoms."""
+    return any(
+        text(series.first, "QualityControlSubject") == "YES" or text(series.first, "Manufacturer") == MANUFACTURER
+        for series in study.series
+    )
+
+
+def _standing(reading: Reading, package: Package) -> Standing | Refused:
+    tumour: str | Refused = reading.tumour or next(
+        (one.refused for one in reading.not_measured if isinstance(one.refused, NoRoi | AmbiguousRoi)), NoRoi()
+    )
+    found = predicting.Findings(reading.study, reading.selection, reading.quantities, reading.not_measured, tumour)
+    try:
+        return predicting.standing(package, found)
+    except Refused as error:
+        return error
+
+
+def _made(study: Study, where: Where) -> dict[Played, Made]:
+    series_of = {played: study.series_of(uid) for played, uid in where.series_uids.items()}
+    return {
+        played: Made(thickness_mm(series.first), header_number(series.first, "KVP", "CTXRayDetailsSequence"))
+        for played, series in series_of.items()
+        if series is not None
+    }
 
 
 def _stored(found: Findings) -> dict[str, Any]:
@@ -122,11 +185,11 @@ def _stored(found: Findings) -> dict[str, Any]:
         "studied": found.studied.isoformat() if found.studied else None,
         "age_years": found.age_years,
         "scanner": found.scanner,
-        "tumour": found.tumour,
         "quantities": [_quantity(quantity) for quantity in found.quantities],
         "refusals": [_refusal(refusal) for refusal in found.refusals],
-        "made": {role.value: [made.slice_thickness_mm, made.kvp] for role, made in found.made.items()},
-        "stands": [[role, phase, uid] for (role, phase), uid in found.stands.items()],
+        "made": [[*played, made.slice_thickness_mm, made.kvp] for played, made in found.made.items()],
+        "standing": _standing_as_json(found.standing),
+        "synthetic": found.synthetic,
     }
 
 
@@ -137,12 +200,42 @@ def _restored(stored: dict[str, Any]) -> Findings:
         studied=date.fromisoformat(stored["studied"]) if stored["studied"] else None,
         age_years=stored["age_years"],
         scanner=stored["scanner"],
-        tumour=stored["tumour"],
         quantities=tuple(map(_quantity_of, stored["quantities"])),
         refusals=tuple(map(_refusal_of, stored["refusals"])),
-        made={Role(role): Made(*made) for role, made in stored["made"].items()},
-        stands={(Role(role), _role_of(phase)): uid for role, phase, uid in stored["stands"]},
+        made={(Role(role), _role_of(phase)): Made(*made) for role, phase, *made in stored["made"]},
+        standing=_standing_of(stored["standing"]),
+        synthetic=stored["synthetic"],
     )
+
+
+def _standing_as_json(found: Standing | Refused) -> dict[str, Any]:
+    if isinstance(found, Refused):
+        return {"refused": _refused(found)}
+    where = found.where
+    return {
+        "tumour": where.tumour,
+        "series": [[*played, uid] for played, uid in where.series_uids.items()],
+        "passed_over": sorted(where.passed_over),
+        "flags": [[flag.kind, flag.said] for flag in found.flags],
+    }
+
+
+def _standing_of(stored: dict[str, Any]) -> Standing | Refused:
+    if "refused" in stored:
+        return _refused_of(stored["refused"])
+    series = {(Role(role), _role_of(phase)): uid for role, phase, uid in stored["series"]}
+    where = Where(stored["tumour"], series, frozenset(stored["passed_over"]))
+    return Standing(where, tuple(Flag(*flag) for flag in stored["flags"]))
+
+
+def _refused(error: Refused) -> dict[str, str]:
+    return {"error": type(error).__name__, "detail": error.detail, "remedy": error.remedy}
+
+
+def _refused_of(stored: dict[str, str]) -> Refused:
+    kind = getattr(errors, stored["error"], Refused)
+    error: Refused = kind(stored["detail"], remedy=stored["remedy"])
+    return error
 
 
 def _code(code: Code | None) -> dict[str, str] | None:
@@ -193,8 +286,7 @@ def _refusal(refusal: NotMeasured) -> dict[str, Any]:
     return {
         "roi": refusal.roi,
         "role": refusal.role,
-        "error": type(refusal.refused).__name__,
-        "detail": refusal.refused.detail,
+        "refused": _refused(refusal.refused),
         "code": _code(refusal.code),
         "series_uids": refusal.series_uids,
         "phase": refusal.phase,
@@ -202,11 +294,10 @@ def _refusal(refusal: NotMeasured) -> dict[str, Any]:
 
 
 def _refusal_of(stored: dict[str, Any]) -> NotMeasured:
-    kind = getattr(errors, stored["error"], Refused)
     return NotMeasured(
         stored["roi"],
         _role_of(stored["role"]),
-        kind(stored["detail"]),
+        _refused_of(stored["refused"]),
         _code_of(stored["code"]),
         tuple(stored["series_uids"]),
         phase=_role_of(stored["phase"]),

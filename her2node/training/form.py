@@ -19,7 +19,9 @@ from her2node.errors import CohortRefused, PackageRefused, SettingsRefused
 from her2node.models import manifest as manifests
 from her2node.models.building import sealed
 from her2node.models.manifest import Input, Output, QuantityInput
-from her2node.models.package import MANIFEST, SIGNATURE, read_folder
+from her2node.models.package import MANIFEST, SIGNATURE, Package, read_folder
+from her2node.models.predicting import Standing
+from her2node.models.prediction import Level
 from her2node.quantities import radiomics, signature
 from her2node.quantities.quantity import Quantity
 from her2node.quantities.signature import MAZDA_LIKE, Signature
@@ -39,13 +41,22 @@ LACKING = 0.1
 
 @dataclass(frozen=True)
 class Form:
-    """``said`` is the form's package.toml, its candidates among the inputs once they are known; ``features`` the text
-    of the file by which it is measured. ``name`` and ``version`` are those of the package that comes out."""
+    """``said`` is the form's package.toml (SHA-256 ``sha256``), its candidates among the inputs once they are known;
+    ``features`` the text of the file by which it is measured. ``name`` and ``version`` are those of the package that
+    comes out."""
 
     said: manifests.Form
     name: str
     version: str
     features: str = ""
+    sha256: str = ""
+    level: Level = Level.SITE_TRAINED
+    """Of the package that comes out."""
+
+    @property
+    def package(self) -> Package:
+        """The form as the node reads a study for it; who trusts it plays no part, for nothing of it is run."""
+        return Package(self.said, self.sha256, "", "", None, features=self.signature)
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -70,11 +81,14 @@ class Form:
     @property
     def title(self) -> str:
         """Of the package that comes out."""
-        return f"{self.said.title.removesuffix(': a form without weights')}, trained on a site's own cases"
+        on = "a site's own cases" if self.level is Level.SITE_TRAINED else "digital phantoms"
+        return f"{self.said.title.removesuffix(': a form without weights')}, trained on {on}"
 
     @property
     def intended_use(self) -> str:
         """Of the package that comes out."""
+        if self.level is Level.SYNTHETIC_DEMO:
+            return "Demonstration of the software on digital phantoms. Its numbers say nothing about patients."
         return "Research: estimates for patients like those of the site's cohort. Not for diagnosis or treatment."
 
     @property
@@ -98,24 +112,20 @@ def read(folder: Path, result: str = "") -> Form:
     """Read a form. ``result`` is NAME or NAME@VERSION of the package that shall come out, of itself FORM-trained@1.0.0.
 
     Whether the folder may be trusted is not asked: nothing of it is run, and who trains signs what comes out.
-    Raises PackageRefused for a folder that is no form, CohortRefused for a form that cannot be trained here.
+    Raises PackageRefused for a folder that is no form.
     """
     files = read_folder(folder)
     content = files.pop(MANIFEST)
     files.pop(SIGNATURE, None)
     try:
-        said = manifests.parse(sealed(content, files))
+        content = sealed(content, files)
+        said = manifests.parse(content)
     except UnicodeDecodeError as error:
         raise PackageRefused(f"package.toml cannot be read: {error}") from error
     if not isinstance(said, manifests.Form):
         raise PackageRefused(f"{folder.name} is of the kind {said.kind}, not a form that can be trained")
-    if said.training.model not in list(Method):
-        raise CohortRefused(
-            f"{said.name} is of the model {said.training.model}, which is not trained here",
-            remedy=f"copy the form and name one of {', '.join(Method)} in training.model",
-        )
     name, _, version = (result or f"{said.name}-trained").partition("@")
-    return Form(said, name, version or "1.0.0", _features(said, files))
+    return Form(said, name, version or "1.0.0", _features(said, files), hashlib.sha256(content).hexdigest())
 
 
 def _features(said: manifests.Form, files: Mapping[str, bytes]) -> str:
@@ -136,7 +146,7 @@ def _features(said: manifests.Form, files: Mapping[str, bytes]) -> str:
 
 def with_candidates(form: Form, found: Sequence[Findings]) -> Form:
     """The form with the candidates among its inputs: what its features file has measured in the tumour, in its roles,
-    in all studies but a tenth of those that have an outlined tumour.
+    in all studies but a tenth of those that the form can be measured in.
 
     Raises CohortRefused where there is none.
     """
@@ -144,7 +154,7 @@ def with_candidates(form: Form, found: Sequence[Findings]) -> Form:
     if wanted is None:
         return form
     tags = _tags(form.signature or Signature())
-    told = [one for one in found if one.tumour is not None]
+    told = [one for one in found if isinstance(one.standing, Standing)]
     seen: dict[str, QuantityInput] = {}
     counts: Counter[str] = Counter()
     for one in told:
@@ -183,11 +193,14 @@ def _tags(wanted: Signature) -> dict[_Key, str]:
 def _candidates(
     found: Findings, roles: Sequence[Role], tags: Mapping[_Key, str]
 ) -> Iterator[tuple[str, QuantityInput]]:
+    where = found.where
     for quantity in found.quantities:
         name = tags.get(_key(quantity.code, quantity.modifier, quantity.method)) or _mazda(quantity)
         if name is None or quantity.role is None or quantity.role not in roles:
             continue
-        if found.stands.get((quantity.role, None)) not in quantity.series_uids:
+        if where.series_uids.get((quantity.role, None)) not in quantity.series_uids:
+            continue
+        if not where.passed_over.isdisjoint(quantity.series_uids):
             continue
         full = re.sub(r"[^a-z0-9]+", "_", f"{quantity.role.value}_{name}".lower()).strip("_")
         if len(full) > 64:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from her2node.errors import FeatureFromTheFuture, TargetAmongFeatures
+from her2node.models.prediction import Level
 from her2node.training.arrays import Bools, Cases, Doubles
 from her2node.training.cohort import TARGET, Cohort, Member
 from her2node.training.discrimination import area, placements
+from her2node.training.findings import OWN
 from her2node.training.form import Form
 from her2node.training.labels import Tissue
 
@@ -63,6 +65,9 @@ def warnings(form: Form, cohort: Cohort) -> tuple[str, ...]:
     cases = cohort.cases
     events, candidates = min(cases.positives, cases.negatives), len(cases.names)
     found = []
+    if form.level is Level.SYNTHETIC_DEMO:
+        counted = f"{cohort.synthetic} of {len(cases)} studies say that they are of phantoms"
+        found.append(f"SYNTHETIC: {counted}; the package says nothing about a patient and runs in demonstrations alone")
     if events < EVENTS_PER_COEFFICIENT * candidates:
         found.append(
             f"TOO FEW EVENTS: {events} cases of the rarer class for {candidates} candidate inputs, "
@@ -88,7 +93,9 @@ def warnings(form: Form, cohort: Cohort) -> tuple[str, ...]:
 def _dated(member: Member) -> bool:
     row = member.row
     return bool(
-        member.findings.studied and (row.treated or row.specimen_date) and row.entered.keys() <= row.dates.keys()
+        member.findings.studied
+        and (row.treated or row.specimen_date)
+        and row.entered.keys() - set(OWN) <= row.dates.keys()
     )
 
 

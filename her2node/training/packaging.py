@@ -1,4 +1,4 @@
-"""A fitted model becomes a package of level ``site-trained``: only the inputs that it uses, scaling folded in."""
+"""A fitted model becomes a package: only the inputs that it uses, scaling folded in."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from scipy.special import expit
 
 import her2node
 from her2node.errors import NothingLearned
+from her2node.models.applicability import Played
 from her2node.models.building import logistic_graph, write_package
 from her2node.models.manifest import (
     SCANNER,
@@ -28,9 +29,11 @@ from her2node.models.prediction import Level
 from her2node.training.arrays import Doubles
 from her2node.training.certainty import training_set, with_covariance
 from her2node.training.cohort import Cohort
+from her2node.training.discriminants import Nearest, Network
 from her2node.training.form import Form, kept_features
+from her2node.training.graphs import nearest_graph, network_graph
 from her2node.training.labels import DEFINITION
-from her2node.training.pipelines import Method, Model, apart
+from her2node.training.pipelines import Fitted, Method, Model, apart
 from her2node.training.writing import scanner_graph, sign_and_load, toml
 
 RECORD = "training.json"
@@ -44,7 +47,7 @@ def write(
     folder: Path,
     form: Form,
     cohort: Cohort,
-    model: Model,
+    model: Fitted,
     private_pem: bytes,
     seed: int,
     cautions: Sequence[str],
@@ -58,7 +61,7 @@ def write(
         raise NothingLearned(f"{form.method} keeps none of {len(form.names)} inputs")
     used = tuple(form.inputs[place] for place in model.kept)
     names = _names(used)
-    kept = Model(model.intercepts, model.slopes[:, list(model.kept)], model.scanners)
+    kept = model.alone()
     values = cohort.cases.values[:, list(model.kept)]
     package = folder / form.name
     package.mkdir(parents=True, exist_ok=True)
@@ -77,8 +80,12 @@ def write(
     return package
 
 
-def graph(model: Model, names: Sequence[str]) -> bytes:
-    """ONNX bytes of a linear model, in double precision."""
+def graph(model: Fitted, names: Sequence[str]) -> bytes:
+    """ONNX bytes of a model of these inputs, in double precision."""
+    if isinstance(model, Nearest):
+        return nearest_graph(model, names)
+    if isinstance(model, Network):
+        return network_graph(model, names)
     if model.scanners:
         return scanner_graph(model, names)
     return logistic_graph(logistic(model, names), names)
@@ -89,7 +96,7 @@ def logistic(model: Model, names: Sequence[str]) -> Logistic:
     return Logistic(float(model.intercepts[0]), dict(zip(names, model.slopes[0].tolist(), strict=True)))
 
 
-def worked_cases(model: Model, names: Sequence[str], values: Doubles) -> list[dict[str, object]]:
+def worked_cases(model: Fitted, names: Sequence[str], values: Doubles) -> list[dict[str, object]]:
     """Steps across the range of each input, no patient among them, with what numpy says of them."""
     low, high = values.min(axis=0), values.max(axis=0)
     shown = low + np.array([0.05, 0.275, 0.5, 0.725, 0.95])[:, None] * (high - low)
@@ -104,24 +111,25 @@ def worked_cases(model: Model, names: Sequence[str], values: Doubles) -> list[di
 
 
 def _manifest(
-    form: Form, cohort: Cohort, model: Model, used: Sequence[Input], values: Doubles, cautions: Sequence[str]
+    form: Form, cohort: Cohort, model: Fitted, used: Sequence[Input], values: Doubles, cautions: Sequence[str]
 ) -> dict[str, object]:
     cases, said = cohort.cases, form.said
     inputs = [_with_range(given, column) for given, column in zip(used, values.T, strict=True)]
     if model.scanners:
         inputs.append(_scanner_input(model.scanners))
-    measured = {(given.role, given.phase) for given in used if isinstance(given, QuantityInput)}
-    requires = [_as_made(cohort, wanted) for wanted in said.requires if (wanted.role, wanted.phase) in measured]
+    measured = _measured_on(cohort, used)
+    requires = [_as_made(form, cohort, wanted) for wanted in said.requires if (wanted.role, wanted.phase) in measured]
     counted = f"{len(cases)} studies of {len(set(cases.patients))} patients"
     after = f"Form after: {said.citation}{f' doi:{said.doi}' if said.doi else ''} Not its coefficients."
+    whose = "of the site" if form.level is Level.SITE_TRAINED else "that are digital phantoms"
     manifest: dict[str, object] = {
         "format": 1,
         "kind": "scalar",
         "name": form.name,
         "version": form.version,
-        "level": Level.SITE_TRAINED,
+        "level": form.level,
         "title": form.title,
-        "citation": f"None: {form.method} trained on {counted} of the site by her2node {her2node.__version__}. {after}",
+        "citation": f"None: {form.method} trained on {counted} {whose} by her2node {her2node.__version__}. {after}",
         "intended_use": form.intended_use,
         "reference_test": said.reference_test,
         "roi": "needed" if measured else "none",
@@ -135,7 +143,7 @@ def _manifest(
         "output": form.output,
         "prior": Prior(cases.positives, cases.negatives, f"the training cohort; {DEFINITION}"),
     }
-    if not model.scanners:
+    if isinstance(model, Model) and not model.scanners:
         coefficients = logistic(model, _names(used))
         if form.method is Method.LOGISTIC and not apart(model, replace(cases, names=_names(used), values=values)):
             coefficients = with_covariance(coefficients, values, cases.labels, cases.patients)
@@ -164,14 +172,42 @@ def _scanner_input(scanners: Sequence[str]) -> ReaderInput:
     )
 
 
-def _as_made(cohort: Cohort, wanted: Requirement) -> Requirement:
-    """The requirement with the cohort's thicknesses and voltages as the usual ones."""
-    made = [member.findings.made[wanted.role] for member in cohort.members if wanted.role in member.findings.made]
+def _measured_on(cohort: Cohort, used: Sequence[Input]) -> set[Played]:
+    """The roles whose series the inputs were measured on: a difference of phases needs both, whatever role it has."""
+    found = {(given.role, given.phase) for given in used if isinstance(given, QuantityInput)}
+    names = set(_names(used))
+    for member in cohort.members:
+        uids = {uid for one in member.inputs if one.name in names for uid in one.series_uids}
+        found |= {played for played, uid in member.findings.where.series_uids.items() if uid in uids}
+    return found
+
+
+def _as_made(form: Form, cohort: Cohort, wanted: Requirement) -> Requirement:
+    """The requirement with the cohort's thicknesses and voltages as the usual ones.
+
+    Which reconstruction a package gets hangs on its limits of thickness and its kernel, those of its features where it
+    has none. So they never go beyond the form's own: of every study of the cohort the series is taken that trained.
+    """
+    played = (wanted.role, wanted.phase)
+    made = [member.findings.made[played] for member in cohort.members if played in member.findings.made]
+    wish = form.package.reconstruction(wanted)
+    if wanted.reconstruction is None and wish is not None:
+        span = wish.slice_mm[0] if wish.slice_mm else None
+        wanted = replace(wanted, slice_thickness_mm=Limits(usual=span), usual_kernel=wish.kernel)
     return replace(
         wanted,
-        slice_thickness_mm=_usual(wanted.slice_thickness_mm, [one.slice_thickness_mm for one in made]),
+        slice_thickness_mm=_within(wanted.slice_thickness_mm, [one.slice_thickness_mm for one in made]),
         kvp=_usual(wanted.kvp, [one.kvp for one in made]),
     )
+
+
+def _within(said: Limits | None, seen: Sequence[float | None]) -> Limits | None:
+    """As ``_usual``, but no wider than the usual range that was said; that one where nothing seen lies in it."""
+    found = _usual(said, seen)
+    if said is None or said.usual is None or found is None or found.usual is None:
+        return found
+    low, high = max(said.usual[0], found.usual[0]), min(said.usual[1], found.usual[1])
+    return replace(said, usual=(low, high)) if low <= high else said
 
 
 def _usual(said: Limits | None, seen: Sequence[float | None]) -> Limits | None:

@@ -1,7 +1,7 @@
-"""From training cases to a linear model on the log odds: LASSO, logistic regression, LDA, nomogram.
+"""From training cases to a model of the log odds: LASSO, logistic regression, LDA, nomogram, study 20's classifiers.
 
 Everything that looks at a label or at the spread of a feature happens in ``fit``, so that whoever calls it on the cases
-outside a fold has all selection inside. Scaling and harmonisation are folded into the coefficients.
+outside a fold has all selection inside. Of linear models scaling and harmonisation are folded into the coefficients.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from her2node.errors import TooFewEvents
 from her2node.training import harmonising, penalised
 from her2node.training.arrays import Bools, Cases, Doubles
+from her2node.training.discriminants import Nearest, Network, nearest, network
 from her2node.training.folds import folds_of
 
 INNER_FOLDS = 5
@@ -36,6 +37,10 @@ class Method(StrEnum):
     """Linear discriminant analysis: equal covariances, prior as in the cohort."""
     NOMOGRAM = "nomogram"
     """A LASSO score of the measured inputs, then a logistic regression on it and the clinical inputs."""
+    LDA_1NN = "lda-1nn"
+    """Features selected as by MaZda, a linear discriminant of them, the nearest neighbour on it."""
+    NDA_ANN = "nda-ann"
+    """Features selected as by MaZda, non-linear discriminants of them, a network on those."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,13 @@ class Model:
         """The places of the inputs that the model uses."""
         return tuple(np.flatnonzero(np.any(self.slopes != 0, axis=0)).tolist())
 
+    def alone(self) -> Model:
+        """The same model of cases that have the kept inputs alone."""
+        return Model(self.intercepts, self.slopes[:, list(self.kept)], self.scanners)
+
+
+Fitted = Model | Nearest | Network
+
 
 @dataclass(frozen=True)
 class _Linear:
@@ -78,11 +90,15 @@ class _Linear:
         return np.asarray(self.intercept + values @ self.slopes)
 
 
-def fit(plan: Plan, cases: Cases, seed: int) -> Model:
+def fit(plan: Plan, cases: Cases, seed: int) -> Fitted:
     """Fit on these cases. The same ``seed`` gives the same model.
 
     Raises TooFewEvents when a class has fewer patients than there are inner folds, CohortRefused as ComBat does.
     """
+    if plan.method is Method.LDA_1NN:
+        return nearest(cases, INNER_FOLDS, seed)
+    if plan.method is Method.NDA_ANN:
+        return network(cases, seed)
     if not plan.harmonised:
         linear = _linear(plan, cases, seed)
         return Model(np.array([linear.intercept]), linear.slopes[None, :])
@@ -154,8 +170,10 @@ def _unscaled(intercept: float, slopes: Doubles, centre: Doubles, scale: Doubles
     return _Linear(math.fsum([intercept, *(-unscaled * centre)]), unscaled)
 
 
-def apart(model: Model, cases: Cases) -> bool:
-    """Whether the model separates the cases that it was fitted on: its coefficients then have no finite limit."""
+def apart(model: Fitted, cases: Cases) -> bool:
+    """Whether a linear model separates the cases that it was fitted on: its coefficients then have no finite limit."""
+    if not isinstance(model, Model):
+        return False
     odds = model.log_odds(cases.values, cases.scanners)
     return bool(odds[cases.labels].min() > odds[~cases.labels].max())
 

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 
 from scipy.special import expit
 
+from her2node.models.prediction import Level
 from her2node.training import figures
 from her2node.training.arrays import Bools, Doubles
 from her2node.training.calibration import calibration, decision_curve, groups
 from her2node.training.cohort import Cohort
+from her2node.training.discriminants import UNITS, Nearest, Network
 from her2node.training.discrimination import Interval, wilson
 from her2node.training.document import Document, Plot, Section
 from her2node.training.form import Form
 from her2node.training.labels import DEFINITION
 from her2node.training.nomogram import nomogram
-from her2node.training.pipelines import Model
+from her2node.training.pipelines import Fitted, Model
 from her2node.training.validation import Validation
 
 _NAMED = 30
@@ -27,7 +29,7 @@ NOTICE = (
 
 
 def of_training(
-    form: Form, cohort: Cohort, model: Model, validation: Validation, warnings: Sequence[str], seed: int
+    form: Form, cohort: Cohort, model: Fitted, validation: Validation, warnings: Sequence[str], seed: int
 ) -> Document:
     """The report of `her2node train`."""
     return Document(
@@ -37,7 +39,7 @@ def of_training(
             _cohort(cohort),
             _method(form, cohort, validation, seed),
             performance(validation.log_odds, validation.labels, form.output.likely, _areas(validation)),
-            _model(form, cohort, model),
+            _linear(form, cohort, model) if isinstance(model, Model) else _classifier(form, model),
         ),
     )
 
@@ -133,7 +135,7 @@ def _candidates(form: Form) -> str:
     return f"{len(names)} inputs, features of {wanted.configuration} in {', '.join(wanted.roles)} among them"
 
 
-def _model(form: Form, cohort: Cohort, model: Model) -> Section:
+def _linear(form: Form, cohort: Cohort, model: Model) -> Section:
     names = form.names
     shown = model.scanners or ("",)
     rows = [("input", "unit", "per unit", "per standard deviation", *([] if shown == ("",) else ["scanner"]))]
@@ -162,6 +164,29 @@ def _model(form: Form, cohort: Cohort, model: Model) -> Section:
     return Section("The model", sentences=tuple(sentences), rows=tuple(rows), plots=tuple(plots))
 
 
+def _classifier(form: Form, model: Nearest | Network) -> Section:
+    """Study 20's classifiers: which inputs they take, and what they make of them. No nomogram adds them up."""
+    rows = [("input", "unit"), *((form.names[place], form.inputs[place].unit) for place in model.kept)]
+    if isinstance(model, Network):
+        said = f"{UNITS} hidden units of all inputs (tanh), their weighted sum the log odds."
+    else:
+        negative, positive = (f"{float(expit(one)):.3f}" for one in model.odds)
+        said = (
+            f"The nearest training case on the linear discriminant decides, with {len(model.bounds)} changes of class "
+            f"along it; called positive means a probability of {positive}, called negative {negative}: the shares of "
+            "positives among cases that models called so without having seen them."
+        )
+    left_out = f"{len(form.names) - len(model.kept)} of {len(form.names)} inputs were not selected."
+    beyond = "The interval of the fitted pipeline was derived for linear models; for this one it is an approximation."
+    return Section("The model", sentences=(said, left_out, beyond), rows=tuple(rows))
+
+
+def _fitted_on(form: Form) -> str:
+    if form.level is Level.SYNTHETIC_DEMO:
+        return "Fitted on digital phantoms, nobody's images; the node runs it in demonstration mode only."
+    return "Fitted on one site's patients."
+
+
 def card(form: Form, cohort: Cohort, validation: Validation, warnings: Sequence[str], seed: int) -> str:
     """CARD.md after the model-card convention (Mitchell 2019, FAT*: 220)."""
     cases = cohort.cases
@@ -177,7 +202,7 @@ def card(form: Form, cohort: Cohort, validation: Validation, warnings: Sequence[
 
 ## Model details
 {form.title}. Form after: {form.said.citation} Method: {form.method}; candidates: {_candidates(form)}.
-Level `site-trained`. Made by `her2node train` with seed {seed}.
+Level `{form.level}`. Made by `her2node train` with seed {seed}.
 
 ## Intended use
 {form.intended_use} {NOTICE}
@@ -198,7 +223,7 @@ The training data, by nested cross-validation with splits by patient. No externa
 {excluded}
 
 ## Ethical considerations
-Fitted on one site's patients. It holds ranges and coefficients, no patient's values.
+{_fitted_on(form)} It holds ranges and coefficients, no patient's values.
 
 ## Caveats
 {caveats}

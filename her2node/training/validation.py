@@ -16,7 +16,7 @@ from her2node.errors import CohortRefused
 from her2node.training import folds as splits
 from her2node.training.arrays import Bools, Cases, Doubles, Integers
 from her2node.training.discrimination import Interval, area, around, placements, placements_within, variance
-from her2node.training.pipelines import Model, Plan, check_size, fit
+from her2node.training.pipelines import Fitted, Plan, check_size, fit
 
 FOLDS = 5
 REPEATS = 5
@@ -130,7 +130,7 @@ def _agreement(plan: Plan, cases: Cases, seeds: Sequence[int]) -> float:
     return float(np.mean(found))
 
 
-def _within(model: Model, cases: Cases) -> Doubles:
+def _within(model: Fitted, cases: Cases) -> Doubles:
     odds = model.log_odds(cases.values, cases.scanners)
     for mask in (cases.labels, ~cases.labels):
         odds[mask] -= odds[mask].mean()

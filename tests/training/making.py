@@ -11,6 +11,8 @@ import numpy as np
 
 from her2node.dicom.codes import Derivation, Unit
 from her2node.dicom.codes import Quantity as Concept
+from her2node.models.inputs import Where
+from her2node.models.predicting import Standing
 from her2node.quantities.quantity import Quantity
 from her2node.selection.roles import Role
 from her2node.training.arrays import Cases, Doubles
@@ -79,6 +81,10 @@ def written(folder: Path, text: str) -> Path:
     return folder
 
 
+STANDING = Standing(Where("t", {(Role.PORTAL, None): "1.3"}), ())
+"""The tumour, measured on one portal series."""
+
+
 def form(folder: Path, *changes: tuple[str, str]) -> Form:
     """The form of a package ``ours-trained``, its text changed."""
     text = FORM
@@ -97,11 +103,10 @@ def findings(number: int, portal: float, **changes: Any) -> Findings:
         "studied": date(2024, 3, 1),
         "age_years": 50.0 + number % 20,
         "scanner": "Maker Model",
-        "tumour": "t",
         "quantities": (quantity,),
         "refusals": (),
-        "made": {Role.PORTAL: Made(3.0, 120.0)},
-        "stands": {(Role.PORTAL, None): "1.3"},
+        "made": {(Role.PORTAL, None): Made(3.0, 120.0)},
+        "standing": STANDING,
     }
     return Findings(**(said | changes))
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from her2node.errors import CohortRefused, LabelRefused, NoRoi
-from her2node.quantities.quantity import NotMeasured
 from her2node.training.cohort import join, read_table, studies_in
 from her2node.training.findings import Findings
 from tests.training.making import findings, form
@@ -40,10 +39,9 @@ def test_a_study_may_be_named_by_its_folder(tmp_path: Path) -> None:
 def test_nothing_that_is_missing_is_filled_in(tmp_path: Path) -> None:
     lines = LINES.replace("1.2.1,1+,,0", "1.2.1,1+,,") + "1.2.4,0,,1,,,,\n1.2.5,0,,1,,,,\n1.2.6,0,,1,,,,\n"
     rows = read_table(table(tmp_path, HEADER + lines), ["metastasis"])
-    outlined = NotMeasured("", None, NoRoi("nobody drew one"))
     more = {
         "a": findings(4, 70.0, quantities=()),
-        "b": findings(5, 70.0, tumour=None, quantities=(), refusals=(outlined,)),
+        "b": findings(5, 70.0, quantities=(), standing=NoRoi("nobody drew one")),
         "c": findings(7, 900.0),
     }
     cohort = join(form(tmp_path).said, rows, {**found(), **more}, scanners=False)
@@ -87,7 +85,7 @@ def test_studies_are_folders_or_a_list_of_them(tmp_path: Path) -> None:
         (tmp_path / "all" / name / "image").write_bytes(b"x")
     (tmp_path / "list.txt").write_text("# chosen\nall/two\n")
     assert set(studies_in(tmp_path / "all")) == {"one", "two"}
-    assert {name: [p.name for p in files] for name, files in studies_in(tmp_path / "list.txt").items()} == {
+    assert {name: [p.name for p in found.files] for name, found in studies_in(tmp_path / "list.txt").items()} == {
         "two": ["image"]
     }
     (tmp_path / "none").mkdir()

@@ -9,18 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from her2node.errors import NothingLearned
+from her2node.errors import DemonstrationOnly, NoRoi, NothingLearned
 from her2node.models import manifest as manifests
-from her2node.models.inputs import Where, gather
+from her2node.models.inputs import gather
 from her2node.models.manifest import Scalar
 from her2node.models.package import Package, load
+from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import Level
+from her2node.selection.choice import Selection
+from her2node.selection.study import Study
 from her2node.training.arrays import Cases
 from her2node.training.course import Trained, train
 from her2node.training.packaging import study_digest
 from her2node.training.writing import toml
 from tests.models.making import Keys, make_keys
 from tests.training.making import cohort, form
+
+NOWHERE = Findings(Study("1.2", ()), Selection((), {}, {}), (), (), NoRoi())
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +74,41 @@ def test_ranges_of_the_cohort_become_what_is_usual(trained: tuple[Trained, Keys,
     assert said.requires[0].slice_thickness_mm.usual == (3.0, 3.0)
     assert said.age_years is not None
     assert said.age_years.usual == (50.0, 69.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"), [("lda-1nn", "nearest training case"), ("nda-ann", "2 hidden units of all inputs")]
+)
+def test_the_classifiers_of_study_20_become_packages_too(tmp_path: Path, model: str, said: str) -> None:
+    keys, cases = make_keys(tmp_path), cohort().cases
+    wanted = form(tmp_path, ('model = "logistic"', f'model = "{model}"'))
+    told = train(wanted, cohort(), tmp_path / "out", keys.pair.private_pem, 1, lambda _: None)
+    package = load(told.package, keys.trust)
+    rows = [dict(zip(cases.names, row, strict=True)) for row in cases.values.tolist()]
+    assert package.probabilities(rows) == pytest.approx(1 / (1 + np.exp(-told.model.log_odds(cases.values))), abs=1e-12)
+    assert said in told.report[0].read_text()
+    assert "Nomogram" not in told.report[0].read_text()
+    assert not any("NO FINITE MAXIMUM" in one for one in told.warnings)
+
+
+@pytest.mark.parametrize("mark", [0, 7, 60])
+def test_a_cohort_with_a_phantom_in_it_makes_a_package_for_demonstrations_alone(tmp_path: Path, mark: int) -> None:
+    keys, base = make_keys(tmp_path), cohort()
+    members = tuple(
+        replace(member, findings=replace(member.findings, synthetic=place < mark))
+        for place, member in enumerate(base.members)
+    )
+    told = train(
+        form(tmp_path), replace(base, members=members), tmp_path / "out", keys.pair.private_pem, 1, lambda _: None,
+        synthetic=mark == 0,
+    )  # fmt: skip
+    package = load(told.package, keys.trust)
+    assert told.level is package.manifest.level is Level.SYNTHETIC_DEMO
+    assert "say nothing about patients" in package.manifest.intended_use
+    assert any(f"{mark} of 60 studies say that they are of phantoms" in said for said in package.manifest.cautions)
+    assert "Level `synthetic-demo`" in package.card
+    with pytest.raises(DemonstrationOnly):
+        predict(package, NOWHERE, Conditions({}))
 
 
 def test_no_patients_values_stand_in_the_package(trained: tuple[Trained, Keys, list[str]]) -> None:
@@ -150,7 +190,7 @@ def test_a_harmonised_package_asks_for_the_scanner_and_answers_for_each_until_it
     told = train(wanted, both, tmp_path / "out", keys.pair.private_pem, 1, lambda said: None)
     package = load(told.package, keys.trust)
     assert package.manifest.inputs[-1].meaning == "Scanner that the study was made on (0: A, 1: B)"
-    where = Where("t", base.members[0].findings.stands)
+    where = base.members[0].findings.where
     inputs = gather(package.manifest, base.members[0].findings.quantities, (), where, {"metastasis": "1"})
     assert inputs.open_inputs == ("scanner",)
     answers = package.probabilities([{used.name: used.value for used in case} for case in inputs.cases])

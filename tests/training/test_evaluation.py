@@ -6,27 +6,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from her2node import reading
 from her2node.errors import CohortRefused, NoRoi, PatientInTwoFolds
 from her2node.models.package import Package
-from her2node.models.prediction import Answer, Category, Flag, NotPredicted, Prediction
+from her2node.models.prediction import Answer, Category, Flag, Prediction
 from her2node.phantoms import PhantomOptions, ct, write
 from her2node.phantoms.anatomy import Phase
-from her2node.selection.study import Study
-from her2node.training.cohort import Row
+from her2node.reading import Reading
+from her2node.selection.study import Study, open_instance, open_study
+from her2node.training.cohort import Row, Source, studies_in
 from her2node.training.document import as_html
-from her2node.training.evaluation import by_name_and_uid, evaluate, report
+from her2node.training.evaluation import Asked, asked, evaluate, report
+from her2node.training.findings import Finder
 from her2node.training.labels import Tissue
 from tests.models.making import small
 
 
 @pytest.fixture(scope="module")
-def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
     """Twelve studies of one image each: what a package says of them is the test's to say."""
     folder = tmp_path_factory.mktemp("studies")
     found = {}
     for number in range(12):
         options = PhantomOptions(seed=number, phases=(Phase.PORTAL,), rows=64, columns=64, slices=1, rois=())
-        found[f"case-{number}"] = write(ct.make(options), folder / f"case-{number}")
+        found[f"case-{number}"] = Source(tuple(write(ct.make(options), folder / f"case-{number}")))
     return found
 
 
@@ -35,20 +38,25 @@ def rows(count: int = 12) -> list[Row]:
 
 
 def answering(package: Package, probability: Mapping[int, float], refused: tuple[int, ...] = (), flag: str = ""):  # type: ignore[no-untyped-def]
-    def predict(study: Study, entered: Mapping[str, str]) -> Prediction | NotPredicted:
+    def ask(source: Source, entered: Mapping[str, str]) -> Asked:
         number = int(entered["place"])
         if number in refused:
-            return NotPredicted(package.ref, NoRoi("nobody drew one"))
+            raise NoRoi("nobody drew one")
         said = probability.get(number, 0.5)
         category = Category.LIKELY if said >= 0.5 else Category.UNLIKELY
         flags = (Flag("input-range", flag),) if flag and number % 2 else ()
-        return Prediction(package.ref, (Answer((), said, category),), (), 0.2, "cohort", flags=flags)
+        found = Prediction(package.ref, (Answer((), said, category),), (), 0.2, "cohort", flags=flags)
+        return Asked(uid_of(source), f"p{number}", found)
 
-    return predict
+    return ask
+
+
+def uid_of(source: Source) -> str:
+    return open_instance(source.files[0]).identity.study_instance_uid
 
 
 def test_the_area_is_that_of_the_answers_and_refusals_are_left_out_with_the_reason(
-    tmp_path: Path, studies: dict[str, list[Path]]
+    tmp_path: Path, studies: dict[str, Source]
 ) -> None:
     package = small(tmp_path)
     said = {i: 0.9 - 0.01 * i if i % 3 == 0 else 0.2 + 0.01 * i for i in range(12)}
@@ -59,40 +67,37 @@ def test_the_area_is_that_of_the_answers_and_refusals_are_left_out_with_the_reas
     assert 1 / (1 + np.exp(-found.log_odds[0])) == pytest.approx([said[i] for i in range(12) if i != 4])
 
 
-def test_the_report_counts_categories_and_flags(tmp_path: Path, studies: dict[str, list[Path]]) -> None:
+def test_the_report_counts_categories_and_flags(tmp_path: Path, studies: dict[str, Source]) -> None:
     package = small(tmp_path)
     said = {i: 0.9 if i in (0, 3, 4) else 0.1 for i in range(12)}
-    predict = answering(package, said, flag="portal_mean 190 lies outside 0 to 150")
-    page = as_html(report(package, evaluate(package, tmp_path, rows(), studies, predict)))
+    ask = answering(package, said, flag="portal_mean 190 lies outside 0 to 150")
+    page = as_html(report(package, evaluate(package, tmp_path, rows(), studies, ask)))
     assert "<td>likely</td><td>2</td><td>1</td>" in page
     assert "<td>unlikely</td><td>2</td><td>7</td>" in page
     assert "<td>input-range</td><td>6</td>" in page
     assert "Somebody 2023 found the opposite." in page
 
 
-def test_a_study_that_trained_the_package_is_refused(tmp_path: Path, studies: dict[str, list[Path]]) -> None:
-    from her2node.selection.study import open_instance
+def test_a_study_that_trained_the_package_is_refused(tmp_path: Path, studies: dict[str, Source]) -> None:
     from her2node.training.packaging import study_digest
 
     package = small(tmp_path)
-    uid = open_instance(studies["case-5"][0]).identity.study_instance_uid
+    uid = uid_of(studies["case-5"])
     (tmp_path / "training.json").write_text(f'{{"studies_sha256": ["{study_digest(uid)}"]}}')
     with pytest.raises(PatientInTwoFolds, match="case-5 is one that small was trained on"):
         evaluate(package, tmp_path, rows(), studies, answering(package, {}))
 
 
-def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(
-    tmp_path: Path, studies: dict[str, list[Path]]
-) -> None:
+def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(tmp_path: Path, studies: dict[str, Source]) -> None:
     package = small(tmp_path)
 
-    def predict(study: Study, entered: Mapping[str, str]) -> Prediction:
+    def ask(source: Source, entered: Mapping[str, str]) -> Asked:
         answers = (Answer((), 0.1, Category.UNLIKELY), Answer((), 0.6, Category.LIKELY))
         open_inputs = ("metastasis",) if entered["place"] == "1" else ()
-        return Prediction(package.ref, answers, open_inputs, 0.2, "cohort")
+        return Asked(uid_of(source), entered["place"], Prediction(package.ref, answers, open_inputs, 0.2, "cohort"))
 
     given = [*rows(11), Row("case-11", Tissue(2, None), entered={"place": "11"}), Row("case-99", Tissue(0, None))]
-    found = evaluate(package, tmp_path, given, studies, predict)
+    found = evaluate(package, tmp_path, given, studies, ask)
     assert dict(found.excluded) == {
         "case-1": "metastasis not in the table",
         "case-11": "IHC 2+ without ISH",
@@ -100,13 +105,32 @@ def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(
     }
 
 
-def test_answers_of_one_class_alone_are_no_evaluation(tmp_path: Path, studies: dict[str, list[Path]]) -> None:
+def test_answers_of_one_class_alone_are_no_evaluation(tmp_path: Path, studies: dict[str, Source]) -> None:
     package = small(tmp_path)
     with pytest.raises(CohortRefused, match="1 answers"):
         evaluate(package, tmp_path, rows(1), studies, answering(package, {}))
 
 
-def test_studies_are_found_by_folder_and_by_uid(studies: dict[str, list[Path]]) -> None:
-    found = by_name_and_uid(studies)
+def test_studies_are_found_by_folder_and_by_uid(studies: dict[str, Source]) -> None:
+    folder = studies["case-3"].files[0].parents[2]
+    found = studies_in(folder)
     assert len(found) == 24
-    assert found["case-3"] == studies["case-3"]
+    assert found["case-3"] == found[uid_of(studies["case-3"])] == studies["case-3"]
+
+
+def test_the_answer_is_the_nodes_own_and_no_image_is_read_for_a_second_one(tmp_path: Path) -> None:
+    options = PhantomOptions(seed=7, phases=(Phase.PORTAL,), rows=64, columns=64, slices=16, slice_spacing_mm=8.0)
+    source = Source(tuple(write(ct.make(options), tmp_path / "study")))
+    package, times = small(tmp_path), []
+
+    def read(study: Study, asked_: Package, entered: Mapping[str, str], roles: Mapping[str, str]) -> Reading:
+        times.append(study.study_instance_uid)
+        return reading.read(study, (asked_,), entered=entered)
+
+    finder = Finder(package, read, "shape", tmp_path / "cache")
+    said = {value: asked(finder, source, {"metastasis": value}).prediction for value in ("0", "1")}
+    assert len(times) == 1
+    for value, answer in said.items():
+        (own,) = reading.read(open_study(source.files), (package,), entered={"metastasis": value}).predictions
+        assert (answer.answers, answer.flags) == (own.answers, own.flags)
+    assert said["0"].answers != said["1"].answers

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from her2node import reading
-from her2node.errors import EmptyStudy, RoleMissing
+from her2node.errors import EmptyStudy, OutsideIntendedUse, RoleMissing
+from her2node.models.package import Package
 from her2node.phantoms import PhantomOptions, RoiForm, ct, write
 from her2node.phantoms.anatomy import Phase
 from her2node.reading import Reading
 from her2node.selection.roles import Role
 from her2node.selection.study import Study
-from her2node.training.findings import Findings, digest, find
+from her2node.training.findings import Finder, Findings, digest
+from her2node.training.form import Form
+from tests.training.making import form
 
 OPTIONS = PhantomOptions(
     seed=7, phases=(Phase.PORTAL,), rows=64, columns=64, slices=16, slice_spacing_mm=8.0, rois=(RoiForm.BINARY,)
@@ -25,9 +29,13 @@ class Counted:
     def __init__(self) -> None:
         self.times = 0
 
-    def __call__(self, study: Study) -> Reading:
+    def __call__(self, study: Study, package: Package, entered: Mapping[str, str], roles: Mapping[str, str]) -> Reading:
         self.times += 1
-        return reading.read(study, ())
+        return reading.read(study, (package,), entered=entered)
+
+
+def find(files: Sequence[Path], read: Counted, cache: Path, asked: Form, **entered: str) -> Findings:
+    return Finder(asked.package, read, "shape", cache).find(files, entered)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +49,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(study: list[Path], cache: Path) -> Findings:
-    return find(study, Counted(), "shape", cache)
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Form:
+    return form(tmp_path_factory.mktemp("form"))
+
+
+@pytest.fixture(scope="module")
+def first(study: list[Path], cache: Path, asked: Form) -> Findings:
+    return find(study, Counted(), cache, asked)
 
 
 def test_what_is_found_is_what_the_node_reads(first: Findings) -> None:
@@ -51,17 +64,19 @@ def test_what_is_found_is_what_the_node_reads(first: Findings) -> None:
     ]
     assert portal == pytest.approx([ct.make(OPTIONS).truth.tumour.hu[Phase.PORTAL]], abs=3)
     assert first.studied == date(2024, 3, 14)
-    assert first.made[Role.PORTAL].slice_thickness_mm == 8.0
-    assert first.made[Role.PORTAL].kvp == 120.0
+    assert first.made[Role.PORTAL, None].slice_thickness_mm == 8.0
+    assert first.made[Role.PORTAL, None].kvp == 120.0
     assert first.age_years == 64.0
 
 
 def test_a_study_that_was_read_before_is_not_read_again_and_says_the_same(
-    first: Findings, study: list[Path], cache: Path
+    first: Findings, study: list[Path], cache: Path, asked: Form
 ) -> None:
     read = Counted()
-    again = find(study[::-1], read, "shape", cache)
+    again = find(study[::-1], read, cache, asked, metastasis="1")
     assert read.times == 0
+    assert again.standing == first.standing
+    assert again.synthetic
     assert again.quantities == first.quantities
     assert [(r.role, r.code, str(r.refused)) for r in again.refusals] == [
         (r.role, r.code, str(r.refused)) for r in first.refusals
@@ -98,7 +113,25 @@ def test_the_patient_is_a_digest_and_never_a_name_or_number(first: Findings, cac
     assert len(first.patient) == 16
 
 
-def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_study_is_refused(tmp_path: Path, asked: Form) -> None:
     (tmp_path / "x.dcm").write_bytes(b"no image")
     with pytest.raises(EmptyStudy):
-        find([tmp_path / "x.dcm"], Counted(), "shape", tmp_path / "cache")
+        find([tmp_path / "x.dcm"], Counted(), tmp_path / "cache", asked)
+
+
+def test_what_the_node_itself_asks_readers_for_is_another_input(
+    first: Findings, study: list[Path], cache: Path, asked: Form
+) -> None:
+    read = Counted()
+    find(study, read, cache, asked, glucose_mg_dl="120")
+    assert read.times == 1
+
+
+def test_a_study_that_the_form_cannot_be_measured_in_is_kept_with_the_reason(
+    study: list[Path], cache: Path, tmp_path: Path
+) -> None:
+    thin = form(tmp_path, ('role = "portal"\n\n', 'role = "portal"\nslice_thickness_mm = { hard = [0.0, 2.0] }\n\n'))
+    for _ in range(2):
+        found = find(study, Counted(), cache, thin)
+        with pytest.raises(OutsideIntendedUse, match="slice thickness"):
+            _ = found.where

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +9,13 @@ import numpy as np
 import pytest
 
 from her2node.dicom.codes import Unit
-from her2node.errors import CohortRefused, PackageRefused
+from her2node.errors import CohortRefused, PackageRefused, RoleAmbiguous, RoleMissing
+from her2node.models.inputs import Where
 from her2node.models.manifest import QuantityInput, Scalar
 from her2node.models.package import SHIPPED, load
+from her2node.models.predicting import Standing
 from her2node.quantities import signature
-from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.quantities.quantity import Quantity
 from her2node.quantities.radiomics import catalogue
 from her2node.selection.roles import Role
 from her2node.training.arrays import Cases
@@ -23,7 +23,6 @@ from her2node.training.cohort import Cohort, join
 from her2node.training.course import train
 from her2node.training.findings import Findings
 from her2node.training.form import Form, kept_features, read, with_candidates
-from her2node.training.pipelines import Method
 from tests.models.making import make_keys
 from tests.training.making import cohort, findings, form
 
@@ -33,32 +32,14 @@ SHIPPED_FORMS = sorted(
     for folder in SHIPPED.iterdir()
     if folder.is_dir() and 'kind = "form"' in (folder / "package.toml").read_text()
 )
-NOT_TRAINED = {"zhangxiao-texture-lda", "zhangxiao-texture-nda"}
 
 
 @pytest.mark.parametrize("folder", SHIPPED_FORMS, ids=lambda folder: folder.name)
-def test_every_form_that_ships_is_one_that_can_be_trained_or_says_why_not(folder: Path) -> None:
-    if folder.name in NOT_TRAINED:
-        with pytest.raises(CohortRefused, match="which is not trained here"):
-            read(folder)
-        return
+def test_every_form_that_ships_is_one_that_can_be_trained(folder: Path) -> None:
     found = read(folder)
     assert f"Train this form ({found.said.training.model})" in " ".join(found.said.training.must)
     assert (found.name, found.version) == (f"{folder.name}-trained", "1.0.0")
     assert found.said.training.candidates is None or found.signature is not None
-
-
-@pytest.mark.parametrize("name", sorted(NOT_TRAINED))
-@pytest.mark.parametrize("model", [method for method in Method if method is not Method.NOMOGRAM])
-def test_a_form_that_is_not_trained_here_names_models_of_which_a_copy_is(tmp_path: Path, name: str, model: str) -> None:
-    copy = shutil.copytree(SHIPPED / name, tmp_path / name)
-    said = tomllib.loads((copy / "package.toml").read_text())["training"]
-    told = " ".join(said["must"])
-    assert f"does not train {said['model']}: copy the form" in told
-    assert all(method in told for method in Method)
-    text = (copy / "package.toml").read_text()
-    (copy / "package.toml").write_text(text.replace(f'model = "{said["model"]}"', f'model = "{model}"'))
-    assert read(copy).said.training.model == model
 
 
 def test_the_package_that_comes_out_may_be_named() -> None:
@@ -103,7 +84,8 @@ def test_candidates_are_the_features_of_the_configuration_in_its_roles_that_hard
     names = with_candidates(asked, studies).names
     assert names[0] == "ct_t_stage"
     assert set(names[1:]) == {f"portal_{tag.lower()}" for tag in catalogue(wanted.radiomics)} - {"portal_stat_mean"}
-    elsewhere = [replace(one, stands={(Role.PORTAL, None): "1.4"}) for one in studies]
+    other = Standing(Where("t", {(Role.PORTAL, None): "1.4"}), ())
+    elsewhere = [replace(one, standing=other) for one in studies]
     with pytest.raises(CohortRefused, match="no feature of ibsi-c"):
         with_candidates(asked, elsewhere)
 
@@ -181,6 +163,7 @@ def test_a_sites_own_features_file_is_carried_along_as_it_is(tmp_path: Path) -> 
         ("[training]", '[training]\ncandidates = { configuration = "ibsi-c", roles = ["arterial"] }', "not require"),
         ('"metastasis"', '"scanner"', None),
         ("format = 1", "format = 1\nweights = 3", "weights"),
+        ('model = "logistic"', 'model = "nda-ann"\nharmonise = true', "harmonises the inputs of nda-ann"),
     ],
 )
 def test_a_form_that_cannot_be_used_is_refused_by_key(tmp_path: Path, old: str, new: str, said: str | None) -> None:
@@ -194,12 +177,11 @@ def test_a_form_that_cannot_be_used_is_refused_by_key(tmp_path: Path, old: str, 
 def test_a_study_in_which_no_series_plays_a_role_is_left_out_with_the_reason(tmp_path: Path) -> None:
     base = cohort(5)
     studies = {member.findings.study_instance_uid: member.findings for member in base.members}
-    told = NotMeasured("", Role.PORTAL, CohortRefused("two are alike"))
     studies |= {
-        "1.2.1": replace(studies["1.2.1"], stands={}),
-        "1.2.2": replace(studies["1.2.2"], stands={}, refusals=(told,)),
+        "1.2.1": replace(studies["1.2.1"], standing=RoleMissing("no series plays the role portal")),
+        "1.2.2": replace(studies["1.2.2"], standing=RoleAmbiguous("two are alike")),
     }
     found = join(form(tmp_path).said, [member.row for member in base.members], studies, scanners=False)
     reasons = dict(found.excluded)
-    assert "no one series plays the role portal" in reasons["1.2.1"]
+    assert "no series plays the role portal" in reasons["1.2.1"]
     assert "two are alike" in reasons["1.2.2"]

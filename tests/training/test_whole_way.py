@@ -80,6 +80,7 @@ def test_a_form_that_ships_goes_the_whole_way_from_images_to_a_package_that_runs
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "AUC on new cases" in done.stdout
+    assert "fitted on phantoms" in done.stdout
     assert (tmp_path / "out" / "report.pdf").exists()
     folder = tmp_path / "out" / "packages" / "ours"
     package = load(folder, Trust({}, (read_key(public),)))
@@ -94,7 +95,7 @@ def test_a_form_that_ships_goes_the_whole_way_from_images_to_a_package_that_runs
 
     settings = tmp_path / "her2node.toml"
     settings.write_text(
-        f'state_dir = "{tmp_path / "state"}"\n[packages]\nenabled = ["ours"]\n'
+        f'demonstration = true\nstate_dir = "{tmp_path / "state"}"\n[packages]\nenabled = ["ours"]\n'
         f'folders = ["{folder.parent}"]\ntrusted_keys = ["{public}"]\n'
     )
     read = her2node(
@@ -104,7 +105,7 @@ def test_a_form_that_ships_goes_the_whole_way_from_images_to_a_package_that_runs
     assert read.returncode == 0, read.stderr
     told = json.loads(read.stdout)
     (estimate,) = told["estimates"]
-    assert (estimate["package"], estimate["level"]) == ("ours@1.2.0", "site-trained")
+    assert (estimate["package"], estimate["level"]) == ("ours@1.2.0", "synthetic-demo")
     said_so = [answer["probability"] for answer in estimate["answers"]]
     assert said_so == pytest.approx(_by_hand(folder, told["quantities"]), abs=1e-9)
 
@@ -114,6 +115,13 @@ def test_a_form_that_ships_goes_the_whole_way_from_images_to_a_package_that_runs
     )  # fmt: skip
     assert evaluated.returncode == 0, evaluated.stderr
     assert f"{EXTERNAL} cases answered" in evaluated.stdout
+    settings.write_text(settings.read_text().replace("demonstration = true", "demonstration = false"))
+    refused = her2node(
+        "evaluate", folder, "--studies", theirs / "studies", "--table", theirs / "table.csv",
+        "--out", tmp_path / "again", "--config", settings, state=tmp_path,
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert "demonstration" in refused.stderr
 
 
 def _by_hand(folder: Path, quantities: list[dict[str, Any]]) -> list[float]:

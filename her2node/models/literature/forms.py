@@ -20,25 +20,13 @@ def patients_for(coefficients: int) -> int:
     return -(-coefficients * PER_EVENT * 100 // round(PREVALENCE * 100))
 
 
-_NOT_TRAINED = frozenset({"lda-1nn", "nda-ann"})
-"""Models that `her2node train` refuses."""
-
-
 def _must(patients: int, model: Shape) -> tuple[str, ...]:
     return (
         f"Collect at least {patients} patients of your own with IHC, and ISH where IHC is 2+; patients with 2+ and no "
         "ISH do not count.",
-        f"{_trained(model)} on them with `her2node train`, all selection inside the folds, and read its validation.",
+        f"Train this form ({model}) on them with `her2node train`, all selection inside the folds, and read its "
+        "validation.",
         "Sign the package that results with your own key, trust that key, and enable it in place of this form.",
-    )
-
-
-def _trained(model: Shape) -> str:
-    if model not in _NOT_TRAINED:
-        return f"Train this form ({model})"
-    return (
-        f"This node does not train {model}: copy the form, name logistic, lasso-logistic, lda or (with clinical "
-        "inputs) nomogram in training.model, and train the copy"
     )
 
 
@@ -89,9 +77,21 @@ def _form(
     )
 
 
-_TEXTURE: tuple[tuple[Shape, str], ...] = (
-    ("lda-1nn", "linear discriminants and the nearest neighbour"),
-    ("nda-ann", "non-linear discriminants and a small network"),
+_TEXTURE: tuple[tuple[Shape, str, str], ...] = (
+    (
+        "lda-1nn",
+        "linear discriminants and the nearest neighbour",
+        "A nearest neighbour says yes or no and no probability: here either answer stands for the share of positives "
+        "among the training cases that were so called by models which had not seen them, so that it gives two "
+        "probabilities and no others.",
+    ),
+    (
+        "nda-ann",
+        "non-linear discriminants and a small network",
+        "B11's network and how it is trained are not printed: here two hidden units are the non-linear discriminants "
+        "and one output the network on them, fitted together with a penalty on the weights (scikit-learn's "
+        "MLPClassifier, tanh, L-BFGS, alpha 1).",
+    ),
 )
 _SEVERAL = "Its inputs are sums and differences of each other: leave out what the others determine."
 _SEROSA = features.entered("serosal_invasion", "The tumour invades the serosa on CT (1 yes, 0 no)")
@@ -180,11 +180,13 @@ CT_FORMS = (
             candidates=Candidates("mazda-like", (Role.PLAIN,)),
             cautions=(
                 "MaZda selects 30 features, ten each by Fisher's coefficient, by classification error and correlation, "
-                "and by mutual information; the selection must lie inside the folds.",
+                "and by mutual information; here that is done inside the folds, errors counted by the nearer class "
+                "mean, information in eight bins of as many cases.",
+                departs,
                 "The features are the node's own, after MaZda's definitions.",
             ),
         )
-        for shape, words in _TEXTURE
+        for shape, words, departs in _TEXTURE
     ),
     _form(
         "wangy-radiomics",
