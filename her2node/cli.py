@@ -184,12 +184,13 @@ def measure(
 @app.command()
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to write the study into.")],
-    kind: Annotated[str, typer.Option(help="ct, dual-energy, perfusion, diffusion, dce or pet.")] = "ct",
+    kind: Annotated[str, typer.Option(help="ct, textured, dual-energy, perfusion, diffusion, dce or pet.")] = "ct",
     variant: Annotated[
         str,
         typer.Option(
-            help="ct: classic, enhanced; dual-energy: unit of iodine; perfusion, dce: layout; diffusion: vendor's "
-            "tagging; pet: units. An unknown one is answered with all that there are."
+            help="ct: classic, enhanced; textured: checker, grating, random; dual-energy: unit of iodine; "
+            "perfusion, dce: layout; diffusion: vendor's tagging; pet: units. An unknown one is answered with all "
+            "that there are."
         ),
     ] = "",
     decay: Annotated[str, typer.Option(help="pet: start, start-ge, start-counted, admin or none.")] = "",
