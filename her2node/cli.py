@@ -167,13 +167,17 @@ def measure(
             help="TOML file: codes = [...], radiomics, texture. Ship by name: ibsi-a to ibsi-e, mazda-like.",
         ),
     ] = None,
+    histograms: Annotated[
+        bool,
+        typer.Option("--histograms", help="Percentiles 1 to 99, skewness, kurtosis and entropy of every distribution."),
+    ] = False,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
     """Measure one study from a folder: a list of quantities, refusals in the same list."""
     from her2node.service import folders, measuring
 
-    rows = folders.measure(settings.read(config), folder, roi, features)
+    rows = folders.measure(settings.read(config), folder, roi, features, histograms=histograms)
     if as_json:
         _print_json(rows)
     else:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from her2node.dicom.codes import Code, Method, Unit
+from her2node.dicom.codes import Code, Histogram, Method, Unit
 from her2node.dicom.codes import Quantity as Concept
 from her2node.errors import Refused
 from her2node.quantities import kinetics, perfusion
 from her2node.quantities import perfusion_regimes as regimes
 from her2node.quantities.bolus import Bolus
+from her2node.quantities.histogram import histogram_of
 from her2node.quantities.kinetics import Floats, in_blocks
-from her2node.quantities.quantity import NotMeasured, QuantityMap
+from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
+from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
 from her2node.volumes.volume import Bools, Geometry, SliceSource
 from her2node.volumes.volume import Floats as Voxels
@@ -92,6 +94,27 @@ def maps(
         for group in groups
         for kind in group.kinds
     )
+
+
+def of_maps(
+    drawn: Sequence[QuantityMap | NotMeasured], roi: Roi, percents: Sequence[int]
+) -> Iterator[Quantity | NotMeasured]:
+    """The distribution of every map's values over a region on its grid; voxels that a map leaves open do not count.
+
+    A value bears the method of its map, the entropy that of its bins: a hundredth of the map's window wide.
+    """
+    for one in drawn:
+        if not isinstance(one, QuantityMap):
+            continue
+        found = histogram_of(
+            one.voxels[roi.mask], one.code, one.unit, roi.tracking_id, one.role, one.series_uids,
+            bin_width=(one.high - one.low) / 100, percents=percents,
+        )  # fmt: skip
+        for value in found:
+            method = value.method if value.modifier == Histogram.ENTROPY else one.method
+            if isinstance(value, Quantity):
+                value = replace(value, parameters=one.parameters)
+            yield replace(value, method=method)
 
 
 @dataclass(frozen=True)

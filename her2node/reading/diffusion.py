@@ -16,7 +16,7 @@ from her2node.quantities import diffusion, morphology
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined, sorted_out, unread
-from her2node.rois import GivenRoi, lay
+from her2node.rois import lay
 from her2node.selection.mr import parted
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
@@ -51,7 +51,7 @@ def read_diffusion(scene: Scene) -> Found:
             refused.append(unread(Role.DIFFUSION, error, (series.series_instance_uid,)))
     examinations = _examinations(members)
     parts = [_examination(found, examinations, scene) for found in examinations]
-    parts += [_vendor_map(series, scene.regions) for series in scene.players(Role.ADC_MAP)]
+    parts += [_vendor_map(series, scene) for series in scene.players(Role.ADC_MAP)]
     return joined([*parts, *refused])
 
 
@@ -103,7 +103,7 @@ def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], s
             values.append(NotMeasured(region.tracking_id, Role.DIFFUSION, error, series_uids=fit.series_uids))
             continue
         rois.append(with_key_slice(roi, volume))
-        values += diffusion.measure(fit, roi, Role.DIFFUSION)
+        values += diffusion.measure(fit, roi, Role.DIFFUSION, scene.methods.percents)
         values += morphology.measure(volume, roi, Role.DIFFUSION)
     measured = Measured(
         volume.series_instance_uid, Role.DIFFUSION, volume.geometry, volume.unit, volume.sources
@@ -146,16 +146,16 @@ def _why_alone(members: Sequence[_Member], all_of_them: list[list[_Member]]) -> 
     )
 
 
-def _vendor_map(series: Series, regions: Sequence[GivenRoi]) -> Found:
+def _vendor_map(series: Series, scene: Scene) -> Found:
     uid = series.series_instance_uid
     try:
         volume = build_adc(series)
     except Refused as error:
         return unread(Role.ADC_MAP, error, (uid,))
-    here = near(regions, volume.geometry)
+    here = near(scene.regions, volume.geometry)
     rois: list[LaidRoi] = []
     values: list[Quantity | NotMeasured] = [
-        elsewhere(region, Role.ADC_MAP, uid, volume.geometry) for region in regions if region not in here
+        elsewhere(region, Role.ADC_MAP, uid, volume.geometry) for region in scene.regions if region not in here
     ]
     for region in here:
         try:
@@ -164,6 +164,6 @@ def _vendor_map(series: Series, regions: Sequence[GivenRoi]) -> Found:
             values.append(NotMeasured(region.tracking_id, Role.ADC_MAP, error, series_uids=(uid,)))
             continue
         rois.append(with_key_slice(roi, volume))
-        values += diffusion.measure_vendor_map(volume, roi, Role.ADC_MAP)
+        values += diffusion.measure_vendor_map(volume, roi, Role.ADC_MAP, scene.methods.percents)
     measured = Measured(uid, Role.ADC_MAP, volume.geometry, volume.unit, volume.sources)
     return sorted_out(values, (measured,), tuple(rois))

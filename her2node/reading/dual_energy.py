@@ -117,7 +117,7 @@ def _measure(scene: Scene, iodine: _Iodine) -> Found:
             parts.append(Found(not_measured=(refusal,)))
             continue
         reference = None if is_aorta(region) else part_of_aorta(aorta, volume, roi)
-        values = dual_energy.measure(volume, roi, Role.IODINE, iodine.provenance, reference)
+        values = dual_energy.measure(volume, roi, Role.IODINE, iodine.provenance, reference, scene.methods.percents)
         parts.append(sorted_out(values, rois=(with_key_slice(roi, volume),)))
     maps = (_map(iodine),) if iodine.provenance.method else ()
     found = joined(parts)

@@ -13,8 +13,9 @@ from her2node.dicom.codes import Quantity as Concept
 from her2node.errors import EmptyRoi, NoArterialInput, Refused
 from her2node.quantities import arterial, motion, perfusion
 from her2node.quantities.bolus import Bolus, bolus_of
+from her2node.quantities.histogram import EVERY_PERCENT
 from her2node.quantities.kinetics import Floats
-from her2node.quantities.perfusion_maps import Grid, maps
+from her2node.quantities.perfusion_maps import Grid, maps, of_maps
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading.laid import with_key_slice
 from her2node.reading.reading import Found, LaidRoi, Measured, Scene, joined, sorted_out, unread
@@ -63,6 +64,8 @@ def _read(scan: Sequence[Series], scene: Scene) -> Found:
         laid.append(with_key_slice(roi, seen.still))
         values += _of_region(seen, roi, bolus, scene.methods.perfusion, words)
     drawn = maps(bolus, seen.dynamic.voxels, seen.body, seen.grid, scene.methods.perfusion, (*words, *seen.words))
+    if scene.methods.histograms:
+        values += [one for region in laid for one in of_maps(drawn, region.roi, EVERY_PERCENT)]
     return sorted_out((*values, *drawn), _measured(seen), tuple(laid))
 
 
