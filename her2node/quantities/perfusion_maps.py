@@ -81,9 +81,9 @@ def maps(
     running = [group for group in groups if group.refused is None]
     planes = {kind: np.full(mask.shape, np.nan, dtype=np.float32) for group in running for kind in group.kinds}
     for places, curves in _curves(voxels, mask):
-        enhancement = perfusion.Curves.of(bolus, curves).enhancement
+        over_baseline = perfusion.Curves.of(bolus, curves)
         for group in running:
-            for kind, values in zip(group.kinds, group.way(places, enhancement), strict=True):
+            for kind, values in zip(group.kinds, group.way(places, over_baseline), strict=True):
                 planes[kind].reshape(-1)[places] = values
     parameters = (*factors.words, *words)
     said = {kind: deconvolved.limit(kind, planes[kind]) for kind in _DECONVOLVED if kind in planes}
@@ -122,7 +122,7 @@ class _Group:
     """Maps that are calculated together, how, and why not."""
 
     kinds: tuple[_Kind, ...]
-    way: Callable[[Places, Floats], Sequence[Floats]]
+    way: Callable[[Places, perfusion.Curves], Sequence[Floats]]
     refused: Refused | None
     words: tuple[str, ...] = ()
 
@@ -151,8 +151,8 @@ def _curves(voxels: Voxels, mask: Bools) -> Iterator[tuple[Places, Voxels]]:
         yield some, np.ascontiguousarray(flat[:, some].T)
 
 
-def _rising(enhancement: Floats) -> Bools:
-    return perfusion.peak_enhancement(enhancement) >= perfusion.LEAST_ENHANCEMENT_HU
+def _rising(curves: perfusion.Curves) -> Bools:
+    return curves.peaks >= perfusion.LEAST_ENHANCEMENT_HU
 
 
 class _Deconvolved:
@@ -163,10 +163,10 @@ class _Deconvolved:
         self._bolus, self._factors = bolus, factors
         self._rising, self._tail, self._resolved = (np.zeros(shape, dtype=np.float32) for _ in range(3))
 
-    def __call__(self, places: Places, enhancement: Floats) -> Sequence[Floats]:
-        steady = kinetics.even(self._bolus.times_s, enhancement, self._bolus.step_s)[1]
+    def __call__(self, places: Places, curves: perfusion.Curves) -> Sequence[Floats]:
+        steady = kinetics.even(self._bolus.times_s, curves.enhancement, self._bolus.step_s)[1]
         found = self._deconvolver(steady, self._factors.oscillation_index)
-        rising = _rising(enhancement) & (found.peak > 0)
+        rising = _rising(curves) & (found.peak > 0)
         self._rising.reshape(-1)[places] = rising
         self._tail.reshape(-1)[places] = np.where(rising, np.clip(found.tail, -1, 1), 0.0)
         self._resolved.reshape(-1)[places] = rising & found.resolved
@@ -205,17 +205,17 @@ class _Enhanced:
     def __init__(self, bolus: Bolus) -> None:
         self._bolus = bolus
 
-    def __call__(self, places: Places, enhancement: Floats) -> Sequence[Floats]:
+    def __call__(self, places: Places, curves: perfusion.Curves) -> Sequence[Floats]:
         arrival_s = self._bolus.arrival_s
-        peak_s = perfusion.time_to_peak(self._bolus.times_s, enhancement, arrival_s, arrival_s)
-        return perfusion.peak_enhancement(enhancement), np.where(_rising(enhancement), peak_s, np.nan)
+        peak_s = perfusion.time_to_peak(self._bolus.times_s, curves.enhancement, arrival_s, arrival_s)
+        return curves.peaks, np.where(_rising(curves), peak_s, np.nan)
 
 
 class _Lined:
     def __init__(self, bolus: Bolus, factors: perfusion.Factors) -> None:
         self._bolus, self._factors = bolus, factors
 
-    def __call__(self, places: Places, enhancement: Floats) -> Sequence[Floats]:
+    def __call__(self, places: Places, curves: perfusion.Curves) -> Sequence[Floats]:
         bolus = self._bolus
-        found = kinetics.patlak(bolus.times_s, bolus.arterial, enhancement, bolus.passed_s or np.inf)
+        found = kinetics.patlak(bolus.times_s, bolus.arterial, curves.enhancement, bolus.passed_s or np.inf)
         return (perfusion.permeability(found.exchange, self._factors),)
