@@ -167,13 +167,17 @@ def measure(
             help="TOML file: codes = [...], radiomics, texture. Ship by name: ibsi-a to ibsi-e, mazda-like.",
         ),
     ] = None,
+    histograms: Annotated[
+        bool,
+        typer.Option("--histograms", help="Percentiles 1 to 99, skewness, kurtosis and entropy of every distribution."),
+    ] = False,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
     """Measure one study from a folder: a list of quantities, refusals in the same list."""
     from her2node.service import folders, measuring
 
-    rows = folders.measure(settings.read(config), folder, roi, features)
+    rows = folders.measure(settings.read(config), folder, roi, features, histograms=histograms)
     if as_json:
         _print_json(rows)
     else:
@@ -184,12 +188,13 @@ def measure(
 @app.command()
 def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to write the study into.")],
-    kind: Annotated[str, typer.Option(help="ct, dual-energy, perfusion, diffusion, dce or pet.")] = "ct",
+    kind: Annotated[str, typer.Option(help="ct, textured, dual-energy, perfusion, diffusion, dce or pet.")] = "ct",
     variant: Annotated[
         str,
         typer.Option(
-            help="ct: classic, enhanced; dual-energy: unit of iodine; perfusion, dce: layout; diffusion: vendor's "
-            "tagging; pet: units. An unknown one is answered with all that there are."
+            help="ct: classic, enhanced; textured: checker, grating, random; dual-energy: unit of iodine; "
+            "perfusion, dce: layout; diffusion: vendor's tagging; pet: units. An unknown one is answered with all "
+            "that there are."
         ),
     ] = "",
     decay: Annotated[str, typer.Option(help="pet: start, start-ge, start-counted, admin or none.")] = "",

@@ -21,7 +21,8 @@ from her2node.phantoms.options import (
     RoiForm,
 )
 from her2node.phantoms.study import PhantomStudy, write
-from her2node.phantoms.truth import Truth, TumourTruth
+from her2node.phantoms.texture import Checker, Grating, RandomField, Texture
+from her2node.phantoms.truth import TextureTruth, Truth, TumourTruth
 
 __all__ = [
     "make",
@@ -38,6 +39,11 @@ __all__ = [
     "PhantomStudy",
     "Truth",
     "TumourTruth",
+    "TextureTruth",
+    "Texture",
+    "Checker",
+    "Grating",
+    "RandomField",
     "Anatomy",
     "varied",
     "Phase",

@@ -16,6 +16,7 @@ import numpy as np
 
 from her2node.errors import PhantomRefused
 from her2node.phantoms.shapes import Bools, Cap, Capsule, Column, Ellipsoid, Floats, Point, Shape, point
+from her2node.phantoms.texture import Texture
 
 
 class Phase(StrEnum):
@@ -71,13 +72,17 @@ class Structure:
 
 @dataclass(frozen=True)
 class Tumour:
-    """An ellipsoid joined to the gastric wall, with a concentric necrotic core ``core`` times its size (0: none)."""
+    """An ellipsoid joined to the gastric wall, with a concentric necrotic core ``core`` times its size (0: none).
+
+    ``texture``, which goes about the attenuation of every phase alike, is that of a tumour without a core.
+    """
 
     place: str
     shape: Ellipsoid
     hu: Attenuation
     core: float = 0.0
     core_hu: Attenuation = Attenuation(25, 25, 25, 25)
+    texture: Texture | None = None
 
     def mean_hu(self, phase: Phase) -> float:
         """Mean over the whole tumour: (1 − f³)·rim + f³·core."""
@@ -110,6 +115,10 @@ class Anatomy:
         organs = tuple(replace(organ, shape=_moved(organ.shape, by_mm)) for organ in self.organs)
         shape = _moved_ellipsoid(self.tumour.shape, by_mm)
         return Anatomy(organs, replace(self.tumour, shape=shape))
+
+    def textured(self, texture: Texture) -> Anatomy:
+        """The anatomy with a tumour of this texture, and without a core."""
+        return replace(self, tumour=replace(self.tumour, core=0.0, texture=texture))
 
     def organ(self, name: str) -> tuple[Structure, ...]:
         """The structures of this name."""

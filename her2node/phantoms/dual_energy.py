@@ -87,6 +87,8 @@ class DualEnergyOptions:
             raise PhantomRefused(f"{unknown[0]:g} keV: possible are {', '.join(f'{kev:g}' for kev in _COEFFICIENTS)}")
         if self.base.form is not Form.CLASSIC:
             raise PhantomRefused("dual-energy series are made as classic objects only")
+        if self.base.textured:
+            raise PhantomRefused("iodine has no texture here")
 
 
 @dataclass(frozen=True)

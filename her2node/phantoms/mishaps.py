@@ -15,8 +15,9 @@ from pydicom.dataset import Dataset
 from her2node.dicom.uids import derived_uid
 from her2node.phantoms import classic
 from her2node.phantoms.anatomy import Phase
+from her2node.phantoms.headers import copied
 from her2node.phantoms.planes import Plane
-from her2node.phantoms.study import PhantomStudy, PlannedSeries, PlannedSlice
+from her2node.phantoms.study import PhantomStudy, PlannedSeries, PlannedSlice, file_meta
 
 Slices = tuple[PlannedSlice, ...]
 
@@ -226,6 +227,39 @@ def spread(study: PhantomStudy, phase: Phase) -> PhantomStudy:
         return ds
 
     return study.with_edit(part)
+
+
+def spread_enhanced(study: PhantomStudy, phase: Phase) -> PhantomStudy:
+    """The upper half of one phase's frames comes as an enhanced object of its own, in a series of its own."""
+    series = study.series_of(phase)
+
+    def halves(one: PhantomStudy) -> Iterator[Dataset]:
+        for ds in study.parts[0](one):
+            if ds.SeriesInstanceUID == series.series_instance_uid:
+                yield from (_half(ds, upper=False), _half(ds, upper=True))
+            else:
+                yield ds
+
+    return replace(study, parts=(halves, *study.parts[1:]))
+
+
+def _half(whole: Dataset, *, upper: bool) -> Dataset:
+    """An enhanced object of half of the frames; the upper half under UIDs of its own."""
+    count = int(whole.NumberOfFrames)
+    first, last = (count // 2, count) if upper else (0, count // 2)
+    size = len(whole.PixelData) // count
+    ds = copied(whole)
+    ds.PerFrameFunctionalGroupsSequence = whole.PerFrameFunctionalGroupsSequence[first:last]
+    ds.PixelData = whole.PixelData[first * size : last * size]
+    ds["PixelData"].VR = "OW"
+    ds.NumberOfFrames = last - first
+    ds.file_meta = whole.file_meta
+    if upper:
+        ds.SeriesInstanceUID = derived_uid("phantom upper part", whole.SeriesInstanceUID)
+        ds.SOPInstanceUID = derived_uid("phantom upper object", whole.SOPInstanceUID)
+        ds.SeriesNumber = whole.SeriesNumber + 20
+        ds.file_meta = file_meta(whole.SOPClassUID, ds.SOPInstanceUID)
+    return ds
 
 
 def _localizer(study: PhantomStudy) -> Iterator[Dataset]:

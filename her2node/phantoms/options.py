@@ -117,6 +117,8 @@ class PhantomOptions:
         outlined = Phase.PORTAL if Phase.PORTAL in self.phases else max(self.phases, key=list(Phase).index)
         if outlined in dict(self.breathing_mm):
             raise PhantomRefused(f"the tumour is outlined on the {outlined} phase, which cannot be displaced")
+        if self.textured and self.supersampling != 1:
+            raise PhantomRefused("the truth of a texture is that at voxel centres: no supersampling")
         if self.noise_hu < 0:
             raise PhantomRefused(f"noise of {self.noise_hu} HU")
         if self.started.utcoffset() is None:
@@ -131,6 +133,11 @@ class PhantomOptions:
             raise PhantomRefused("there must be at least one slice and one sample a voxel")
         if min(self.slice_spacing_mm, self.thickness, *self.spacing_mm) <= 0:
             raise PhantomRefused("spacings and thickness must be positive")
+
+    @property
+    def textured(self) -> bool:
+        """Whether the tumour has a texture."""
+        return self.anatomy is not None and self.anatomy.tumour.texture is not None
 
     @property
     def spacing_mm(self) -> tuple[float, float]:

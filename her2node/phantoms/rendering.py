@@ -61,9 +61,24 @@ def attenuations(
     totals = {phase: np.zeros(plane.size, dtype=np.float32) for phase in phases}
     for offset in subvoxels(supersampling):
         found = labels(structures, plane.coordinates(offset), plane.size)
+        about = _texture(anatomy, plane, found == len(structures), offset)
         for phase, table in tables.items():
-            totals[phase] += table[found]
+            totals[phase] += table[found] + about
     return {phase: total / np.float32(supersampling**3) for phase, total in totals.items()}
+
+
+def _texture(
+    anatomy: Anatomy, plane: Plane, inside: Bools, offset: tuple[float, float, float]
+) -> Hounsfield | np.float32:
+    """By how much the tumour's attenuation differs from its mean, where it lies ``inside`` the image."""
+    texture = anatomy.tumour.texture
+    if texture is None or not inside.any():
+        return np.float32(0)
+    places = zip(plane.coordinates(offset), anatomy.tumour.shape.centre_mm, strict=True)
+    x, y, z = (np.broadcast_to(along, plane.size)[inside] - centre for along, centre in places)
+    found = np.zeros(plane.size, dtype=np.float32)
+    found[inside] = texture.at(x, y, z)
+    return found
 
 
 def _stored(hu: Hounsfield, phase: Phase, key: int, sampling: Sampling) -> Stored:

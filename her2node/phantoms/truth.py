@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from her2node.phantoms.anatomy import Anatomy, Phase, Structure
 from her2node.phantoms.planted import PLANTED
 from her2node.phantoms.shapes import Ellipsoid, Point
+from her2node.phantoms.texture import Texture, entropy_bits
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,37 @@ class IodineTruth:
     organs: dict[str, float]
 
 
+PERCENTS = (1, 5, 10, 25, 75, 90, 95, 99)
+"""Of a texture; the 50th of a checker may be either value."""
+BIN_WIDTH_HU = 5
+FARTHEST_MM = 10
+
+
+@dataclass(frozen=True)
+class TextureTruth:
+    """What a textured tumour shows without noise, from the texture's formula alone.
+
+    ``texture`` names it in words. ``percentiles_hu`` of all places are those about the tumour's mean, which is the
+    phase's ``hu``; ``entropy_bits`` is that of the histogram by whole bins of 5 HU from 0 on, in each phase;
+    ``correlation`` is the autocorrelation along x, y and z at whole millimetres from 1 on. ``standard_error`` of the
+    mean (HU) and the variance (HU²) over this tumour is there for a random texture.
+    """
+
+    texture: str
+    variance_hu2: float
+    skewness: float
+    kurtosis: float
+    percentiles_hu: dict[int, float]
+    entropy_bits: dict[Phase, float]
+    correlation: dict[str, tuple[float, ...]]
+    standard_error: tuple[float, float] | None
+
+
 @dataclass(frozen=True)
 class Truth:
     """What a phantom is. ``her2_positive`` is drawn with ``her2_probability``, which PLANTED derives from the HU.
 
-    ``iodine`` is there for dual-energy studies.
+    ``texture`` is there for textured tumours, ``iodine`` for dual-energy studies.
     """
 
     seed: int
@@ -60,6 +87,7 @@ class Truth:
     her2_probability: float
     her2_positive: bool
     iodine: IodineTruth | None = None
+    texture: TextureTruth | None = None
 
     def as_json(self) -> dict[str, object]:
         """Ready for ``json.dumps``."""
@@ -71,7 +99,26 @@ def truth_of(anatomy: Anatomy, seed: int) -> Truth:
     tumour = _tumour(anatomy)
     probability = PLANTED.probability(tumour.hu[Phase.PORTAL], tumour.hu[Phase.ARTERIAL])
     organs = {structure.name: _organ(structure) for structure in anatomy.organs}
-    return Truth(seed, tumour, tuple(organs.values()), probability, PLANTED.draw(probability, seed))
+    texture = None if anatomy.tumour.texture is None else _texture(anatomy.tumour.texture, tumour)
+    drawn = PLANTED.draw(probability, seed)
+    return Truth(seed, tumour, tuple(organs.values()), probability, drawn, texture=texture)
+
+
+def _texture(texture: Texture, tumour: TumourTruth) -> TextureTruth:
+    axes = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+    return TextureTruth(
+        texture=str(texture),
+        variance_hu2=texture.variance_hu2,
+        skewness=0.0,
+        kurtosis=texture.kurtosis,
+        percentiles_hu={percent: texture.quantile(percent / 100) for percent in PERCENTS},
+        entropy_bits={phase: entropy_bits(texture, hu, BIN_WIDTH_HU) for phase, hu in tumour.hu.items()},
+        correlation={
+            name: tuple(texture.correlation((x * mm, y * mm, z * mm)) for mm in range(1, FARTHEST_MM + 1))
+            for name, (x, y, z) in axes.items()
+        },
+        standard_error=texture.standard_errors(tumour.volume_mm3),
+    )
 
 
 def _tumour(anatomy: Anatomy) -> TumourTruth:

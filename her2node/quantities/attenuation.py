@@ -6,7 +6,7 @@ statistic; how many such voxels the region had is a quantity of its own, left ou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from her2node.dicom.codes import Code, Derivation, Method, Unit, percentile_modifier
 from her2node.dicom.codes import Quantity as Concept
 from her2node.errors import NotCalibrated, Refused, TooFewVoxels
+from her2node.quantities.histogram import histogram_of
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
@@ -149,6 +150,26 @@ _STATISTICS = (
         for p in PERCENTS
     ),
 )
+
+
+BIN_HU = 5.0
+"""For the entropy: of the order of the noise."""
+
+
+def histogram(
+    volume: Volume, roi: Roi, role: Role | None, percents: Sequence[int]
+) -> tuple[Quantity | NotMeasured, ...]:
+    """What a histogram tells of a region of a CT volume beyond ``measure``: the other percentiles wanted, skewness,
+    kurtosis and entropy. Nothing of a volume in another unit than HU, of which ``measure`` says why."""
+    if volume.unit != Unit.HU:
+        return ()
+    values = volume.voxels[roi.mask][volume.valid[roi.mask]]
+    told = {statistic.modifier for statistic in _STATISTICS}
+    found = histogram_of(
+        values, Concept.ATTENUATION, Unit.HU, roi.tracking_id, role, (volume.series_instance_uid,),
+        bin_width=BIN_HU, percents=percents,
+    )  # fmt: skip
+    return tuple(one for one in found if one.modifier not in told)
 
 
 def measure(volume: Volume, roi: Roi, role: Role | None) -> tuple[Quantity | NotMeasured, ...]:

@@ -7,7 +7,7 @@ the signal alone tells (enhancement, its times and slopes) needs neither TR nor 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from her2node.quantities import dce_curve, dce_fits, dce_input
 from her2node.quantities.dce_fits import MODELS, Fate, Fates, Model, Parameters
 from her2node.quantities.dce_input import ArterialInput
 from her2node.quantities.dce_signal import FACTORS, DceFactors, Places, Signal, signal_of
-from her2node.quantities.histogram import histogram_of
+from her2node.quantities.histogram import PERCENTS, histogram_of
 from her2node.quantities.kinetics import Floats, interpolation
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.rois.roi import Roi
@@ -302,7 +302,9 @@ def _uids(fit: DceFit) -> tuple[str, ...]:
     return tuple(dict.fromkeys(fit.signal.volume.series_uids))
 
 
-def measure(fit: DceFit, roi: Roi, role: Role | None) -> tuple[Quantity | NotMeasured, ...]:
+def measure(
+    fit: DceFit, roi: Roi, role: Role | None, percents: Sequence[int] = PERCENTS
+) -> tuple[Quantity | NotMeasured, ...]:
     """Every quantity in a region laid on the examination's grid, or why it was not measured."""
     region = _Region(fit, roi, role)
     places = np.flatnonzero(roi.mask & fit.signal.body)
@@ -311,7 +313,7 @@ def measure(fit: DceFit, roi: Roi, role: Role | None) -> tuple[Quantity | NotMea
         return (region.lacks(None, nothing),)
     found: list[Quantity | NotMeasured] = []
     for parameter in fit.parameters:
-        found += _distribution(region, parameter)
+        found += _distribution(region, parameter, percents)
     if fit.fates is not None:
         found.append(region.told(Dce.EXCLUDED, excluded(fit.fates[roi.mask]), Unit.ONE, None))
     found += [region.lacks(code, reason) for code, reason in fit.refused]
@@ -349,7 +351,7 @@ class _Region:
         return tuple(words)
 
 
-def _distribution(region: _Region, parameter: Parameter) -> list[Quantity | NotMeasured]:
+def _distribution(region: _Region, parameter: Parameter, percents: Sequence[int]) -> list[Quantity | NotMeasured]:
     """The statistics of a parameter over the region. Its method goes before how a statistic was taken, but for the
     entropy, which says nothing without its bins."""
     inside = parameter.voxels[region.roi.mask]
@@ -358,7 +360,7 @@ def _distribution(region: _Region, parameter: Parameter) -> list[Quantity | NotM
         return [region.lacks(parameter.code, Undefined(reasons))]
     found = histogram_of(
         inside, parameter.code, parameter.unit, region.roi.tracking_id, region.role, _uids(region.fit),
-        bin_width=parameter.bin_width,
+        bin_width=parameter.bin_width, percents=percents,
     )  # fmt: skip
     told: list[Quantity | NotMeasured] = []
     for one in found:

@@ -28,7 +28,7 @@ from scipy import ndimage
 from her2node.dicom.codes import Code, Derivation, Diffusion, Histogram, Unit
 from her2node.errors import BValuesMissing, Refused, TooFewVoxels
 from her2node.quantities import decay
-from her2node.quantities.histogram import histogram_of
+from her2node.quantities.histogram import PERCENTS, histogram_of
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
@@ -208,18 +208,24 @@ def ivim_permitted(b: Sequence[float], gone: float = decay.PERFUSION_IS_GONE) ->
     return BValuesMissing(f"IVIM takes {' and '.join(lacking)}; b {', '.join(f'{v:g}' for v in b)} s/mm2 were acquired")
 
 
-def measure(fit: Fitted, roi: Roi, role: Role | None) -> tuple[Quantity | NotMeasured, ...]:
+def measure(
+    fit: Fitted, roi: Roi, role: Role | None, percents: Sequence[int] = PERCENTS
+) -> tuple[Quantity | NotMeasured, ...]:
     """Every fitted quantity in a region laid on the examination's grid, and a refusal for each that was not fitted."""
     found: list[Quantity | NotMeasured] = []
     for parameter in fit.parameters:
-        found += _statistics(parameter, fit.geometry, roi, role, fit.series_uids)
+        found += _statistics(parameter, fit.geometry, roi, role, fit.series_uids, percents)
     found = [replace(one, parameters=fit.words) if isinstance(one, Quantity) else one for one in found]
     found += [NotMeasured(roi.tracking_id, role, refused, code, fit.series_uids) for code, refused in fit.refused]
     return tuple(found)
 
 
 def measure_vendor_map(
-    volume: Volume, roi: Roi, role: Role | None, b_values: Sequence[float] = ()
+    volume: Volume,
+    roi: Roi,
+    role: Role | None,
+    b_values: Sequence[float] = (),
+    percents: Sequence[int] = PERCENTS,
 ) -> tuple[Quantity | NotMeasured, ...]:
     """A region on an ADC map that the scanner calculated from images of ``b_values`` (none: nobody says), in um2/s.
 
@@ -234,7 +240,7 @@ def measure_vendor_map(
     words = (f"from images of b {listed} s/mm2" if b_values else "from images of b-values that are not told",)
     return tuple(
         replace(one, flags=(*flags, *one.flags), parameters=words) if isinstance(one, Quantity) else one
-        for one in _statistics(parameter, volume.geometry, roi, role, (volume.series_instance_uid,))
+        for one in _statistics(parameter, volume.geometry, roi, role, (volume.series_instance_uid,), percents)
     )
 
 
@@ -344,7 +350,12 @@ def _on_grid(values: Values, body: Bools, factor: float = 1.0) -> Floats:
 
 
 def _statistics(
-    parameter: Parameter, geometry: Geometry, roi: Roi, role: Role | None, series_uids: tuple[str, ...]
+    parameter: Parameter,
+    geometry: Geometry,
+    roi: Roi,
+    role: Role | None,
+    series_uids: tuple[str, ...],
+    percents: Sequence[int],
 ) -> list[Quantity | NotMeasured]:
     inside = parameter.voxels[roi.mask]
     finite = np.isfinite(inside)
@@ -358,7 +369,7 @@ def _statistics(
 
     if not finite.any():
         return [lacks(f"no voxel of the region has a fit of {parameter.code.meaning}")]
-    found = _histogram(parameter, inside, roi, role, series_uids)
+    found = _histogram(parameter, inside, roi, role, series_uids, percents)
     if parameter.at_floor is not None and (low := int(np.count_nonzero(parameter.at_floor[roi.mask] & finite))):
         found = _flagged(found, low, int(np.count_nonzero(finite)))
     if parameter.brief:
@@ -387,12 +398,19 @@ def _flagged(found: list[Quantity | NotMeasured], low: int, voxels: int) -> list
 
 
 def _histogram(
-    parameter: Parameter, inside: Floats, roi: Roi, role: Role | None, series_uids: tuple[str, ...]
+    parameter: Parameter,
+    inside: Floats,
+    roi: Roi,
+    role: Role | None,
+    series_uids: tuple[str, ...],
+    percents: Sequence[int],
 ) -> list[Quantity | NotMeasured]:
     """The statistics of ``histogram``. How a coefficient was fitted goes before how its statistic was taken, but for
     the entropy, which says nothing without its bins."""
     bins = BIN_WIDTHS[parameter.code]
-    found = histogram_of(inside, parameter.code, parameter.unit, roi.tracking_id, role, series_uids, bin_width=bins)
+    found = histogram_of(
+        inside, parameter.code, parameter.unit, roi.tracking_id, role, series_uids, bin_width=bins, percents=percents
+    )  # fmt: skip
     return [
         replace(one, method=parameter.method)
         if isinstance(one, Quantity) and one.modifier != Histogram.ENTROPY

@@ -7,7 +7,7 @@ of the region is above 10, iodine is refused. The ratio to the aorta needs no un
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from her2node.dicom.codes import Code, Derivation, DualEnergy, Unit
 from her2node.errors import NoReference, Refused, TooFewVoxels, UnitMissing
-from her2node.quantities.histogram import histogram_of
+from her2node.quantities.histogram import PERCENTS, histogram_of
 from her2node.quantities.photon_attenuation import hu_of_iodine
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.rois.roi import Roi
@@ -114,7 +114,12 @@ MEASURES: tuple[Callable[..., float | Floats], ...] = (
 
 
 def measure(
-    volume: Volume, roi: Roi, role: Role | None, provenance: Provenance, aorta: Aorta | Refused | None
+    volume: Volume,
+    roi: Roi,
+    role: Role | None,
+    provenance: Provenance,
+    aorta: Aorta | Refused | None,
+    percents: Sequence[int] = PERCENTS,
 ) -> tuple[Quantity | NotMeasured, ...]:
     """Iodine in a region of an iodine volume, its histogram, and against the aorta.
 
@@ -127,7 +132,7 @@ def measure(
     if not values.size:
         reason = TooFewVoxels("no voxel of the region holds an image")
         return (NotMeasured(roi.tracking_id, role, reason, DualEnergy.IODINE, series_uids),)
-    found = _concentrations(values, roi, role, provenance, series_uids)
+    found = _concentrations(values, roi, role, provenance, series_uids, percents)
     return found if aorta is None else (*found, _normalized(volume, roi, role, aorta, mean_iodine(values)))
 
 
@@ -147,7 +152,12 @@ def _values(volume: Volume, roi: Roi) -> Values:
 
 
 def _concentrations(
-    values: Values, roi: Roi, role: Role | None, provenance: Provenance, series_uids: tuple[str, ...]
+    values: Values,
+    roi: Roi,
+    role: Role | None,
+    provenance: Provenance,
+    series_uids: tuple[str, ...],
+    percents: Sequence[int],
 ) -> tuple[Quantity | NotMeasured, ...]:
     median = float(np.median(values))
     likely = median <= HIGHEST_LIKELY_MG_PER_ML
@@ -166,7 +176,8 @@ def _concentrations(
         )
 
     told, bins = provenance.method, BIN_MG_PER_ML
-    found = histogram_of(values, DualEnergy.IODINE, Unit.MG_PER_ML, roi.tracking_id, role, series_uids, bin_width=bins)
+    where = (roi.tracking_id, role, series_uids)
+    found = histogram_of(values, DualEnergy.IODINE, Unit.MG_PER_ML, *where, bin_width=bins, percents=percents)
     # One method a value: where the statistic has its own, that of the voxels is a parameter.
     return tuple(
         replace(q, method=q.method or told, flags=tuple(flags), parameters=(told.meaning,) if told and q.method else ())

@@ -7,7 +7,7 @@ standard deviation two; skewness and kurtosis of equal values are Undefined by n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,8 @@ from her2node.selection.roles import Role
 Values = npt.NDArray[np.float64]
 
 PERCENTS = (1, 5, 10, 25, 50, 75, 90, 95, 99)
-"""The 50th is reported as the median."""
+"""What is told where nothing else is asked for. The 50th is reported as the median."""
+EVERY_PERCENT = tuple(range(1, 100))
 FEWEST = 30
 """Below this the shape of a distribution says more about chance than about the tissue."""
 
@@ -146,11 +147,12 @@ def histogram_of(
     series_uids: tuple[str, ...],
     *,
     bin_width: float,
+    percents: Sequence[int] = PERCENTS,
 ) -> tuple[Quantity | NotMeasured, ...]:
     """Every statistic of ``values`` as quantities of ``concept``, in a fixed order.
 
     ``values`` of any shape, in ``unit``, no larger than float32 holds; ``bin_width`` in the same unit, for the entropy,
-    whose method code names it.
+    whose method code names it; ``percents`` are the percentiles wanted.
     A statistic for which there are too few values is a NotMeasured with TooFewVoxels, skewness and kurtosis of values
     that do not differ one with Undefined. ValueError for an infinite value or a bin width of 0 or below: faults of the
     caller.
@@ -171,7 +173,7 @@ def histogram_of(
             roi, role, concept, statistic.of(defined), own, statistic.modifier, statistic.method, series_uids
         )
 
-    return tuple(judged(statistic) for statistic in _statistics(bin_width))
+    return tuple(judged(statistic) for statistic in _statistics(bin_width, percents))
 
 
 @dataclass(frozen=True)
@@ -186,13 +188,13 @@ class _Statistic:
     needs_spread: bool = False
 
 
-def _statistics(bin_width: float) -> tuple[_Statistic, ...]:
+def _statistics(bin_width: float, percents: Sequence[int]) -> tuple[_Statistic, ...]:
     return (
         _Statistic(mean, Derivation.MEAN),
         _Statistic(standard_deviation, Derivation.STANDARD_DEVIATION, Method.SD_N_MINUS_1, fewest=2),
         _Statistic(minimum, Derivation.MINIMUM),
         _Statistic(maximum, Derivation.MAXIMUM),
-        *(_percentile(percent) for percent in PERCENTS),
+        *(_percentile(percent) for percent in percents),
         _Statistic(skewness, Histogram.SKEWNESS, Histogram.MOMENTS_N, FEWEST, Unit.ONE, needs_spread=True),
         _Statistic(kurtosis, Histogram.KURTOSIS, Histogram.EXCESS_N, FEWEST, Unit.ONE, needs_spread=True),
         _Statistic(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -124,16 +124,17 @@ def permeability(exchange: Floats, factors: Factors) -> Floats:
     return np.asarray(6000 * (1 - factors.haematocrit) / factors.density_g_ml * exchange)
 
 
-def peak_enhancement(curves: Floats) -> Floats:
+def peak_enhancement(times_s: Floats, curves: Floats, arrival_s: float) -> Floats:
     """Peak enhancement.
 
-    Formula: max over t of C(t), C the attenuation over the mean of the images before the bolus.
+    Formula: max over t after the arrival of the bolus in the artery of C(t), C the attenuation over the mean of the
+    images before the bolus.
     Unit: [hnsf'U].
-    Shapes: curves (n, t).
+    Shapes: times (t,), curves (n, t).
     Source: quantities of CT perfusion after Miles 1991; the review's TTP.
     Known deviation: of single voxels too high by noise.
     """
-    return np.asarray(curves.max(axis=1))
+    return np.asarray(curves[:, _first(times_s, arrival_s) :].max(axis=1))
 
 
 def time_to_peak(times_s: Floats, curves: Floats, arrival_s: float, since_s: float) -> Floats:
@@ -146,8 +147,13 @@ def time_to_peak(times_s: Floats, curves: Floats, arrival_s: float, since_s: flo
     Source: DICOM (113069, DCM); the review's Tmax.
     Known deviation: one of the sampled times.
     """
-    after = times_s > arrival_s
-    return np.asarray(times_s[after][curves[:, after].argmax(axis=1)] - since_s)
+    first = _first(times_s, arrival_s)
+    return np.asarray(times_s[first:][curves[:, first:].argmax(axis=1)] - since_s)
+
+
+def _first(times_s: Floats, arrival_s: float) -> int:
+    """The first sample after the arrival of the bolus."""
+    return int(np.searchsorted(times_s, arrival_s, side="right"))
 
 
 def tmax(found: deconvolution.Deconvolution) -> Floats:
@@ -185,6 +191,11 @@ class Curves:
     @classmethod
     def of(cls, bolus: Bolus, hu: Floats) -> Curves:
         return cls(bolus, hu - hu[:, : bolus.baseline].mean(axis=1, keepdims=True))
+
+    @cached_property
+    def peaks(self) -> Floats:
+        """Peak enhancement of each, (n,)."""
+        return peak_enhancement(self.bolus.times_s, self.enhancement, self.bolus.arrival_s)
 
 
 _Values = tuple[tuple[Code, Code, Floats], ...]
@@ -253,7 +264,7 @@ def enhance(curves: Curves, factors: Factors) -> _Values:
     """Peak enhancement and time to peak."""
     arrival_s = curves.bolus.arrival_s
     return (
-        (Concept.PEAK_ENHANCEMENT, Unit.HU, peak_enhancement(curves.enhancement)),
+        (Concept.PEAK_ENHANCEMENT, Unit.HU, curves.peaks),
         (
             Concept.TIME_TO_PEAK,
             Unit.SECOND,
@@ -395,7 +406,7 @@ class Likely:
 def _too_little(bolus: Bolus, hu: Floats) -> Refused | None:
     if not len(hu):
         return TooFewVoxels("no voxel of the region has an image at every time point")
-    rise = float(peak_enhancement(Curves.of(bolus, hu.mean(axis=0, keepdims=True)).enhancement)[0])
+    rise = float(Curves.of(bolus, hu.mean(axis=0, keepdims=True)).peaks[0])
     if rise < LEAST_ENHANCEMENT_HU:
         return NoEnhancement(f"the mean curve rises by {rise:.1f} HU, {LEAST_ENHANCEMENT_HU:g} HU needed")
     return None
@@ -428,4 +439,4 @@ def _by_voxel(way: Way, bolus: Bolus, hu: Floats, factors: Factors) -> _Values:
 
 
 def _rising(bolus: Bolus, hu: Floats) -> Floats:
-    return hu[peak_enhancement(Curves.of(bolus, hu).enhancement) >= LEAST_ENHANCEMENT_HU]
+    return hu[Curves.of(bolus, hu).peaks >= LEAST_ENHANCEMENT_HU]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from her2node.dicom.codes import Code, Method, Unit
+from her2node.dicom.codes import Code, Histogram, Method, Unit
 from her2node.dicom.codes import Quantity as Concept
 from her2node.errors import Refused
 from her2node.quantities import kinetics, perfusion
 from her2node.quantities import perfusion_regimes as regimes
 from her2node.quantities.bolus import Bolus
+from her2node.quantities.histogram import histogram_of
 from her2node.quantities.kinetics import Floats, in_blocks
-from her2node.quantities.quantity import NotMeasured, QuantityMap
+from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
+from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
 from her2node.volumes.volume import Bools, Geometry, SliceSource
 from her2node.volumes.volume import Floats as Voxels
@@ -79,9 +81,9 @@ def maps(
     running = [group for group in groups if group.refused is None]
     planes = {kind: np.full(mask.shape, np.nan, dtype=np.float32) for group in running for kind in group.kinds}
     for places, curves in _curves(voxels, mask):
-        enhancement = perfusion.Curves.of(bolus, curves).enhancement
+        over_baseline = perfusion.Curves.of(bolus, curves)
         for group in running:
-            for kind, values in zip(group.kinds, group.way(places, enhancement), strict=True):
+            for kind, values in zip(group.kinds, group.way(places, over_baseline), strict=True):
                 planes[kind].reshape(-1)[places] = values
     parameters = (*factors.words, *words)
     said = {kind: deconvolved.limit(kind, planes[kind]) for kind in _DECONVOLVED if kind in planes}
@@ -94,12 +96,33 @@ def maps(
     )
 
 
+def of_maps(
+    drawn: Sequence[QuantityMap | NotMeasured], roi: Roi, percents: Sequence[int]
+) -> Iterator[Quantity | NotMeasured]:
+    """The distribution of every map's values over a region on its grid; voxels that a map leaves open do not count.
+
+    A value bears the method of its map, the entropy that of its bins: a hundredth of the map's window wide.
+    """
+    for one in drawn:
+        if not isinstance(one, QuantityMap):
+            continue
+        found = histogram_of(
+            one.voxels[roi.mask], one.code, one.unit, roi.tracking_id, one.role, one.series_uids,
+            bin_width=(one.high - one.low) / 100, percents=percents,
+        )  # fmt: skip
+        for value in found:
+            method = value.method if value.modifier == Histogram.ENTROPY else one.method
+            if isinstance(value, Quantity):
+                value = replace(value, parameters=one.parameters)
+            yield replace(value, method=method)
+
+
 @dataclass(frozen=True)
 class _Group:
     """Maps that are calculated together, how, and why not."""
 
     kinds: tuple[_Kind, ...]
-    way: Callable[[Places, Floats], Sequence[Floats]]
+    way: Callable[[Places, perfusion.Curves], Sequence[Floats]]
     refused: Refused | None
     words: tuple[str, ...] = ()
 
@@ -128,8 +151,8 @@ def _curves(voxels: Voxels, mask: Bools) -> Iterator[tuple[Places, Voxels]]:
         yield some, np.ascontiguousarray(flat[:, some].T)
 
 
-def _rising(enhancement: Floats) -> Bools:
-    return perfusion.peak_enhancement(enhancement) >= perfusion.LEAST_ENHANCEMENT_HU
+def _rising(curves: perfusion.Curves) -> Bools:
+    return curves.peaks >= perfusion.LEAST_ENHANCEMENT_HU
 
 
 class _Deconvolved:
@@ -140,10 +163,10 @@ class _Deconvolved:
         self._bolus, self._factors = bolus, factors
         self._rising, self._tail, self._resolved = (np.zeros(shape, dtype=np.float32) for _ in range(3))
 
-    def __call__(self, places: Places, enhancement: Floats) -> Sequence[Floats]:
-        steady = kinetics.even(self._bolus.times_s, enhancement, self._bolus.step_s)[1]
+    def __call__(self, places: Places, curves: perfusion.Curves) -> Sequence[Floats]:
+        steady = kinetics.even(self._bolus.times_s, curves.enhancement, self._bolus.step_s)[1]
         found = self._deconvolver(steady, self._factors.oscillation_index)
-        rising = _rising(enhancement) & (found.peak > 0)
+        rising = _rising(curves) & (found.peak > 0)
         self._rising.reshape(-1)[places] = rising
         self._tail.reshape(-1)[places] = np.where(rising, np.clip(found.tail, -1, 1), 0.0)
         self._resolved.reshape(-1)[places] = rising & found.resolved
@@ -182,17 +205,17 @@ class _Enhanced:
     def __init__(self, bolus: Bolus) -> None:
         self._bolus = bolus
 
-    def __call__(self, places: Places, enhancement: Floats) -> Sequence[Floats]:
+    def __call__(self, places: Places, curves: perfusion.Curves) -> Sequence[Floats]:
         arrival_s = self._bolus.arrival_s
-        peak_s = perfusion.time_to_peak(self._bolus.times_s, enhancement, arrival_s, arrival_s)
-        return perfusion.peak_enhancement(enhancement), np.where(_rising(enhancement), peak_s, np.nan)
+        peak_s = perfusion.time_to_peak(self._bolus.times_s, curves.enhancement, arrival_s, arrival_s)
+        return curves.peaks, np.where(_rising(curves), peak_s, np.nan)
 
 
 class _Lined:
     def __init__(self, bolus: Bolus, factors: perfusion.Factors) -> None:
         self._bolus, self._factors = bolus, factors
 
-    def __call__(self, places: Places, enhancement: Floats) -> Sequence[Floats]:
+    def __call__(self, places: Places, curves: perfusion.Curves) -> Sequence[Floats]:
         bolus = self._bolus
-        found = kinetics.patlak(bolus.times_s, bolus.arterial, enhancement, bolus.passed_s or np.inf)
+        found = kinetics.patlak(bolus.times_s, bolus.arterial, curves.enhancement, bolus.passed_s or np.inf)
         return (perfusion.permeability(found.exchange, self._factors),)

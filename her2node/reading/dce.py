@@ -53,7 +53,7 @@ def _read(members: Sequence[Series], scene: Scene) -> Found:
     except Refused as error:
         values.append(NotMeasured("", Role.DCE, error, series_uids=seen.volume.series_uids))
     else:
-        values += [one for roi in rois for one in dce.measure(fit, roi, Role.DCE)]
+        values += [one for roi in rois for one in dce.measure(fit, roi, Role.DCE, scene.methods.percents)]
         maps = dce.maps(fit, Role.DCE) if scene.maps else ()
     for roi in rois:
         values += _of_place(seen, roi)

@@ -97,7 +97,8 @@ def _examination(members: Sequence[_Member], all_of_them: list[list[_Member]], s
     volume = series.volume(-1)  # lesions stand out where diffusion weights most
 
     def of_region(_: GivenRoi, roi: Roi) -> tuple[Quantity | NotMeasured, ...]:
-        return *diffusion.measure(fit, roi, Role.DIFFUSION), *morphology.measure(volume, roi, Role.DIFFUSION)
+        told = diffusion.measure(fit, roi, Role.DIFFUSION, scene.methods.percents)
+        return *told, *morphology.measure(volume, roi, Role.DIFFUSION)
 
     measured = Measured(
         volume.series_instance_uid, Role.DIFFUSION, volume.geometry, volume.unit, volume.sources
@@ -153,6 +154,7 @@ def _vendor_map(series: Series, scene: Scene) -> Found:
     measured = Measured(uid, Role.ADC_MAP, volume.geometry, volume.unit, volume.sources)
 
     def of_region(_: GivenRoi, roi: Roi) -> tuple[Quantity | NotMeasured, ...]:
-        return diffusion.measure_vendor_map(volume, roi, Role.ADC_MAP, b_values_of_map(series, scene.study))
+        b_values = b_values_of_map(series, scene.study)
+        return diffusion.measure_vendor_map(volume, roi, Role.ADC_MAP, b_values, scene.methods.percents)
 
     return joined([sorted_out(others, (measured,)), on_each(here, volume, Role.ADC_MAP, (uid,), of_region)])

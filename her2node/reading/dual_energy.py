@@ -111,7 +111,7 @@ def _measure(scene: Scene, iodine: _Iodine) -> Found:
 
     def of_region(region: GivenRoi, roi: Roi) -> tuple[Quantity | NotMeasured, ...]:
         reference = None if is_aorta(region) else part_of_aorta(aorta, volume, roi)
-        return dual_energy.measure(volume, roi, Role.IODINE, iodine.provenance, reference)
+        return dual_energy.measure(volume, roi, Role.IODINE, iodine.provenance, reference, scene.methods.percents)
 
     maps = (_map(iodine),) if iodine.provenance.method and scene.maps else ()
     found = on_each(scene.regions, volume, Role.IODINE, iodine.series_uids, of_region)

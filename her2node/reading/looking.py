@@ -1,7 +1,7 @@
 """Looking at every CT series before its role is known: organs and vessels on a coarse volume, and what they testify.
 
 Of dual-energy series, images of about 70 keV show vessels as 120 kVp do: the aorta that iodine is compared with is
-found there. They testify to no phase, for their role says what their values are.
+found there, and where iodine is as bright as at 120 kVp too they testify to their phase.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from her2node.selection.choice import PHASES, select
 from her2node.selection.content import Enhancement, Judgement, judge
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
-from her2node.selection.spectral import energy_of
+from her2node.selection.spectral import energy_of, spectral
 from her2node.selection.study import Series, Study
+from her2node.selection.witnesses import SILENT
 from her2node.volumes import preview
 
 _OPEN = (*PHASES, Role.CONTRAST_UNSPECIFIED, None)
 """Roles that images may bear out, refute or name. A perfusion scan or an iodine map is no contrast phase."""
 _LIKE_120_KVP = (60.0, 80.0)
 """keV."""
+_AS_BRIGHT = (65.0, 75.0)
+"""keV at which iodine is as bright as at 120 kVp, within a fifth."""
 
 
 def looked_at(study: Study, rules: Sequence[SiteRule], entered: Mapping[str, Role | None]) -> dict[str, Landmarks]:
@@ -53,7 +56,10 @@ def _is_open(role: Role | None, series: Series) -> bool:
 
 
 def testimony(series: Series, landmarks: Landmarks) -> Judgement:
-    """What the images of a series say of its phase."""
+    """What the images of a series say of its phase; nothing where they show iodine brighter or darker than 120 kVp."""
+    mono_energetic = spectral(series) is not None
+    if mono_energetic and not _AS_BRIGHT[0] <= energy_of(series) <= _AS_BRIGHT[1]:
+        return Judgement(SILENT, {})
     seen = Enhancement(
         aorta=landmarks.aorta,
         ceiling=landmarks.ceiling,
@@ -62,7 +68,7 @@ def testimony(series: Series, landmarks: Landmarks) -> Judgement:
         cortex=landmarks.cortex,
         medulla=landmarks.medulla,
         portal_vein=landmarks.portal_vein,
-        kvp=_kvp(series),
+        kvp=120.0 if mono_energetic else _kvp(series),
     )
     return judge(seen)
 

@@ -13,8 +13,9 @@ from her2node.dicom.codes import Quantity as Concept
 from her2node.errors import EmptyRoi, NoArterialInput, Refused
 from her2node.quantities import arterial, motion, perfusion
 from her2node.quantities.bolus import Bolus, bolus_of
+from her2node.quantities.histogram import EVERY_PERCENT
 from her2node.quantities.kinetics import Floats
-from her2node.quantities.perfusion_maps import Grid, maps
+from her2node.quantities.perfusion_maps import Grid, maps, of_maps
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.reading.laid import on_each
 from her2node.reading.reading import Found, Measured, Scene, joined, sorted_out, unread
@@ -60,7 +61,10 @@ def _read(scan: Sequence[Series], scene: Scene) -> Found:
     drawn: Sequence[QuantityMap | NotMeasured] = ()
     if scene.maps:
         drawn = maps(bolus, seen.dynamic.voxels, seen.body, seen.grid, scene.methods.perfusion, (*words, *seen.words))
-    return joined([found, sorted_out(drawn, _measured(seen))])
+    told: list[Quantity | NotMeasured] = []
+    if scene.methods.histograms:
+        told = [one for laid in found.rois for one in of_maps(drawn, laid.roi, EVERY_PERCENT)]
+    return joined([found, sorted_out((*told, *drawn), _measured(seen))])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 
 from her2node.errors import Refused, RoleMissing
-from her2node.quantities import measure, signature
+from her2node.quantities import attenuation, measure, signature
 from her2node.quantities.displacement import REACH_MM, Displacement
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity
 from her2node.quantities.signature import Signature
@@ -135,6 +135,8 @@ class _Through:
     def _region(self, roi: Roi, volume: Volume, role: Role | None, drawn_uid: str) -> Found:
         lies, core, values = self._followed(roi, volume, role, drawn_uid)
         values += measure(volume, lies, role, core=core)
+        if self._scene.methods.histograms:
+            values += attenuation.histogram(volume, core or lies, role, self._scene.methods.percents)
         told, aside = (
             signature.measured(self._here(wanted, role, volume.series_instance_uid), volume, lies, role)
             for wanted in (self._scene.methods.signatures, self._scene.aside)

@@ -13,6 +13,7 @@ from her2node.quantities.dce import FACTORS as DCE_FACTORS
 from her2node.quantities.dce import DceFactors
 from her2node.quantities.diffusion import FACTORS as DIFFUSION_FACTORS
 from her2node.quantities.diffusion import Factors as DiffusionFactors
+from her2node.quantities.histogram import EVERY_PERCENT, PERCENTS
 from her2node.quantities.perfusion import FACTORS as PERFUSION_FACTORS
 from her2node.quantities.perfusion import Factors as PerfusionFactors
 from her2node.quantities.preparation import GATES, Gates
@@ -39,6 +40,7 @@ class Methods:
     - ``interval_s``: seconds between the time points of dynamic MR whose headers tell no time but an order.
     - ``decompose``: calculate iodine from two mono-energetic series where there is no map of it.
     - ``reference_vein_hu``: attenuation of the portal vein to which lesions are corrected across scans.
+    - ``histograms``: tell every percentile of every distribution, and those that are no part of a report.
     - ``images``: whether the images testify to the contrast phase of their series.
     """
 
@@ -51,7 +53,13 @@ class Methods:
     interval_s: float | None = None
     decompose: bool = False
     reference_vein_hu: float | None = None
+    histograms: bool = False
     images: bool = True
+
+    @property
+    def percents(self) -> Sequence[int]:
+        """The percentiles that are told."""
+        return EVERY_PERCENT if self.histograms else PERCENTS
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def assign(series: Series, rules: Sequence[SiteRule], entered: Mapping[str, Role
     counted = time_points((series,))
     if counted.is_perfusion:
         return Assignment(uid, Role.PERFUSION, (counted.words,))
-    return _weigh(series)
+    return weighed(series)
 
 
 def _without_images(series: Series, classes: set[str]) -> Assignment:
@@ -119,8 +119,8 @@ def _spectral(series: Series, found: Spectral) -> Assignment:
     uid = series.series_instance_uid
     if found.role is None:
         return Assignment(uid, None, (*found.evidence, "no dual-energy image that is measured"), ignored=True)
-    weighed = _weigh(series)
-    phase = weighed.role if weighed.role in (Role.ARTERIAL, Role.PORTAL, Role.EQUILIBRIUM) else None
+    by_headers = weighed(series).role
+    phase = by_headers if by_headers in (Role.ARTERIAL, Role.PORTAL, Role.EQUILIBRIUM) else None
     return Assignment(uid, found.role, (*found.evidence, f"phase: {phase or 'not told'}"), phase=phase)
 
 
@@ -151,7 +151,7 @@ def _not_for_measuring(series: Series) -> str:
     return ""
 
 
-def _weigh(series: Series) -> Assignment:
+def weighed(series: Series) -> Assignment:
     """The phase on which all witnesses that name one agree; contrast-unspecified where they do not."""
     uid = series.series_instance_uid
     said, tagged, agent, timed = witnesses = _witnesses(series)

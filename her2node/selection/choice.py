@@ -15,6 +15,7 @@ from her2node.selection.mr import b_values_of, examinations
 from her2node.selection.reconstruction import RULE, Reconstruction, best_for, best_of, rank
 from her2node.selection.roles import Role
 from her2node.selection.rules import SiteRule
+from her2node.selection.spectral_phases import with_phases
 from her2node.selection.study import Series, Study
 
 PHASES = (Role.PLAIN, Role.ARTERIAL, Role.PORTAL, Role.EQUILIBRIUM)
@@ -120,6 +121,7 @@ def select(
         uid = series.series_instance_uid
         if uid in heard and assignments[uid].role in (*PHASES, Role.CONTRAST_UNSPECIFIED, None):
             assignments[uid] = confirmed(assignments[uid], series, heard[uid])
+    assignments = with_phases(study, assignments, heard)
     players: dict[Role, list[Series]] = defaultdict(list)
     for series in study.series:
         role = assignments[series.series_instance_uid].role

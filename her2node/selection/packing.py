@@ -68,7 +68,7 @@ def split(series: Series) -> list[Series]:
     number, pauses between acquisition times, the order of the images. A dual-energy series stays whole: what it shows
     is told by words that no part would keep.
     """
-    images = _images(series)
+    images = images_of(series)
     places = [image.place for image in images]
     if not images or None in places or spectral(series) is not None:
         return [series]
@@ -94,7 +94,7 @@ def is_classic(series: Series) -> bool:
     return {instance.identity.sop_class_uid for instance in series.instances} == _CLASSIC
 
 
-def _images(series: Series) -> list[Image]:
+def images_of(series: Series) -> list[Image]:
     """Every image of a CT series, in its order; none where the objects are of another kind or cannot be told apart."""
     if is_classic(series):
         return [Image(instance) for instance in series.instances]

@@ -119,11 +119,14 @@ def read(settings: Settings, folder: Path, out: Path, roi: Path | None, entries:
     return Written(found, _store(write(found, stamp, kinds_of(settings)), out))
 
 
-def measure(settings: Settings, folder: Path, roi: Path | None, features: str | None) -> list[dict[str, Any]]:
+def measure(
+    settings: Settings, folder: Path, roi: Path | None, features: str | None, *, histograms: bool = False
+) -> list[dict[str, Any]]:
     """The quantities of the study in ``folder``, in every region or in those of ``roi``. Raises Refused.
 
     ``features``: a file that lists codes, and no other quantity is given; or one that asks for radiomics or MaZda-like
-    texture, by file or by the name of one that ships, and these are given too.
+    texture, by file or by the name of one that ships, and these are given too. ``histograms``: every percentile of
+    every distribution too.
     """
     wanted = _features(features)
     study = _open(folder, roi)
@@ -132,7 +135,9 @@ def measure(settings: Settings, folder: Path, roi: Path | None, features: str | 
         (),
         rules=rules_of(settings),
         every_roi=True,
-        methods=replace(methods_of(settings), signatures=(wanted.signature,) if wanted.signature else ()),
+        methods=replace(
+            methods_of(settings), signatures=(wanted.signature,) if wanted.signature else (), histograms=histograms
+        ),
     )
     rows = [*measuring.as_list(found), *map(measuring.unreadable, study.set_aside)]
     if not wanted.codes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -11,11 +11,12 @@ from typing import TypeVar
 from her2node.errors import Refused
 from her2node.phantoms import ct, dce, diffusion, dual_energy, perfusion, pet
 from her2node.phantoms.activity import Decay, Units
-from her2node.phantoms.anatomy import Phase
+from her2node.phantoms.anatomy import Phase, varied
 from her2node.phantoms.dual_energy import IodineUnit
 from her2node.phantoms.options import Form, PhantomOptions, RoiForm
 from her2node.phantoms.study import Writable
 from her2node.phantoms.study import write as write_study
+from her2node.phantoms.texture import Checker, Grating, RandomField, Texture
 from her2node.phantoms.weighting import Tagging
 
 E = TypeVar("E", bound=StrEnum)
@@ -36,6 +37,14 @@ class Asked:
     @property
     def rois(self) -> tuple[RoiForm, ...]:
         return (RoiForm.BINARY, RoiForm.CONTOURS) if self.roi else ()
+
+
+class Pattern(StrEnum):
+    """The texture of a tumour."""
+
+    CHECKER = "checker"
+    GRATING = "grating"
+    RANDOM = "random"
 
 
 _Made = tuple[Writable, str, str]
@@ -84,6 +93,26 @@ def _ct(asked: Asked) -> _Made:
     attenuation = ", ".join(f"{phase} {hu:.1f}" for phase, hu in tumour.hu.items())
     told = f"tumour: {tumour.volume_mm3:.0f} mm3, {tumour.diameter_mm:.1f} mm, HU {attenuation}"
     return study, study.study_instance_uid, told
+
+
+def _textured(asked: Asked) -> _Made:
+    """Without noise, which would have a texture of its own."""
+    options = replace(_ct_options(asked, Form.CLASSIC, tuple(Phase)), noise_hu=0.0)
+    texture = _texture(_chosen(Pattern, asked.variant, Pattern.RANDOM), options)
+    study = ct.make(replace(options, anatomy=varied(asked.seed).textured(texture)))
+    return study, study.study_instance_uid, f"tumour: SD {texture.variance_hu2**0.5:.1f} HU by {texture}"
+
+
+def _texture(pattern: Pattern, options: PhantomOptions) -> Texture:
+    """A checker of 4 x 4 x 2 voxels, else what the voxels resolve."""
+    down, across = options.spacing_mm
+    match pattern:
+        case Pattern.CHECKER:
+            return Checker(20.0, (4 * across, 4 * down, 2 * options.slice_spacing_mm))
+        case Pattern.GRATING:
+            return Grating(20.0, 12.0, (0.8, 0.6, 0.0))
+        case Pattern.RANDOM:
+            return RandomField(15.0, 3.0, options.seed)
 
 
 def _dual_energy(asked: Asked) -> _Made:
@@ -175,6 +204,7 @@ def _pet(asked: Asked) -> _Made:
 
 _KINDS: dict[str, Callable[[Asked], _Made]] = {
     "ct": _ct,
+    "textured": _textured,
     "dual-energy": _dual_energy,
     "perfusion": _perfusion,
     "diffusion": _diffusion,

@@ -56,6 +56,21 @@ def test_the_statistics_are_those_of_the_values() -> None:
     assert named == {}
 
 
+def test_every_percentile_is_told_when_asked_for() -> None:
+    everything = histogram_of(VALUES, CONCEPT, UNIT, *WHERE, bin_width=0.5, percents=histogram.EVERY_PERCENT)
+    ordered, n = sorted(VALUES.tolist()), len(VALUES)
+    by_code = {one.modifier: one for one in everything if isinstance(one, Quantity)}
+    for percent in range(1, 100):
+        place = (n - 1) * percent / 100
+        below = math.floor(place)
+        one = by_code[Derivation.MEDIAN if percent == 50 else percentile_modifier(percent)]
+        assert one.value == pytest.approx(ordered[below] + (place - below) * (ordered[below + 1] - ordered[below]))
+        assert one.method == Method.PERCENTILE_LINEAR
+    others = {one.modifier for one in found(VALUES)}
+    assert others <= set(by_code)
+    assert len(everything) == len(others) + 90
+
+
 @pytest.mark.truth
 def test_ibsi_s_digital_phantom_has_its_published_statistics() -> None:
     values, mask = made.digital_phantom()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from her2node.dicom.codes import Code, Method
 from her2node.dicom.codes import Quantity as Concept
-from her2node.errors import NoArterialInput, NoBaseline, TooFewTimePoints
+from her2node.errors import NoArterialInput, NoBaseline, NoEnhancement, TooFewTimePoints
 from her2node.phantoms.flow import Artery, Tissue, uptake
 from her2node.quantities import arterial, motion, perfusion
 from her2node.quantities.bolus import Bolus, bolus_of
@@ -113,8 +113,16 @@ def test_peak_enhancement_time_to_peak_and_tmax_are_three_quantities() -> None:
 
 def test_what_is_bright_before_the_bolus_is_no_peak() -> None:
     times, bright = np.array([0.0, 10.0, 20.0, 30.0]), np.array([[50.0, 0.0, 30.0, 20.0]])
+    assert perfusion.peak_enhancement(times, bright, 12.0) == pytest.approx(30.0)
     assert perfusion.time_to_peak(times, bright, 12.0, 12.0) == pytest.approx(8.0)
     assert perfusion.time_to_peak(times, bright, 12.0, 0.0) == pytest.approx(20.0)
+
+
+def test_a_region_that_is_bright_before_the_bolus_alone_does_not_enhance() -> None:
+    bright = 40 + np.where((bolus().times_s > 0) & (bolus().times_s < bolus().arrival_s), 30.0, 0.0)[np.newaxis]
+    found = perfusion.measure(bolus(), bright + np.zeros((50, 1)), REGION, perfusion.FACTORS)
+    assert {type(one.refused) for one in found if isinstance(one, NotMeasured)} == {NoEnhancement}
+    assert not any(isinstance(one, Quantity) for one in found)
 
 
 # --- regimes ------------------------------------------------------------------------------------------------------

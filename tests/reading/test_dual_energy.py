@@ -10,12 +10,13 @@ import pytest
 
 from her2node import phantoms
 from her2node.dicom.codes import Code, Derivation, DualEnergy
-from her2node.phantoms import DualEnergyOptions, IodineUnit, PhantomOptions, PhantomStudy, Phase
+from her2node.phantoms import Descriptions, DualEnergyOptions, IodineUnit, PhantomOptions, PhantomStudy, Phase, mishaps
 from her2node.quantities.quantity import Quantity
 from her2node.reading import Methods, Reading, read
 from her2node.reports.wording import statements
 from her2node.selection.roles import Role
 from her2node.selection.study import Study, open_study
+from tests.reading.recognised import CONTRAST_TAGS
 
 BASE = PhantomOptions(
     seed=3, rows=128, columns=128, slices=16, slice_spacing_mm=4.0, noise_hu=8.0, phases=(Phase.PORTAL,)
@@ -184,3 +185,20 @@ def test_every_region_that_is_asked_for_is_measured_and_the_aorta_not_against_it
     ratios = [q.roi for q in reading.quantities if q.code == DualEnergy.NORMALIZED_IODINE]
     means = [q.roi for q in reading.quantities if (q.code, q.modifier) == (DualEnergy.IODINE, Derivation.MEAN)]
     assert (sorted(means), ratios) == (["Aorta 1", "Tumour 1"], ["Tumour 1"])
+
+
+@pytest.mark.parametrize("phase", [Phase.ARTERIAL, Phase.PORTAL, Phase.EQUILIBRIUM])
+@pytest.mark.parametrize("classic", [True, False])
+def test_iodine_that_no_header_gives_a_phase_has_that_of_the_images_of_its_acquisition(
+    tmp_path: Path, phase: Phase, classic: bool
+) -> None:
+    base = replace(
+        BASE, seed=5, rows=144, columns=144, slices=30, slice_spacing_mm=5.0, phases=(phase,),
+        descriptions=Descriptions.NONE,
+    )  # fmt: skip
+    phantom = phantoms.dual_energy.make(DualEnergyOptions(base=base, energies=(70,), aorta=False))
+    study = open_study(phantoms.write(mishaps.without(phantom, *CONTRAST_TAGS), tmp_path))
+    if not classic:
+        study = replace(study, series=tuple(series for series in study.series if series.description != "Abdomen"))
+    reading = read(study, ())
+    assert {q.phase for q in reading.quantities if q.role is Role.IODINE} == {Role(phase.value)}

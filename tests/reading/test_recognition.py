@@ -69,6 +69,14 @@ VARIANTS = {
     ),
     "spread": (SMALL, lambda study: mishaps.spread(study, Phase.PORTAL)),
     "spread, labels removed": (SMALL, lambda study: untagged(mishaps.spread(study, Phase.ARTERIAL))),
+    "spread over two enhanced objects": (
+        replace(SMALL, form=Form.ENHANCED),
+        lambda study: mishaps.spread_enhanced(study, Phase.PORTAL),
+    ),
+    "spread over two enhanced objects, labels removed": (
+        replace(SMALL, form=Form.ENHANCED),
+        lambda study: untagged(mishaps.spread_enhanced(study, Phase.ARTERIAL)),
+    ),
     "another patient": (replace(SMALL, seed=11, noise_hu=20.0), untagged),
     "head first": (SMALL, lambda study: untagged(mishaps.head_first(study))),
     "face down": (SMALL, lambda study: untagged(made.prone(study))),

@@ -143,3 +143,54 @@ def test_an_enhanced_object_whose_frames_are_not_all_described_stays_whole() -> 
 
 def test_many_time_points_in_one_enhanced_object_are_left_to_the_dynamic_methods() -> None:
     assert len(arranged(group([packed_frames(8)])).series) == 1
+
+
+def half_frames(uid: str, first: int, **other: Any) -> Instance:
+    """An enhanced object of 4 frames from slice ``first`` on."""
+    said = {"FrameAcquisitionDateTime": "20240314100000", "ConvolutionKernel": "B30f", "step": 5.0, **other}
+    frames = []
+    for slice_ in range(first, first + 4):
+        content, position, orientation, measures, reconstruction = (Dataset() for _ in range(5))
+        content.FrameAcquisitionDateTime = said["FrameAcquisitionDateTime"]
+        position.ImagePositionPatient = [0, 0, said["step"] * slice_]
+        orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        measures.PixelSpacing, measures.SliceThickness = [1, 1], 5
+        reconstruction.ConvolutionKernel = said["ConvolutionKernel"]
+        groups = Dataset()
+        groups.FrameContentSequence, groups.PlanePositionSequence = [content], [position]
+        groups.PlaneOrientationSequence, groups.PixelMeasuresSequence = [orientation], [measures]
+        groups.CTReconstructionSequence = [reconstruction]
+        frames.append(groups)
+    made = instance(uid, sop_class_uid=EnhancedCTImageStorage, NumberOfFrames=len(frames))
+    made.header.PerFrameFunctionalGroupsSequence = frames
+    made.header.file_meta = FileMetaDataset()
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "AcquisitionTime"):
+        if keyword in made.header:
+            del made.header[keyword]
+    return made
+
+
+def test_one_phase_over_two_enhanced_objects_is_put_together() -> None:
+    (whole,) = arranged(group([half_frames("1.2.3.1", 0), half_frames("1.2.3.2", 4)])).series
+    assert len(whole.instances) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        (5, {}),
+        (2, {}),
+        (4, {"FrameAcquisitionDateTime": "20240314101500"}),
+        (4, {"ConvolutionKernel": "B70f"}),
+        (4, {"step": 6.0}),
+    ],
+)
+def test_enhanced_objects_that_do_not_continue_each_other_stay_apart(first: int, other: dict[str, Any]) -> None:
+    assert len(arranged(group([half_frames("1.2.3.1", 0), half_frames("1.2.3.2", first, **other)])).series) == 2
+
+
+def test_a_classic_series_does_not_continue_an_enhanced_one() -> None:
+    above = [
+        instance("1.2.3.2", n, ImagePositionPatient=[0, 0, 20.0 + 5 * n], AcquisitionTime="100004") for n in range(4)
+    ]
+    assert len(arranged(group([half_frames("1.2.3.1", 0), *above])).series) == 2

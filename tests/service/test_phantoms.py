@@ -18,6 +18,7 @@ SMALL = {"matrix": 64, "slices": 4}
     ("kind", "modalities", "figure"),
     [
         ("ct", {"CT", "SEG", "RTSTRUCT"}, "HU"),
+        ("textured", {"CT", "SEG", "RTSTRUCT"}, "RandomField"),
         ("dual-energy", {"CT", "SEG", "RTSTRUCT"}, "iodine"),
         ("perfusion", {"CT", "SEG", "RTSTRUCT"}, "BF 60"),
         ("diffusion", {"MR", "RTSTRUCT"}, "D 950"),
