@@ -278,6 +278,12 @@ class PackageRefused(Refused):
     """The model package cannot be trusted or used."""
 
 
+class ProviderMissing(Refused):
+    """The hardware that the settings name for networks is not there."""
+
+    remedy = "install the onnxruntime that brings it, or name CPUExecutionProvider"
+
+
 class DemonstrationOnly(Refused):
     """The package holds synthetic weights and runs in demonstration mode only."""
 
