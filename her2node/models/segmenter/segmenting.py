@@ -1,5 +1,6 @@
 """The whole way of a segmentation: transpose, crop, normalise, resample, sliding window, resample back, label.
 
+Logits are added up in half precision, as nnU-Net adds them, so that voxels between two labels fall to the same side.
 Memory: the image at the network's spacing, and of the answer as much as ``budget`` allows. Where the answer is larger,
 the image goes by blocks of slices, and patches that reach into two blocks are run for each.
 """
@@ -31,6 +32,7 @@ from her2node.volumes.volume import Bools, Floats
 Network = Callable[[Floats], Floats]
 """Patches, float32 (n, channels, *patch), to logits, float32 (n, outputs, *patch)."""
 Bytes = npt.NDArray[np.uint8]
+Halves = npt.NDArray[np.float16]
 Progress = Callable[[int, int], None]
 
 STEP = 0.5
@@ -135,7 +137,7 @@ class _Answer:
     def blocks(self) -> Iterator[tuple[int, int, Bytes]]:
         """First slice, last slice + 1, and the labels of these slices."""
         planes, outputs = len(self._at[0].places), self._plans.labels.outputs
-        plane_bytes = 4 * (outputs + 1) * math.prod(self._image.shape[2:])
+        plane_bytes = 2 * (outputs + 1) * math.prod(self._image.shape[2:])
         inner = max(1, self._how.budget // plane_bytes - 2)  # one more at either end, to interpolate with
         count = math.ceil(self._inner[0] / inner)
         bounds = [round(planes * number / count) for number in range(count + 1)]
@@ -161,18 +163,18 @@ class _Answer:
             np.maximum(best, other, out=best)
         return found
 
-    def _at_spacing(self, values: Floats, at: Positions, first: int) -> Floats:
-        values = interpolated(values, 0, at, first, nearest=self._apart == 0)
+    def _at_spacing(self, output: Halves, at: Positions, first: int) -> Halves:
+        values = interpolated(output.astype(np.float32), 0, at, first, nearest=self._apart == 0)
         for axis in (1, 2):
             values = interpolated(values, axis, self._at[axis], 0, nearest=self._apart == axis)
-        return values
+        return values.astype(np.float16)
 
-    def _logits(self, first: int, last: int, blocks: int) -> Floats:
-        """Averaged logits, float32 (outputs, last - first, rows, columns), of these slices of the image."""
+    def _logits(self, first: int, last: int, blocks: int) -> Halves:
+        """Averaged logits, float16 (outputs, last - first, rows, columns), of these slices of the image."""
         before = self._pads[0][0]
         lowest, highest = first + before, last + before
-        total = np.zeros((self._plans.labels.outputs, last - first, *self._image.shape[2:]), dtype=np.float32)
-        weights = np.zeros(total.shape[1:], dtype=np.float32)
+        total = np.zeros((self._plans.labels.outputs, last - first, *self._image.shape[2:]), dtype=np.float16)
+        weights = np.zeros(total.shape[1:], dtype=np.float16)
         places = [
             place
             for place in product(*map(self._starts, range(3)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -23,7 +25,7 @@ def _ball(shape: tuple[int, ...], spacing: tuple[float, ...], radius: float = 12
     grid = np.meshgrid(*(np.arange(n) * s for n, s in zip(shape, spacing, strict=True)), indexing="ij")
     middle = [(n - 1) * s / 2 for n, s in zip(shape, spacing, strict=True)]
     apart = np.sqrt(sum((axis - centre) ** 2 for axis, centre in zip(grid, middle, strict=True)))
-    return (100 * (1 + np.tanh((radius - apart) / 4)) / 2 + 1).astype(np.float32)
+    return np.asarray(100 * (1 + np.tanh((radius - apart) / 4)) / 2 + 1, dtype=np.float32)
 
 
 def _plans(**more: object) -> Plans:
@@ -120,8 +122,9 @@ def test_what_is_zero_around_the_patient_is_left_out_of_a_masked_normalisation()
 
     found = segmented(image, (2.0, 2.0, 2.0), plan, [network])
     np.testing.assert_allclose(seen[0][0, 0], ((inner - inner.mean()) / inner.std())[:8, :8, :8], atol=1e-5)
-    assert np.array_equal(found[8:18, 8:18, 8:18] == 1, inner > inner.mean())
-    assert found.sum() == (inner > inner.mean()).sum()
+    sure = np.abs(inner - inner.mean()) > 0.6 * inner.std()  # half precision rounds the rim of a patch to whole numbers
+    assert np.array_equal((found[8:18, 8:18, 8:18] == 1)[sure], (inner > inner.mean())[sure])
+    assert not np.pad(~found[8:18, 8:18, 8:18].astype(bool), 8)[found == 1].any()
 
 
 def test_an_image_of_nothing_and_a_network_of_another_shape_are_refused() -> None:
@@ -143,16 +146,16 @@ def test_patches_cover_every_voxel_and_none_reaches_out(size: int, patch: int, s
     found = starts(size, patch, step)
     assert found[0] == 0
     assert found[-1] == size - patch
-    assert all(0 < b - a <= max(1, np.ceil(patch * step)) for a, b in zip(found, found[1:], strict=False))
+    assert all(0 < b - a <= max(1, np.ceil(patch * step)) for a, b in pairwise(found))
 
 
 def test_patches_of_64_on_110_voxels_start_at_0_23_46() -> None:
     assert starts(110, 64, 0.5) == (0, 23, 46)
 
 
-def test_a_weight_is_one_in_the_middle_and_nowhere_zero() -> None:
+def test_a_weight_is_ten_in_the_middle_and_nowhere_zero() -> None:
     weight = weight_of((32, 20, 20))
-    assert weight[16, 10, 10] == 1
+    assert weight[16, 10, 10] == 10
     assert weight.min() > 0
 
 
