@@ -173,6 +173,10 @@ class NoRoi(Refused):
     """No region of interest was given and none can be made."""
 
 
+class NoTumourFound(NoRoi):
+    """No region of interest was given, and the network found no tumour."""
+
+
 class EmptyRoi(Refused):
     """The region of interest has no voxel in this series."""
 
@@ -278,7 +282,7 @@ class PackageRefused(Refused):
     """The model package cannot be trusted or used."""
 
 
-class ProviderMissing(Refused):
+class ProviderMissing(PackageRefused):
     """The hardware that the settings name for networks is not there."""
 
     remedy = "install the onnxruntime that brings it, or name CPUExecutionProvider"

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from her2node.errors import DemonstrationOnly, ModalityAbsent, NeedsTraining, Refused
+from her2node.errors import DemonstrationOnly, ModalityAbsent, NeedsTraining, PackageRefused, Refused
 from her2node.models import applicability
 from her2node.models.applicability import Played
 from her2node.models.inputs import Inputs, Where, gather
-from her2node.models.manifest import Form, Manifest, MeasuredOnly, Output, Scalar
+from her2node.models.manifest import Form, Manifest, MeasuredOnly, Output, Scalar, Segmenter
 from her2node.models.package import Package
 from her2node.models.prediction import Answer, Category, Flag, InputUsed, Level, Observation, Prediction
 from her2node.models.uncertainty import interval_of, remarks_of
@@ -51,6 +51,8 @@ def predict(package: Package, findings: Findings, conditions: Conditions) -> Pre
     needed quantity that could not be measured.
     """
     manifest = package.manifest
+    if isinstance(manifest, Segmenter):
+        raise PackageRefused(f"{manifest.name} draws regions and estimates nothing")
     if manifest.level is Level.SYNTHETIC_DEMO and not conditions.demonstration:
         raise DemonstrationOnly(f"{manifest.name}@{manifest.version}")
     _need_modalities(manifest, findings.study)
@@ -64,7 +66,7 @@ def predict(package: Package, findings: Findings, conditions: Conditions) -> Pre
     uids = {played: series.series_instance_uid for played, series in series_of.items()}
     where = Where(tumour, uids, _passed_over(findings.selection, uids))
     inputs = gather(manifest, findings.quantities, findings.not_measured, where, conditions.entered)
-    if isinstance(manifest, MeasuredOnly):
+    if not isinstance(manifest, Scalar):
         return _observed(package, manifest, inputs, flags, tumour)
     return _predicted(package, manifest, inputs, flags, conditions, tumour)
 

@@ -49,20 +49,31 @@ class Session:
         return dict(zip(names, map(np.asarray, values), strict=True))
 
 
+@dataclass(frozen=True)
+class Engine:
+    """What networks run on. ``providers`` in order of preference, by onnxruntime's names; ``threads`` 0: as many as
+    there are cores."""
+
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    threads: int = 1
+
+
+ENGINE = Engine()
+
+
 class Network:
     """A network over patches: float32 (n, channels, *patch) in, float32 (n, outputs, *patch) out.
 
-    ``providers`` in order of preference, by onnxruntime's names; ``threads`` 0: as many as there are cores. On the CPU
-    the same number of threads gives the same bits.
+    On the CPU the same number of threads gives the same bits.
     """
 
-    def __init__(self, model: bytes, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int = 1) -> None:
+    def __init__(self, model: bytes, engine: Engine = ENGINE) -> None:
         """Raises ProviderMissing, and PackageRefused when onnxruntime cannot use the model or it has other ports."""
         there = onnxruntime.get_available_providers()
-        missing = [name for name in providers if name not in there]
+        missing = [name for name in engine.providers if name not in there]
         if missing:
             raise ProviderMissing(f"{', '.join(missing)}; this onnxruntime has {', '.join(there)}")
-        self._session = _session(model, _options(threads), providers)
+        self._session = _session(model, _options(engine.threads), engine.providers)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self.inputs, self.outputs = tuple(map(_port, inputs)), tuple(map(_port, outputs))
         kinds = {port.type for port in (*self.inputs, *self.outputs)}

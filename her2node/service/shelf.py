@@ -15,7 +15,7 @@ from her2node.models import manifest as manifests
 from her2node.models import trust
 from her2node.models.building import sign_package
 from her2node.models.inputs import entered_value
-from her2node.models.manifest import Form, Manifest, ReaderInput
+from her2node.models.manifest import Form, Manifest, ReaderInput, Segmenter
 from her2node.models.package import (
     CARD,
     MANIFEST,
@@ -165,7 +165,7 @@ def verify(settings: Settings, folder: Path | None, *, enabled_only: bool = Fals
             yield f"{one.name}: {error}", False
         else:
             said = package.manifest
-            proof = "worked cases hold" if package.session else "it has no model"
+            proof = "worked cases hold" if package.session or package.ensemble else "it has no model"
             yield f"{said.name} {said.version} ({said.level}): trusted by {package.trusted_by}, {proof}", True
 
 
@@ -194,6 +194,8 @@ def enable(settings: Settings, name: str, *, shadow: bool = False) -> str:
         raise NeedsTraining(f"{said.name}@{said.version}", remedy=" ".join(said.training.must))
     if said.level is Level.SYNTHETIC_DEMO and not settings.demonstration:
         raise DemonstrationOnly(f"{said.name}@{said.version}")
+    if shadow and isinstance(said, Segmenter):
+        raise Refused(f"{said.name}@{said.version} draws regions: in shadow nothing would use them")
     mode = Mode.SHADOW if shadow else Mode.ON
     register.choose(settings, said.name, Choice(said.version, mode))
     return f"{said.name}@{said.version} is {mode}{_LATER}"

@@ -27,7 +27,7 @@ from scipy.ndimage import gaussian_filter
 
 from her2node.models.segmenter.plans import parse
 from her2node.models.segmenter.segmenting import How, segmented
-from her2node.models.session import Network
+from her2node.models.session import Engine, Network
 
 KINDS: dict[str, dict[str, Any]] = {
     "isotropic": {"spacing": [1.5, 1.5, 1.5], "patch": [32, 32, 32], "image": (1.2, 0.9, 0.9), "turn": [0, 1, 2]},
@@ -150,7 +150,7 @@ def compared(name: str, seed: int) -> tuple[float, float, float, float]:
     )
     their_time = time.perf_counter() - began
 
-    session = Network(exported(network, kind["patch"]), threads=torch.get_num_threads())
+    session = Network(exported(network, kind["patch"]), Engine(threads=torch.get_num_threads()))
     plans = parse(json.dumps(said).encode(), json.dumps(DATASET).encode(), "parity")
     began = time.perf_counter()
     ours = segmented(image[None], kind["image"], plans, [session], How(mirror=MIRROR[dimensions]))
