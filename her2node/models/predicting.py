@@ -55,12 +55,12 @@ def predict(package: Package, findings: Findings, conditions: Conditions) -> Pre
         raise PackageRefused(f"{manifest.name} draws regions and estimates nothing")
     if manifest.level is Level.SYNTHETIC_DEMO and not conditions.demonstration:
         raise DemonstrationOnly(f"{manifest.name}@{manifest.version}")
-    _need_modalities(manifest, findings.study)
+    need_modalities(manifest, findings.study)
     if isinstance(manifest, Form):
         raise NeedsTraining(
             f"{manifest.name}@{manifest.version} ({manifest.training.model})", remedy=" ".join(manifest.training.must)
         )
-    series_of = _required_series(package, findings)
+    series_of = required_series(package, findings.study, findings.selection)
     flags = applicability.judge(manifest, series_of)
     tumour = _tumour(manifest, findings)
     uids = {played: series.series_instance_uid for played, series in series_of.items()}
@@ -168,7 +168,7 @@ def _prior(manifest: Scalar, conditions: Conditions) -> tuple[float, str]:
     return conditions.prior, conditions.prior_source or "setting of the site, its source is not stated"
 
 
-def _need_modalities(manifest: Manifest, study: Study) -> None:
+def need_modalities(manifest: Manifest, study: Study) -> None:
     """Raises ModalityAbsent where the study was not made for the package at all."""
     present = {series.modality for series in study.series}
     absent = dict.fromkeys(r.modality for r in manifest.requires if r.modality not in present)
@@ -176,12 +176,13 @@ def _need_modalities(manifest: Manifest, study: Study) -> None:
         raise ModalityAbsent(f"{', '.join(absent)}")
 
 
-def _required_series(package: Package, findings: Findings) -> dict[Played, Series]:
+def required_series(package: Package, study: Study, selection: Selection) -> dict[Played, Series]:
+    """The series that the package needs, in its order. Raises RoleMissing, RoleAmbiguous."""
     found: dict[Played, Series] = {}
     for requirement in package.manifest.requires:
         wanted = package.reconstruction(requirement)
-        uid = findings.selection.series_uid_of(requirement.role, requirement.phase, wanted)
-        series = findings.study.series_of(uid)
+        uid = selection.series_uid_of(requirement.role, requirement.phase, wanted)
+        series = study.series_of(uid)
         if series is not None:
             found[requirement.role, requirement.phase] = series
     return found

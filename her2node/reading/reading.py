@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
 from her2node.errors import Refused, Undefined
-from her2node.models.prediction import NotPredicted, Observation, Prediction
+from her2node.models.prediction import NotPredicted, Observation, Prediction, Segmented
 from her2node.quantities.dce import FACTORS as DCE_FACTORS
 from her2node.quantities.dce import DceFactors
 from her2node.quantities.diffusion import FACTORS as DIFFUSION_FACTORS
@@ -39,6 +39,7 @@ class Methods:
     - ``interval_s``: seconds between the time points of dynamic MR whose headers tell no time but an order.
     - ``decompose``: calculate iodine from two mono-energetic series where there is no map of it.
     - ``reference_vein_hu``: attenuation of the portal vein to which lesions are corrected across scans.
+    - ``batch``: how many patches of an image a network sees at a time.
     - ``images``: whether the images testify to the contrast phase of their series.
     """
 
@@ -52,6 +53,7 @@ class Methods:
     decompose: bool = False
     reference_vein_hu: float | None = None
     images: bool = True
+    batch: int = 1
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ class Reading:
     - ``predictions``, ``observations`` (of measured-only packages) and ``not_predicted``: together one a package, in
       the order of the packages.
     - ``stands``: the UID of the series that stands for a role, and for a role in a contrast phase.
+    - ``segmented``: which package drew the tumour, None where it was given or there is none.
     - ``shadows``: what packages in shadow say: kept in the ledger, in no report.
     - ``maps``: quantities voxel by voxel.
     - ``evaluations``: what was found in coded words, as the enhancement pattern.
@@ -195,3 +198,4 @@ class Reading:
     observations: tuple[Observation, ...] = ()
     shadows: tuple[Prediction | Observation | NotPredicted, ...] = ()
     stands: Mapping[tuple[Role, Role | None], str] = field(default_factory=dict)
+    segmented: Segmented | None = None
