@@ -73,13 +73,13 @@ def parse(plans: bytes, dataset: bytes, configuration: str) -> Plans:
     """Read a configuration. Raises PackageRefused, naming what is missing or cannot be reproduced here."""
     try:
         said, about = json.loads(plans), json.loads(dataset)
-        chosen = _inherited(said["configurations"], configuration)
+        chosen = inherited(said["configurations"], configuration)
         return _plans(said, about, chosen)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise PackageRefused(f"plans.json or dataset.json cannot be used: {type(error).__name__} {error}") from error
 
 
-def _inherited(configurations: dict[str, Any], name: str) -> dict[str, Any]:
+def inherited(configurations: dict[str, Any], name: str) -> dict[str, Any]:
     """A configuration with what it inherits."""
     if name not in configurations:
         raise PackageRefused(f"plans.json has no configuration {name}; it has {', '.join(sorted(configurations))}")
