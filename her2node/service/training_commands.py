@@ -1,4 +1,7 @@
-"""The commands of training: `train`, `evaluate`, `packages from-paper`, `packages import-nnunet`. What they need is imported when they run."""
+"""The commands of training: `train`, `evaluate`, `packages from-paper`, `packages import-nnunet`.
+
+What they need is imported when they run.
+"""
 
 from __future__ import annotations
 
