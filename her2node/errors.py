@@ -173,6 +173,10 @@ class NoRoi(Refused):
     """No region of interest was given and none can be made."""
 
 
+class NoTumourFound(NoRoi):
+    """No region of interest was given, and the network found no tumour."""
+
+
 class EmptyRoi(Refused):
     """The region of interest has no voxel in this series."""
 
@@ -276,6 +280,12 @@ class OutsideIntendedUse(Refused):
 
 class PackageRefused(Refused):
     """The model package cannot be trusted or used."""
+
+
+class ProviderMissing(PackageRefused):
+    """The hardware that the settings name for networks is not there."""
+
+    remedy = "install the onnxruntime that brings it, or name CPUExecutionProvider"
 
 
 class DemonstrationOnly(Refused):

@@ -355,6 +355,7 @@ class Statement:
     PRIOR_SOURCE = _private("PRIOR-SOURCE", "Source of the prior")
     LEVEL = _private("LEVEL", "Provenance level of the package")
     SOURCE = _private("SOURCE", "Publication behind the package")
+    REGION = _private("REGION", "Who drew the region")
     INTENDED_USE = _private("INTENDED-USE", "Intended use of the package")
     FLAG = _private("FLAG", "Applicability flag")
     CONFLICT = _private("CONFLICT", "Contradicting literature")

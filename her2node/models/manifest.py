@@ -1,7 +1,8 @@
 """package.toml: everything about a package that is no weight.
 
-The classes below are the format; unknown keys are refused. Three kinds: ``scalar`` (a probability), ``measured``
-(quantities beside printed cut-offs that are no rule), ``form`` (a model without weights, to be trained). Required:
+The classes below are the format; unknown keys are refused. Four kinds: ``scalar`` (a probability), ``measured``
+(quantities beside printed cut-offs that are no rule), ``form`` (a model without weights, to be trained), ``segmenter``
+(a network that draws the tumour; ``roi`` and ``inputs`` fall away). Required:
 ``format``, ``kind``, ``name``, ``version``, ``level``, ``title``, ``citation``, ``intended_use``, ``reference_test``,
 ``roi``, ``inputs``, ``files``, and what the kind itself demands.
 """
@@ -21,6 +22,7 @@ from her2node.dicom.codes import Code
 from her2node.errors import PackageRefused
 from her2node.models.prediction import Level
 from her2node.models.units import known
+from her2node.selection.choice import PHASES
 from her2node.selection.reconstruction import Reconstruction
 from her2node.selection.roles import Role
 
@@ -41,6 +43,16 @@ def _expression(value: str) -> str:
 
 
 Regex = Annotated[str, AfterValidator(_expression)]
+
+
+def _orientation(value: str) -> str:
+    if sorted({"R": "L", "A": "P", "I": "S"}.get(letter, letter) for letter in value) != ["L", "P", "S"]:
+        raise ValueError(f"{value!r} does not name each of left or right, posterior or anterior, superior or inferior")
+    return value
+
+
+Orientation = Annotated[str, AfterValidator(_orientation)]
+Fold = Annotated[str, Field(pattern=r"^fold-[a-z0-9]{1,8}\.onnx$")]
 Shape = Literal["logistic", "lasso-logistic", "lda", "nomogram", "lda-1nn", "nda-ann"]
 """Of a model that is to be trained. A nomogram is a LASSO score of what is measured, then a logistic model of the score
 and the clinical inputs. ``lda-1nn`` and ``nda-ann`` are those of study 20: linear discriminant and nearest neighbour,
@@ -302,7 +314,40 @@ class Form(_Stated):
     training: Training
 
 
-Manifest = Scalar | MeasuredOnly | Form
+@dataclass(frozen=True, config=_STRICT)
+class NetworkStated:
+    """How a network is run on images.
+
+    ``channels``: the roles of the series, in the order of the network's inputs. ``folds``: its files, whose answers are
+    averaged. ``tumour``: the label's name in dataset.json. ``mirror``: axes of the patch along which answers of mirror
+    images are averaged too, as the network was trained. ``step``: from patch to patch, in patches. ``orientation``:
+    where x, y and z of the images lead that it was trained on, first letters of Left or Right, Posterior or Anterior,
+    Superior or Inferior; ``LPS`` is that of axial DICOM.
+    """
+
+    channels: Annotated[tuple[Role, ...], Field(min_length=1, max_length=8)]
+    configuration: Said
+    folds: Annotated[tuple[Fold, ...], Field(min_length=1, max_length=10)]
+    tumour: Said
+    mirror: tuple[Annotated[int, Field(ge=0, le=2)], ...] = ()
+    step: Annotated[float, Field(ge=0.1, le=1)] = 0.5
+    orientation: Orientation = "LPS"
+
+
+@dataclass(frozen=True, config=_STRICT, kw_only=True)
+class Segmenter(_Stated):
+    """A network by the rules of nnU-Net 2 that draws the tumour where no reader has: plans.json, dataset.json, folds.
+
+    ``reference_test``: who drew the regions that it was trained on.
+    """
+
+    kind: Literal["segmenter"]
+    network: NetworkStated
+    roi: Literal["none"] = "none"
+    inputs: tuple[()] = ()
+
+
+Manifest = Scalar | MeasuredOnly | Form | Segmenter
 """One package.toml."""
 
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Annotated[Manifest, Field(discriminator="kind")])
@@ -346,6 +391,8 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
             yield "has inputs without a cut-off, or cut-offs without an input"
         case Form():
             yield from _of_form(manifest, names)
+        case Segmenter():
+            yield from _of_segmenter(manifest)
         case _:
             return
 
@@ -394,6 +441,17 @@ def _of_form(manifest: Form, names: list[str]) -> Iterator[str]:
     played = {requirement.role for requirement in manifest.requires}
     if wanted.candidates is not None and not set(wanted.candidates.roles) <= played:
         yield "takes candidates from a role that it does not require"
+
+
+def _of_segmenter(manifest: Segmenter) -> Iterator[str]:
+    said = manifest.network
+    if tuple(requirement.role for requirement in manifest.requires) != said.channels:
+        yield "requires other roles than network.channels, or in another order"
+    others = [r.role for r in manifest.requires if r.modality != "CT" or r.phase or r.role not in PHASES]
+    if others:
+        yield f"draws on {', '.join(others)}; networks are run on the contrast phases of CT"
+    if any(len(set(several)) != len(several) for several in (said.channels, said.folds, said.mirror)):
+        yield "names a channel, fold or axis of network twice"
 
 
 def _rounds_to(count: int, of: int, share: float) -> bool:

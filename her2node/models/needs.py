@@ -11,7 +11,7 @@ from her2node.models.package import Package
 
 @dataclass(frozen=True)
 class Need:
-    """One package accepts studies of ``modality`` and waits for these roles there, and for an ROI where ``roi``."""
+    """One package accepts studies of ``modality`` and waits for these roles there, for a given ROI where ``roi``."""
 
     package: str
     modality: str
@@ -22,14 +22,17 @@ class Need:
 def needs(packages: Sequence[Package]) -> tuple[Need, ...]:
     """One need for each package and each modality that it requires, in the order of the packages.
 
-    A form answers nothing, so nobody waits for what it would need.
+    A form answers nothing, so nobody waits for what it would need. Where a segmenter reads a modality, no package waits
+    for a region there: the segmenter waits for the series that it draws one on.
     """
     found: list[Need] = []
+    drawn = {r.modality for package in packages if package.ensemble is not None for r in package.manifest.requires}
     for package in packages:
         manifest = package.manifest
         if isinstance(manifest, Form):
             continue
         for modality in dict.fromkeys(requirement.modality for requirement in manifest.requires):
             roles = tuple(r.role.value for r in manifest.requires if r.modality == modality)
-            found.append(Need(manifest.name, modality, roles, manifest.roi != "none"))
+            waits = manifest.roi != "none" and modality not in drawn
+            found.append(Need(manifest.name, modality, roles, waits))
     return tuple(found)

@@ -1,13 +1,15 @@
 """A model package: a folder that is read once, judged, and becomes a function from inputs to probabilities.
 
 The folder is called NAME or NAME@VERSION and holds package.toml, CARD.md, for what predicts model.onnx and cases.json,
-for packages of others package.toml.sig, and nothing else. Every file is read once; what is judged is what is used.
+for what segments fold-N.onnx, plans.json, dataset.json and cases.json, for packages of others package.toml.sig, and
+nothing else. Every file is read once; what is judged is what is used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +23,11 @@ from her2node.errors import PackageRefused, SettingsRefused, WorkedCaseFailed
 from her2node.models import manifest as manifests
 from her2node.models import onnx_file
 from her2node.models.formula import stated_probability
-from her2node.models.manifest import Manifest, QuantityInput, Requirement, Scalar
+from her2node.models.manifest import Manifest, QuantityInput, Requirement, Scalar, Segmenter
 from her2node.models.prediction import PackageRef
-from her2node.models.session import Port, Session
+from her2node.models.segmenter import ensemble
+from her2node.models.segmenter.ensemble import Ensemble
+from her2node.models.session import ENGINE, Engine, Port, Session
 from her2node.models.trust import Trust, read_key
 from her2node.quantities import signature
 from her2node.quantities.signature import Signature
@@ -36,6 +40,10 @@ OUTPUT = "probability"
 
 LARGEST_FILE = 64 * 2**20
 """Bytes. A scalar package needs kilobytes."""
+LARGEST_FOLD = 512 * 2**20
+"""Bytes of one fold of a segmenter."""
+LARGEST_FOLDER = 2**31
+"""Bytes of all files."""
 STATED_TOLERANCE = 1e-9
 """By how much a graph's probability may differ from what package.toml says that it calculates."""
 LARGEST_ELEMENTS = 8 * 2**20
@@ -60,7 +68,8 @@ class Package:
     """A package that is trusted and, where it has a model, reproduces its own worked cases.
 
     ``sha256`` is that of package.toml. ``trusted_by``: ``shipped`` or the fingerprint of a key. ``session`` is None for
-    what predicts nothing. ``features``: what it wants measured beside what always is.
+    what predicts nothing, ``ensemble`` for what segments nothing. ``features``: what it wants measured beside what
+    always is.
     """
 
     manifest: Manifest
@@ -69,6 +78,7 @@ class Package:
     card: str = field(repr=False)
     features: Signature | None = field(repr=False, default=None, kw_only=True)
     session: Session | None = field(repr=False, compare=False)
+    ensemble: Ensemble | None = field(repr=False, compare=False, default=None, kw_only=True)
 
     @property
     def ref(self) -> PackageRef:
@@ -112,8 +122,9 @@ class Package:
         return float(answer[0])
 
 
-def load(folder: Path, trust: Trust) -> Package:
-    """Read and judge one package. Raises PackageRefused with the reason, or WorkedCaseFailed."""
+def load(folder: Path, trust: Trust, engine: Engine = ENGINE) -> Package:
+    """Read and judge one package; its networks run on ``engine``. Raises PackageRefused with the reason, or
+    WorkedCaseFailed."""
     files = read_folder(folder)
     content = files.pop(MANIFEST)
     name, _, version = folder.name.partition("@")
@@ -130,9 +141,12 @@ def load(folder: Path, trust: Trust) -> Package:
         card=files[CARD].decode(errors="replace"),
         session=session,
         features=_features(manifest, files),
+        ensemble=ensemble.read(manifest, files, engine) if isinstance(manifest, Segmenter) else None,
     )
     if isinstance(manifest, Scalar):
         _check_cases(package, manifest, files[CASES])
+    if package.ensemble is not None:
+        ensemble.check_cases(package.ensemble, files[CASES])
     return package
 
 
@@ -152,9 +166,12 @@ def read_folder(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.iterdir()):
             if path.is_symlink() or not path.is_file():
                 raise PackageRefused(f"{folder.name} holds {path.name}, which is no ordinary file")
-            if path.stat().st_size > LARGEST_FILE:
-                raise PackageRefused(f"{folder.name}/{path.name} is larger than {LARGEST_FILE} bytes")
+            largest = LARGEST_FOLD if re.fullmatch(r"fold-\w+\.onnx", path.name) else LARGEST_FILE
+            if path.stat().st_size > largest:
+                raise PackageRefused(f"{folder.name}/{path.name} is larger than {largest} bytes")
             files[path.name] = path.read_bytes()
+            if sum(map(len, files.values())) > LARGEST_FOLDER:
+                raise PackageRefused(f"{folder.name} is larger than {LARGEST_FOLDER} bytes")
     except OSError as error:
         raise PackageRefused(f"{folder} cannot be read: {error.strerror}") from error
     if MANIFEST not in files:
@@ -167,12 +184,11 @@ def check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
 
     Raises PackageRefused.
     """
-    predicts = isinstance(manifest, Scalar)
-    own = {MODEL, CASES, CARD} if predicts else {CARD}
+    own = _own_files(manifest)
     missing = {*own, *manifest.files} - files.keys()
     if missing:
         raise PackageRefused(f"{manifest.name} lacks {', '.join(sorted(missing))}")
-    if not predicts and {MODEL, CASES} & files.keys():
+    if ({MODEL, CASES} & files.keys()) - own:
         raise PackageRefused(f"{manifest.name} is of the kind {manifest.kind} and holds a model all the same")
     extra = files.keys() - manifest.files.keys()
     if extra:
@@ -180,6 +196,13 @@ def check_files(manifest: Manifest, files: Mapping[str, bytes]) -> None:
     for name, expected in manifest.files.items():
         if hashlib.sha256(files[name]).hexdigest() != expected:
             raise PackageRefused(f"{manifest.name}/{name} was changed: its SHA-256 is not the one in package.toml")
+
+
+def _own_files(manifest: Manifest) -> set[str]:
+    """The files that a package of this kind has."""
+    if isinstance(manifest, Segmenter):
+        return {CARD, CASES, ensemble.PLANS, ensemble.DATASET, *manifest.network.folds}
+    return {CARD, CASES, MODEL} if isinstance(manifest, Scalar) else {CARD}
 
 
 def _features(manifest: Manifest, files: Mapping[str, bytes]) -> Signature | None:
@@ -261,7 +284,9 @@ def package_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def load_packages(enabled: Sequence[str], folders: Sequence[Path] = (), keys: Sequence[Path] = ()) -> Loaded:
+def load_packages(
+    enabled: Sequence[str], folders: Sequence[Path] = (), keys: Sequence[Path] = (), engine: Engine = ENGINE
+) -> Loaded:
     """Load what is enabled by ``NAME`` or ``NAME@VERSION`` from what ships and from ``folders``.
 
     Nothing is raised: a package or a key that cannot be used is in ``refused`` with its reason, and the others run.
@@ -278,19 +303,19 @@ def load_packages(enabled: Sequence[str], folders: Sequence[Path] = (), keys: Se
     found, trust = package_folders(folders), shipped_trust(usable)
     for wanted in dict.fromkeys(enabled):
         try:
-            packages.append(_load_wanted(wanted, found, trust))
+            packages.append(_load_wanted(wanted, found, trust, engine))
         except (PackageRefused, WorkedCaseFailed) as error:
             refused.append((wanted, error))
     return Loaded(tuple(packages), tuple(refused))
 
 
-def _load_wanted(wanted: str, folders: Sequence[Path], trust: Trust) -> Package:
+def _load_wanted(wanted: str, folders: Sequence[Path], trust: Trust, engine: Engine) -> Package:
     """The one package of this name and version; of several versions the name alone is not enough."""
     name, _, version = wanted.partition("@")
     candidates = [folder for folder in folders if folder.name.partition("@")[0] == name]
     if not candidates:
         raise PackageRefused(f"there is no package {name}")
-    loaded = [load(folder, trust) for folder in candidates if not version or folder.name in (name, wanted)]
+    loaded = [load(folder, trust, engine) for folder in candidates if not version or folder.name in (name, wanted)]
     fitting = [package for package in loaded if version in ("", package.manifest.version)]
     if len(fitting) != 1:
         versions = ", ".join(package.manifest.version for package in loaded) or "none"

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from her2node.errors import DemonstrationOnly, ModalityAbsent, NeedsTraining, Refused
+from her2node.errors import DemonstrationOnly, ModalityAbsent, NeedsTraining, PackageRefused, Refused
 from her2node.models import applicability
 from her2node.models.applicability import Played
 from her2node.models.inputs import Inputs, Where, gather
-from her2node.models.manifest import Form, Manifest, MeasuredOnly, Output, Scalar
+from her2node.models.manifest import Form, Manifest, MeasuredOnly, Output, Scalar, Segmenter
 from her2node.models.package import Package
 from her2node.models.prediction import Answer, Category, Flag, InputUsed, Level, Observation, Prediction
 from her2node.models.uncertainty import interval_of, remarks_of
@@ -59,9 +59,11 @@ def predict(package: Package, findings: Findings, conditions: Conditions) -> Pre
     needed quantity that could not be measured.
     """
     manifest = package.manifest
+    if isinstance(manifest, Segmenter):
+        raise PackageRefused(f"{manifest.name} draws regions and estimates nothing")
     if manifest.level is Level.SYNTHETIC_DEMO and not conditions.demonstration:
         raise DemonstrationOnly(f"{manifest.name}@{manifest.version}")
-    _need_modalities(manifest, findings.study)
+    need_modalities(manifest, findings.study)
     if isinstance(manifest, Form):
         raise NeedsTraining(
             f"{manifest.name}@{manifest.version} ({manifest.training.model})", remedy=" ".join(manifest.training.must)
@@ -74,7 +76,7 @@ def standing(package: Package, findings: Findings) -> Standing:
 
     Raises RoleMissing, RoleAmbiguous, NoRoi, AmbiguousRoi, OutsideIntendedUse.
     """
-    series_of = _required_series(package, findings)
+    series_of = required_series(package, findings.study, findings.selection)
     flags = applicability.judge(package.manifest, series_of)
     tumour = _tumour(package.manifest, findings)
     uids = {played: series.series_instance_uid for played, series in series_of.items()}
@@ -90,7 +92,7 @@ def answer(
 ) -> Prediction | Observation:
     """What a package that answers says of what was measured where it stands. Raises as ``predict`` does."""
     manifest = package.manifest
-    assert not isinstance(manifest, Form)
+    assert not isinstance(manifest, Form | Segmenter)
     inputs = gather(manifest, quantities, not_measured, found.where, conditions.entered)
     if isinstance(manifest, MeasuredOnly):
         return _observed(package, manifest, inputs, found.flags, found.where.tumour)
@@ -194,7 +196,7 @@ def _prior(manifest: Scalar, conditions: Conditions) -> tuple[float, str]:
     return conditions.prior, conditions.prior_source or "setting of the site, its source is not stated"
 
 
-def _need_modalities(manifest: Manifest, study: Study) -> None:
+def need_modalities(manifest: Manifest, study: Study) -> None:
     """Raises ModalityAbsent where the study was not made for the package at all."""
     present = {series.modality for series in study.series}
     absent = dict.fromkeys(r.modality for r in manifest.requires if r.modality not in present)
@@ -202,12 +204,13 @@ def _need_modalities(manifest: Manifest, study: Study) -> None:
         raise ModalityAbsent(f"{', '.join(absent)}")
 
 
-def _required_series(package: Package, findings: Findings) -> dict[Played, Series]:
+def required_series(package: Package, study: Study, selection: Selection) -> dict[Played, Series]:
+    """The series that the package needs, in its order. Raises RoleMissing, RoleAmbiguous."""
     found: dict[Played, Series] = {}
     for requirement in package.manifest.requires:
         wanted = package.reconstruction(requirement)
-        uid = findings.selection.series_uid_of(requirement.role, requirement.phase, wanted)
-        series = findings.study.series_of(uid)
+        uid = selection.series_uid_of(requirement.role, requirement.phase, wanted)
+        series = study.series_of(uid)
         if series is not None:
             found[requirement.role, requirement.phase] = series
     return found

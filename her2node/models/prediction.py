@@ -121,6 +121,15 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Segmented:
+    """Which package drew the tumour, with its applicability warnings and what the node cannot check."""
+
+    package: PackageRef
+    flags: tuple[Flag, ...] = ()
+    cautions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Observation:
     """What a measured-only package says: quantities beside printed cut-offs, and no estimate."""
 

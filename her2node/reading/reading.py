@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
 from her2node.errors import Refused, Undefined
-from her2node.models.prediction import NotPredicted, Observation, Prediction
+from her2node.models.prediction import NotPredicted, Observation, Prediction, Segmented
 from her2node.quantities.dce import FACTORS as DCE_FACTORS
 from her2node.quantities.dce import DceFactors
 from her2node.quantities.diffusion import FACTORS as DIFFUSION_FACTORS
@@ -41,6 +41,7 @@ class Methods:
     - ``decompose``: calculate iodine from two mono-energetic series where there is no map of it.
     - ``reference_vein_hu``: attenuation of the portal vein to which lesions are corrected across scans.
     - ``histograms``: tell every percentile of every distribution, and those that are no part of a report.
+    - ``batch``: how many patches of an image a network sees at a time.
     - ``images``: whether the images testify to the contrast phase of their series.
     """
 
@@ -55,6 +56,7 @@ class Methods:
     reference_vein_hu: float | None = None
     histograms: bool = False
     images: bool = True
+    batch: int = 1
 
     @property
     def percents(self) -> Sequence[int]:
@@ -198,6 +200,7 @@ class Reading:
     - ``predictions``, ``observations`` (of measured-only packages) and ``not_predicted``: together one a package, in
       the order of the packages.
     - ``selection``: which series stands for which role, and for whom another reconstruction does.
+    - ``segmented``: which package drew the tumour, None where it was given or there is none.
     - ``shadows``: what packages in shadow say: kept in the ledger, in no report.
     - ``maps``: quantities voxel by voxel.
     - ``evaluations``: what was found in coded words, as the enhancement pattern.
@@ -217,3 +220,4 @@ class Reading:
     observations: tuple[Observation, ...] = ()
     shadows: tuple[Prediction | Observation | NotPredicted, ...] = ()
     selection: Selection = NOT_SELECTED
+    segmented: Segmented | None = None

@@ -8,10 +8,11 @@ from dataclasses import replace
 from her2node.errors import AmbiguousRoi, NoRoi, Refused, RoleAmbiguous
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
-from her2node.models.prediction import NotPredicted, Observation, Prediction
+from her2node.models.prediction import NotPredicted, Observation, Prediction, Segmented
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading.dce import read_dce
 from her2node.reading.diffusion import read_diffusion
+from her2node.reading.drawing import draw
 from her2node.reading.dual_energy import read_dual_energy
 from her2node.reading.laid import carrying_told
 from her2node.reading.looking import looked_at, testimony
@@ -66,9 +67,10 @@ def read(
 
     ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
     is the site's prevalence; ``methods`` how things are calculated where there is a choice. ``shadow`` are packages
-    whose answers are kept and told nobody. With ``every_roi`` all given regions are measured, else the tumour alone;
-    with ``stability`` estimates are tried on regions drawn otherwise too. What cannot be done is a value in the reading
-    with its reason; nothing that the input causes is raised.
+    whose answers are kept and told nobody. Where no tumour is given, a segmenter among ``packages`` draws it. With
+    ``every_roi`` all given regions are measured, else the tumour alone; with ``stability`` estimates are tried on
+    regions drawn otherwise too. What cannot be done is a value in the reading with its reason; nothing that the input
+    causes is raised.
     """
     roles = entered_roles or {}
     study = arranged(study, keep=tuple(roles))
@@ -76,8 +78,9 @@ def read(
     methods = _with_features(methods, packages)
     testimonies = _testimonies(study, landmarks) if methods.images else {}
     selection = select(study, rules, roles, testimonies, _reconstructions(methods, packages))
-    regions = _regions(study, selection)
-    tumour = _tumour([region for region in regions if not is_reference(region)])
+    segmenters, packages = _parted(packages)
+    shadow = _parted(shadow)[1]
+    regions, tumour, segmented = _regions(study, selection, segmenters, methods, demonstration)
     wanted = tuple(region for region in regions if every_roi or region is tumour)
     aside = tuple(one for one in _with_features(methods, shadow).signatures if one not in methods.signatures)
     scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {}, aside=aside)
@@ -104,18 +107,31 @@ def read(
         observations=tuple(answer for answer in told if isinstance(answer, Observation)),
         shadows=tuple(kept),
         selection=selection,
+        segmented=segmented,
     )
 
 
-def _regions(study: Study, selection: Selection) -> list[GivenRoi]:
-    """The current regions, with the registrations that lead them elsewhere; neither of series that are kept out."""
+def _regions(
+    study: Study, selection: Selection, segmenters: Sequence[Package], methods: Methods, demonstration: bool
+) -> tuple[list[GivenRoi], GivenRoi | Refused, Segmented | None]:
+    """The current regions of series that are not kept out, with the registrations that lead them elsewhere; the tumour,
+    or why there is none; and what drew it, where none is given."""
     kept = (series for series in study.series if not selection.of(series.series_instance_uid).ignored)
     registrations = registrations_of(replace(study, series=tuple(kept)))
-    return [
+    regions = [
         replace(on_arranged(region, study), registrations=registrations)
         for region in current(given(study))
         if not selection.of(region.source_series_instance_uid).ignored
     ]
+    tumour = _tumour([region for region in regions if not is_reference(region)])
+    if not segmenters or not isinstance(tumour, NoRoi):
+        return regions, tumour, None
+    try:
+        found = draw(segmenters, study, selection, demonstration=demonstration, batch=methods.batch)
+    except Refused as error:
+        return regions, error, None
+    drawn = replace(found.region, registrations=registrations)
+    return [*regions, drawn], drawn, found.by
 
 
 def _with_features(methods: Methods, packages: Sequence[Package]) -> Methods:
@@ -158,7 +174,13 @@ def _testimonies(study: Study, landmarks: Mapping[str, Landmarks]) -> dict[str, 
     return {uid: testimony(series, landmarks[uid]) for uid in landmarks if (series := study.series_of(uid))}
 
 
-def _tumour(regions: Sequence[GivenRoi]) -> GivenRoi | NoRoi | AmbiguousRoi:
+def _parted(packages: Sequence[Package]) -> tuple[tuple[Package, ...], tuple[Package, ...]]:
+    """Packages that draw the tumour, and those that say something of it."""
+    drawing = tuple(package for package in packages if package.ensemble is not None)
+    return drawing, tuple(package for package in packages if package.ensemble is None)
+
+
+def _tumour(regions: Sequence[GivenRoi]) -> GivenRoi | Refused:
     try:
         return tumour_of(regions)
     except (NoRoi, AmbiguousRoi) as error:
@@ -171,7 +193,7 @@ def _study_refusals(tumour: GivenRoi | Refused, selection: Selection, every_roi:
     Of other roles every series is measured; that several are alike concerns packages alone, and they say so.
     """
     refusals: list[NotMeasured] = []
-    if isinstance(tumour, NoRoi) or (isinstance(tumour, AmbiguousRoi) and not every_roi):
+    if isinstance(tumour, Refused) and not (isinstance(tumour, AmbiguousRoi) and every_roi):
         refusals.append(NotMeasured("", None, tumour))
     refusals += [NotMeasured("", role, error) for role, error in selection.ambiguous.items() if role in _REFUSED]
     refusals += [

@@ -113,6 +113,9 @@ def _measured(
     quantities = [q for q in reading.quantities if (q.roi, q.series_uids) == (roi, series_uids)]
     role = (quantities[0].phase or quantities[0].role) if quantities else None
     parameters = tuple(dict.fromkeys(said for quantity in quantities for said in quantity.parameters))
+    if reading.segmented and roi == reading.tumour:
+        package = reading.segmented.package
+        parameters = (*parameters, f"region drawn by {package_name(package)}, package sha256 {package.sha256}")
     evaluations = [
         QualitativeEvaluation(concept(one.code), concept(one.value))
         for one in reading.evaluations

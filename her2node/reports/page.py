@@ -293,7 +293,8 @@ def _provenance(reading: Reading, stamp: Stamp) -> tuple[str, ...]:
         packages.append(f"{len(predictions) - _MOST_PACKAGES} more packages: see the structured report")
     site = f", {stamp.site}" if stamp.site else ""
     node = f"her2node {stamp.version} at {stamp.ae_title}{site}, device {stamp.device_uid}, input {stamp.input_hash}"
-    return (*packages, node)
+    drawn = [f"Region of the tumour by {_package(reading.segmented.package)}"] if reading.segmented else []
+    return (*drawn, *packages, node)
 
 
 def _package(package: PackageRef) -> str:

@@ -1,7 +1,8 @@
-"""The given regions as a binary SEG on the most important series.
+"""The regions as a binary SEG on the most important series.
 
-The regions are others' work laid on this series: each segment keeps who drew it (MANUAL, SEMIAUTOMATIC, AUTOMATIC as
-the source says) and its tracking identifiers, and nothing of it is claimed as the node's.
+Given regions are others' work laid on this series: each segment keeps who drew it (MANUAL, SEMIAUTOMATIC, AUTOMATIC as
+the source says) and its tracking identifiers, and nothing of it is claimed as the node's. What a segmenter package drew
+is AUTOMATIC and names the package.
 """
 
 from __future__ import annotations
@@ -11,19 +12,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from highdicom import AlgorithmIdentificationSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
 from pydicom.dataset import Dataset
 
 from her2node.dicom.attributes import integer, items, text
-from her2node.dicom.codes import Anatomy, Code, Finding
+from her2node.dicom.codes import Anatomy, Code, Document, Finding
+from her2node.models.prediction import PackageRef
 from her2node.reading import LaidRoi, Reading
 from her2node.reports.derived import Planes, borne_by_objects, headers_of
 from her2node.reports.envelope import MANUFACTURER, concept, envelope, sealed
 from her2node.reports.regions import measured_series, most_important, shown
 from her2node.reports.report import ObjectKind, Report, Stamp
+from her2node.reports.wording import package_name
 from her2node.rois.roi import Roi, RoiOrigin
 
+_GIVEN = "Given regions of interest, laid on this series. Research use"
+_DRAWN = "Regions of interest, the tumour drawn by a model. Research use"
 TUMOUR_COLOUR = (255, 92, 64)
 _COLOURS = ((64, 160, 255), (80, 200, 120), (240, 200, 60), (190, 110, 240), (60, 210, 210))
 
@@ -85,10 +91,7 @@ def segmentation(reading: Reading, stamp: Stamp) -> Report | None:
         source_images=[planes.stand_in(index, headers) for index in slices],
         pixel_array=_stacked(laid, slices),
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[
-            _described(one.roi, n, headers, one.roi.tracking_id == reading.tumour)
-            for n, one in enumerate(laid, start=1)
-        ],
+        segment_descriptions=[_described(one.roi, n, headers, reading) for n, one in enumerate(laid, start=1)],
         series_instance_uid=label.SeriesInstanceUID,
         series_number=label.SeriesNumber,
         sop_instance_uid=label.SOPInstanceUID,
@@ -98,7 +101,7 @@ def segmentation(reading: Reading, stamp: Stamp) -> Report | None:
         software_versions=stamp.version,
         device_serial_number=stamp.device_uid,
         content_label="HER2NODE_REGIONS",
-        content_description="Given regions of interest, laid on this series. Research use",
+        content_description=_DRAWN if reading.segmented else _GIVEN,
     )
     dimensions = stamp.uid(reading.study.study_instance_uid, ObjectKind.SEGMENTATION, "dimensions")
     ds = planes.finished(seg, label, dimensions, borne_by_objects(reading))
@@ -110,7 +113,8 @@ def _stacked(laid: tuple[LaidRoi, ...], slices: list[int]) -> npt.NDArray[np.uin
     return np.stack([one.roi.mask[slices] for one in laid], axis=-1).astype(np.uint8)
 
 
-def _described(roi: Roi, segment: int, headers: Mapping[str, Dataset], tumour: bool) -> SegmentDescription:
+def _described(roi: Roi, segment: int, headers: Mapping[str, Dataset], reading: Reading) -> SegmentDescription:
+    tumour = roi.tracking_id == reading.tumour
     colour = TUMOUR_COLOUR if tumour else _COLOURS[(segment - 1) % len(_COLOURS)]
     description = SegmentDescription(
         segment_number=segment,
@@ -123,11 +127,28 @@ def _described(roi: Roi, segment: int, headers: Mapping[str, Dataset], tumour: b
         anatomic_regions=[concept(Anatomy.STOMACH)] if tumour else None,
         display_color=CIELabColor.from_rgb(*colour),
     )
+    if roi.origin is RoiOrigin.MODEL and reading.segmented:
+        package = reading.segmented.package
+        description.SegmentAlgorithmType = "AUTOMATIC"
+        description.SegmentAlgorithmName = package_name(package)[:64]
+        description.SegmentationAlgorithmIdentificationSequence = _identified(package)
+        return description
     made_by, algorithm = _made_by(roi, headers)
     description.SegmentAlgorithmType = made_by
     if made_by != "MANUAL":
         description.SegmentAlgorithmName = algorithm
     return description
+
+
+def _identified(package: PackageRef) -> AlgorithmIdentificationSequence:
+    """PS3.3 10.16: the hash of its package.toml pins every file of the package."""
+    return AlgorithmIdentificationSequence(
+        name=package.name,
+        family=concept(Document.ARTIFICIAL_INTELLIGENCE),
+        version=package.version,
+        source=MANUFACTURER,
+        parameters={"package sha256": package.sha256, "provenance level": package.level.value},
+    )
 
 
 def _category(tumour: bool) -> Code:

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from her2node.dicom.codes import Code, Estimate, Phase, Statement, Unit
 from her2node.errors import ModalityAbsent
 from her2node.models.agreement import agreement
-from her2node.models.prediction import Answer, Category, InputUsed, NotPredicted, Observation, PackageRef, Prediction
+from her2node.models.prediction import (
+    Answer,
+    Category,
+    InputUsed,
+    NotPredicted,
+    Observation,
+    PackageRef,
+    Prediction,
+    Segmented,
+)
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading import Reading
 from her2node.selection.assignment import Assignment
@@ -62,6 +71,7 @@ def statements(reading: Reading) -> tuple[Said, ...]:
     said = list(notices())
     if not ran(reading):
         said.append(Said(Statement.CONCLUSION, NOTHING_RAN))
+    said += _drawn(reading.segmented) if reading.segmented else []
     agree = agreement(reading.predictions)
     said += [Said(Statement.AGREEMENT, agree)] if agree else []
     for prediction in reading.predictions:
@@ -185,6 +195,21 @@ def _about(prediction: Prediction) -> list[Said]:
         (Statement.INTENDED_USE, f"{name}: {package.intended_use}"),
         (Statement.REFERENCE_TEST, f"{name}: {package.reference_test}"),
         *_reservations(name, prediction),
+    ]
+    return [Said(concept, text) for concept, text in rows]
+
+
+def _drawn(by: Segmented) -> list[Said]:
+    """What drew the tumour's region, where no reader has."""
+    package, name = by.package, package_name(by.package)
+    rows = [
+        (Statement.REGION, f"{name}: drew the region of the tumour, for none was given; no reader has checked it"),
+        (Statement.LEVEL, f"{name}: {package.level.value}"),
+        (Statement.SOURCE, f"{name}: {package.title}. {package.citation}"),
+        (Statement.INTENDED_USE, f"{name}: {package.intended_use}"),
+        (Statement.REGION, f"{name}: was trained on regions drawn thus: {package.reference_test}"),
+        *((Statement.FLAG, f"{name}: {flag}") for flag in by.flags),
+        *((Statement.CAUTION, f"{name}: {caution}") for caution in by.cautions),
     ]
     return [Said(concept, text) for concept, text in rows]
 

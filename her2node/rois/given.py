@@ -1,4 +1,4 @@
-"""A region as its object describes it, before any pixel or contour is looked at."""
+"""A region as its object describes it, before any pixel or contour is looked at; or as this node drew it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from her2node.dicom.attributes import items, moment, text
 from her2node.dicom.codes import Code
 from her2node.dicom.uids import derived_uid
 from her2node.errors import NoFrameOfReference, Refused
+from her2node.rois.drawn import DrawnMask
 from her2node.rois.registration import NONE, Registrations, Way
 from her2node.rois.roi import RoiOrigin
 from her2node.rois.slabs import FARTHEST_NEIGHBOUR_MM
@@ -22,12 +23,13 @@ from her2node.volumes.volume import Volume
 
 @dataclass(frozen=True)
 class GivenRoi:
-    """A segment of a SEG or a region of an RTSTRUCT.
+    """A segment of a SEG or a region of an RTSTRUCT; with ``drawn`` a mask that this node drew on a series.
 
     ``number`` is its SegmentNumber or ROINumber; ``created`` says when its object was made; ``drawn_on`` names the
     series that the object refers to. ``flaw`` is set where the region cannot be laid whatever the series;
     ``variation`` where it is to be laid otherwise than it was drawn, ``varied_from`` then the tracking UID of that.
-    ``registrations`` lead into other frames of reference.
+    ``registrations`` lead into other frames of reference. ``instance`` is the object that holds it, of a mask that
+    was drawn here the first image that it was drawn on.
     """
 
     instance: Instance = field(repr=False)
@@ -44,6 +46,7 @@ class GivenRoi:
     flaw: Refused | None = None
     variation: Variation | None = None
     varied_from: str = ""
+    drawn: DrawnMask | None = field(default=None, repr=False)
 
     @property
     def drawn_uid(self) -> str:

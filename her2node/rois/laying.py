@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from her2node.errors import EmptyRoi
 from her2node.rois import segmentation, structure_set
-from her2node.rois.carrying import carried
+from her2node.rois.carrying import Shape, carried
 from her2node.rois.given import GivenRoi, way_to
-from her2node.rois.roi import Roi, RoiOrigin
+from her2node.rois.roi import Laid, Roi, RoiOrigin
 from her2node.rois.varied import varied
 from her2node.volumes.volume import Volume
 
@@ -22,8 +22,7 @@ def lay(region: GivenRoi, volume: Volume) -> Roi:
     if region.flaw is not None:
         raise region.flaw
     way = way_to(region, volume.geometry.frame_of_reference_uid)
-    source = segmentation if region.origin is RoiOrigin.SEGMENTATION else structure_set
-    laid = carried(source.shape_of(region, volume), volume.geometry, way) if way.links else source.laid(region, volume)
+    laid = carried(_shape_of(region, volume), volume.geometry, way) if way.links else _laid(region, volume)
     mask = laid.mask if region.variation is None else varied(laid.mask, region.variation)
     if not mask.any():
         where = ": it lies outside" if laid.cut_off else ""
@@ -44,3 +43,19 @@ def lay(region: GivenRoi, volume: Volume) -> Roi:
         cut_off=laid.cut_off,
         carried_by=way.sop_instance_uids,
     )
+
+
+def _laid(region: GivenRoi, volume: Volume) -> Laid:
+    if region.drawn is not None:
+        return region.drawn.laid(volume.geometry)
+    if region.origin is RoiOrigin.SEGMENTATION:
+        return segmentation.laid(region, volume)
+    return structure_set.laid(region, volume)
+
+
+def _shape_of(region: GivenRoi, volume: Volume) -> Shape:
+    if region.drawn is not None:
+        return region.drawn.planes()
+    if region.origin is RoiOrigin.SEGMENTATION:
+        return segmentation.shape_of(region, volume)
+    return structure_set.shape_of(region, volume)

@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from her2node.errors import NotFound, PackageRefused, Refused, WorkedCaseFailed
 from her2node.models.package import Package, load, load_packages, shipped_trust
+from her2node.models.session import Engine
 from her2node.models.trust import fingerprint, read_key
 from her2node.settings import Settings
 
@@ -77,6 +78,11 @@ def folders_of(settings: Settings) -> tuple[Path, ...]:
 def keys_of(settings: Settings) -> tuple[Path, ...]:
     """The files of all trusted public keys."""
     return (*settings.packages.trusted_keys, *sorted((settings.state_dir / "keys").glob("*.pem")))
+
+
+def engine_of(settings: Settings) -> Engine:
+    """What networks run on."""
+    return Engine(settings.segmenter.providers, settings.segmenter.threads)
 
 
 def read(settings: Settings) -> dict[str, Entry]:
@@ -175,7 +181,7 @@ def distrust(settings: Settings, mark: str) -> None:
 
 def resolved(settings: Settings, name: str) -> Package:
     """The one package of NAME or NAME@VERSION. Raises PackageRefused, WorkedCaseFailed."""
-    loaded = load_packages([name], folders_of(settings), keys_of(settings))
+    loaded = load_packages([name], folders_of(settings), keys_of(settings), engine_of(settings))
     for _, error in loaded.refused:
         raise error
     return loaded.packages[0]

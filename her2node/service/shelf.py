@@ -15,7 +15,7 @@ from her2node.models import manifest as manifests
 from her2node.models import trust
 from her2node.models.building import sign_package
 from her2node.models.inputs import entered_value
-from her2node.models.manifest import Form, Manifest, ReaderInput
+from her2node.models.manifest import Form, Manifest, ReaderInput, Segmenter
 from her2node.models.package import (
     CARD,
     MANIFEST,
@@ -30,7 +30,7 @@ from her2node.models.prediction import Level
 from her2node.reading.entered import INPUTS, value_of
 from her2node.selection.roles import Role
 from her2node.service import register
-from her2node.service.register import Choice, Mode, Running, folders_of, keys_of, running
+from her2node.service.register import Choice, Mode, Running, engine_of, folders_of, keys_of, running
 from her2node.settings import Settings
 
 DEMONSTRATION_PACKAGE = "synthetic-demo-ct"
@@ -56,7 +56,7 @@ def shelf_of(settings: Settings) -> Shelf:
 
 
 def _loaded(settings: Settings, wanted: Sequence[str]) -> tuple[Package, ...]:
-    loaded = load_packages(wanted, folders_of(settings), keys_of(settings))
+    loaded = load_packages(wanted, folders_of(settings), keys_of(settings), engine_of(settings))
     for name, error in loaded.refused:
         emit(Event.PACKAGE_REFUSED, package=name, reason=error.reason, detail=str(error))
     return loaded.packages
@@ -131,7 +131,7 @@ def _said(folder: Path) -> Manifest | None:
 
 def _usable(settings: Settings, folder: Path) -> str:
     try:
-        package = load(folder, shipped_trust(keys_of(settings)))
+        package = load(folder, shipped_trust(keys_of(settings)), engine_of(settings))
     except (PackageRefused, WorkedCaseFailed) as error:
         return f"no: {error}"
     if isinstance(package.manifest, Form):
@@ -154,18 +154,19 @@ def verify(settings: Settings, folder: Path | None, *, enabled_only: bool = Fals
     """A line and whether it is good news, for one package folder or for all."""
     if enabled_only:
         wanted = running_of(settings)
-        loaded = load_packages((*wanted.on, *wanted.shadow), folders_of(settings), keys_of(settings))
+        names = (*wanted.on, *wanted.shadow)
+        loaded = load_packages(names, folders_of(settings), keys_of(settings), engine_of(settings))
         yield from ((f"packages.enabled {name}: {error}", False) for name, error in loaded.refused)
         return
     judge = shipped_trust(keys_of(settings))
     for one in (folder,) if folder is not None else package_folders(folders_of(settings)):
         try:
-            package = load(one, judge)
+            package = load(one, judge, engine_of(settings))
         except (PackageRefused, WorkedCaseFailed) as error:
             yield f"{one.name}: {error}", False
         else:
             said = package.manifest
-            proof = "worked cases hold" if package.session else "it has no model"
+            proof = "worked cases hold" if package.session or package.ensemble else "it has no model"
             yield f"{said.name} {said.version} ({said.level}): trusted by {package.trusted_by}, {proof}", True
 
 
@@ -194,6 +195,8 @@ def enable(settings: Settings, name: str, *, shadow: bool = False) -> str:
         raise NeedsTraining(f"{said.name}@{said.version}", remedy=" ".join(said.training.must))
     if said.level is Level.SYNTHETIC_DEMO and not settings.demonstration:
         raise DemonstrationOnly(f"{said.name}@{said.version}")
+    if shadow and isinstance(said, Segmenter):
+        raise Refused(f"{said.name}@{said.version} draws regions: in shadow nothing would use them")
     mode = Mode.SHADOW if shadow else Mode.ON
     register.choose(settings, said.name, Choice(said.version, mode))
     return f"{said.name}@{said.version} is {mode}{_LATER}"

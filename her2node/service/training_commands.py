@@ -1,4 +1,7 @@
-"""The commands of training: `train`, `evaluate`, `packages from-paper`. What they need is imported when they run."""
+"""The commands of training: `train`, `evaluate`, `packages from-paper`, `packages import-nnunet`.
+
+What they need is imported when they run.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,7 @@ def register(app: typer.Typer, packages_app: typer.Typer) -> None:
     app.command()(train)
     app.command()(evaluate)
     packages_app.command("from-paper")(from_paper)
+    packages_app.command("import-nnunet")(import_nnunet)
 
 
 def train(
@@ -114,6 +118,29 @@ def _place(studies: Path | None, ledger: bool, since: datetime | None, until: da
     if ledger is (studies is not None) or (studies is not None and (since or until)):
         raise Refused("the studies come from --studies DIR or from --ledger", remedy="name one of the two")
     return studies or Query(since and since.date(), until and until.date())
+
+
+def import_nnunet(
+    model: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with plans.json and fold_*.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder in which the package's folder is made.")],
+    name: Annotated[str, typer.Option(help="Of the package: small letters, digits, hyphens.")],
+    channel: Annotated[list[str], typer.Option(help="Role of each channel in its order: portal, arterial...")],
+    title: Annotated[str, typer.Option(help="What the network draws, in one line.")],
+    citation: Annotated[str, typer.Option(help="Where the network is from.")],
+    intended_use: Annotated[str, typer.Option(help="Of which patients and scans it is for.")],
+    reference_test: Annotated[str, typer.Option(help="Who drew the regions that it was trained on.")],
+    tumour: Annotated[str, typer.Option(help="The tumour's label in dataset.json.")] = "tumour",
+    configuration: Annotated[str, typer.Option(help="Default: as the folder's name ends.")] = "",
+    orientation: Annotated[str, typer.Option(help="Where x, y, z of the training images lead.")] = "LPS",
+) -> None:
+    """Make a segmenter package of a model that nnU-Net trained, ready to sign (needs the extra `nnunet`)."""
+    from her2node.training import nnunet
+
+    said = nnunet.Said(
+        name, title, citation, intended_use, reference_test, tuple(channel), tumour, configuration, orientation
+    )
+    folder = nnunet.import_nnunet(model, out, said)
+    _console().print(f"made: {folder}; sign it with `her2node packages sign`")
 
 
 def _console(*, stderr: bool = False) -> Console:

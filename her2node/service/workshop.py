@@ -86,6 +86,7 @@ def methods_of(settings: Settings) -> Methods:
         decompose=settings.dual_energy.decompose,
         reference_vein_hu=settings.enhancement.reference_vein_hu,
         images=settings.selection.images,
+        batch=settings.segmenter.batch,
     )
 
 
@@ -115,6 +116,7 @@ def maker_of(settings: Settings, packages: tuple[Package, ...]) -> Maker:
         "diffusion": settings.diffusion.model_dump(mode="json"),
         "pet": settings.pet.model_dump(mode="json"),
         "dce": settings.dce.model_dump(mode="json"),
+        "segmenter": settings.segmenter.model_dump(mode="json"),
         "kinds": [kind.value for kind in kinds_of(settings)],
     }
     return Maker(

@@ -29,7 +29,7 @@ from pydantic_settings import (
 )
 
 from her2node.errors import SettingsRefused
-from her2node.settings.methods import Dce, Diffusion, DualEnergy, Enhancement, Perfusion, Pet, Section
+from her2node.settings.methods import Dce, Diffusion, DualEnergy, Enhancement, Perfusion, Pet, Section, Segmenter
 
 Network = IPv4Network | IPv6Network
 
@@ -320,6 +320,7 @@ class Settings(BaseSettings):
     pet: Pet = Field(Pet(), description="FDG PET: between which limits uptake may be compared.")
     dce: Dce = Field(Dce(), description="What turns the signal of dynamic MR into transfer of contrast.")
     packages: Packages = Field(Packages(), description="Model packages.")
+    segmenter: Segmenter = Field(Segmenter(), description="What networks that draw the tumour run on.")
     reports: Reports = Field(Reports(), description="What is written.")
     peers: dict[str, Peer] = Field({}, description="Other application entities, by a name of your choice.")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Provider = Annotated[str, Field(pattern=r"^[A-Za-z]{1,40}ExecutionProvider$")]
 
 
 class Section(BaseModel):
@@ -73,6 +75,18 @@ class Pet(Section):
         False, description="Refuse uptake outside these limits, or where they cannot be judged, instead of flagging it."
     )
     maps: bool = Field(True, description="Give the standardised uptake of each PET series as a parametric map too.")
+
+
+class Segmenter(Section):
+    """What networks that draw the tumour run on."""
+
+    providers: tuple[Provider, ...] = Field(
+        ("CPUExecutionProvider",),
+        min_length=1,
+        description="onnxruntime's execution providers in order of preference, e.g. CUDAExecutionProvider.",
+    )
+    threads: int = Field(1, ge=0, le=256, description="CPU threads of a network; 0: one a core.")
+    batch: int = Field(1, ge=1, le=64, description="Patches that a network sees at a time; more take more memory.")
 
 
 class Dce(Section):

@@ -36,6 +36,7 @@ from her2node.selection import select
 from her2node.selection.roles import Role
 from her2node.selection.study import group
 from tests.models.making import attenuation, small
+from tests.models.segmenter.packaged import bright
 from tests.selection.headers import instance
 
 LEE, DEMO = load_packages(["lee2017-portal-liver", "synthetic-demo-ct"]).packages
@@ -336,6 +337,20 @@ def test_the_needs_of_packages_are_plain_values() -> None:
         Need("lee2017-portal-liver", "CT", ("portal",), True),
         Need("synthetic-demo-ct", "CT", ("portal", "arterial"), True),
     )
+
+
+def test_where_a_segmenter_draws_regions_nobody_waits_for_one_but_it_waits_for_its_series(tmp_path: Path) -> None:
+    segmenter = bright(tmp_path)
+    assert needs([LEE, segmenter, DEMO]) == (
+        Need("lee2017-portal-liver", "CT", ("portal",), False),
+        Need("bright", "CT", ("portal",), False),
+        Need("synthetic-demo-ct", "CT", ("portal", "arterial"), False),
+    )
+
+
+def test_a_segmenter_says_nothing_of_a_study_itself(tmp_path: Path) -> None:
+    with pytest.raises(PackageRefused, match="draws regions"):
+        predict(bright(tmp_path), findings(), conditions())
 
 
 # --- dual energy -----------------------------------------------------------------------------------------------------

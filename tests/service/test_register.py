@@ -14,7 +14,9 @@ from her2node.models.package import SHIPPED
 from her2node.service import register, shelf
 from her2node.service.register import Mode, Running
 from her2node.settings import Settings
+from her2node.settings.methods import Segmenter
 from tests.models.making import MANIFEST, Keys, make_keys, write
+from tests.models.segmenter import packaged as segmenters
 
 LEE = "lee2017-portal-liver"
 
@@ -180,3 +182,29 @@ def test_the_register_is_plain_text_with_its_history(settings: Settings) -> None
             "before": [{"version": "1.1.0", "mode": Mode.SHADOW}],
         }
     }
+
+
+def test_a_segmenter_is_listed_shown_verified_and_enabled_like_any_package(
+    settings: Settings, keys: Keys, tmp_path: Path
+) -> None:
+    folder = segmenters.write(tmp_path / "made", keys, segmenters.files_of())
+    assert "worked cases hold" in next(shelf.verify(settings, folder))[0]
+    assert "bright@1.0.0" in shelf.install(settings, folder)
+    (row,) = (row for row in shelf.listing(settings) if row["name"] == "bright")
+    assert (row["usable"], row["mode"]) == ("yes", "off")
+    assert shelf.card(settings, "bright") == "# bright\n"
+    with pytest.raises(Refused, match="in shadow nothing would use them"):
+        shelf.enable(settings, "bright@1.0.0", shadow=True)
+    shelf.enable(settings, "bright@1.0.0")
+    assert [package.manifest.name for package in shelf.shelf_of(settings).on] == [LEE, "bright"]
+
+
+def test_a_segmenter_whose_hardware_is_not_there_is_refused_and_the_others_run(
+    settings: Settings, keys: Keys, tmp_path: Path
+) -> None:
+    shelf.install(settings, segmenters.write(tmp_path / "made", keys, segmenters.files_of()))
+    shelf.enable(settings, "bright")
+    other = settings.model_copy(update={"segmenter": Segmenter(providers=("NoSuchExecutionProvider",))})
+    assert [package.manifest.name for package in shelf.shelf_of(other).on] == [LEE]
+    (line,) = (said for said, good in shelf.verify(other, None, enabled_only=True) if not good)
+    assert "NoSuchExecutionProvider" in line

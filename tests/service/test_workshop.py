@@ -8,6 +8,8 @@ import pytest
 
 from her2node import settings
 from her2node.errors import InputRefused, Refused, SettingsRefused
+from her2node.models.session import Engine
+from her2node.service.register import engine_of
 from her2node.service.shelf import check_entries
 from her2node.service.workshop import maker_of, methods_of
 
@@ -34,6 +36,24 @@ def test_what_changes_how_things_are_calculated_changes_the_digest_of_results(tm
     plain, set_ = read(tmp_path), read(tmp_path, text)
     assert methods_of(set_) != methods_of(plain)
     assert maker_of(set_, ()).shaping != maker_of(plain, ()).shaping
+
+
+@pytest.mark.parametrize("line", ["threads = 2", "batch = 3", 'providers = ["CUDAExecutionProvider"]'])
+def test_what_networks_run_on_changes_the_digest_of_results(tmp_path: Path, line: str) -> None:
+    plain, set_ = read(tmp_path), read(tmp_path, f"[segmenter]\n{line}\n")
+    assert maker_of(set_, ()).shaping != maker_of(plain, ()).shaping
+
+
+def test_the_settings_of_segmenters_arrive_where_they_are_used(tmp_path: Path) -> None:
+    found = read(tmp_path, '[segmenter]\nproviders = ["CUDAExecutionProvider"]\nthreads = 2\nbatch = 3\n')
+    assert methods_of(found).batch == 3
+    assert engine_of(found) == Engine(("CUDAExecutionProvider",), 2)
+
+
+@pytest.mark.parametrize("line", ["threads = -1", "batch = 0", "providers = []", 'providers = ["cuda"]'])
+def test_settings_of_segmenters_that_cannot_be_meant_are_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(SettingsRefused, match="segmenter"):
+        read(tmp_path, f"[segmenter]\n{line}\n")
 
 
 def test_the_settings_of_diffusion_and_pet_arrive_where_they_are_used(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from her2node.models.literature.declared import Declared
 from her2node.models.literature.evidence import HISTOLOGY
-from her2node.models.manifest import Form, Manifest, MeasuredOnly, QuantityInput, ReaderInput, Scalar
+from her2node.models.manifest import Form, Manifest, QuantityInput, ReaderInput, Scalar
 
 _CONTENT = {
     "scalar": "an estimate of the probability that the tumour is HER2-positive, never a HER2 status",
@@ -50,7 +50,7 @@ def _formula(manifest: Manifest) -> str:
         chosen = manifest.training.candidates
         among = f" among `{chosen.configuration}` features of {', '.join(chosen.roles)}" if chosen else ""
         return f" Form: {manifest.training.model}, label {manifest.training.label}{among}."
-    if isinstance(manifest, MeasuredOnly):
+    if not isinstance(manifest, Scalar):
         return " No model."
     if manifest.threshold:
         rule = manifest.threshold

@@ -1,0 +1,217 @@
+"""The whole way of a segmentation: transpose, crop, normalise, resample, sliding window, resample back, label.
+
+Logits are added up in half precision, as nnU-Net adds them, so that voxels between two labels fall to the same side.
+Memory: the image at the network's spacing, and of the answer as much as ``budget`` allows. Where the answer is larger,
+the image goes by blocks of slices, and patches that reach into two blocks are run for each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import binary_fill_holes
+
+from her2node.errors import EmptyRoi, PackageRefused
+from her2node.models.segmenter.plans import Normalisation, Plans
+from her2node.models.segmenter.resampling import (
+    Positions,
+    axis_apart,
+    interpolated,
+    new_shape,
+    positions,
+    resampled,
+)
+from her2node.models.segmenter.windows import flips, padding, starts, weight_of
+from her2node.volumes.volume import Bools, Floats
+
+Network = Callable[[Floats], Floats]
+"""Patches, float32 (n, channels, *patch), to logits, float32 (n, outputs, *patch)."""
+Bytes = npt.NDArray[np.uint8]
+Halves = npt.NDArray[np.float16]
+Progress = Callable[[int, int], None]
+
+STEP = 0.5
+BUDGET_BYTES = 2 * 2**30
+_LEAST = 1e-8
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class How:
+    """``mirror``: axes after the transposition; ``batch``: patches at a time; ``budget``: bytes of logits at a time."""
+
+    step: float = STEP
+    mirror: tuple[int, ...] = ()
+    batch: int = 1
+    budget: int = BUDGET_BYTES
+
+
+def segmented(
+    channels: Floats,
+    spacing_mm: Sequence[float],
+    plans: Plans,
+    networks: Sequence[Network],
+    how: How = How(),
+    progress: Progress = lambda done, of: None,
+) -> Bytes:
+    """Labels, uint8 (z, y, x), for ``channels``, float32 (channels, z, y, x) of ``spacing_mm``.
+
+    ``networks`` are the folds, whose logits are averaged. Raises EmptyRoi for an image of nothing but 0, and
+    PackageRefused where channels or logits are not what the plans say.
+    """
+    if len(channels) != len(plans.channels):
+        raise PackageRefused(f"{len(channels)} channels are given, the network takes {len(plans.channels)}")
+    turned = channels.transpose(0, *(axis + 1 for axis in plans.transpose))
+    spacing = [float(spacing_mm[axis]) for axis in plans.transpose]
+    box, inside = _not_zero(turned)
+    wanted = [spacing[0], *plans.spacing_mm] if len(plans.spacing_mm) == 2 else list(plans.spacing_mm)
+    there = axis_apart(plans.image, spacing, wanted)
+    normal = (_normalised(turned[place][box], inside, by) for place, by in enumerate(plans.channels))
+    shape = new_shape([part.stop - part.start for part in box], spacing, wanted)
+    image = np.stack([resampled(one, shape, plans.image, there) for one in normal])
+    labels = np.zeros(turned.shape[1:], dtype=np.uint8)
+    back = axis_apart(plans.answer, wanted, spacing)
+    cropped = labels[box]
+    for first, last, found in _Answer(image, cropped.shape, plans, networks, how, back, progress).blocks():
+        cropped[first:last] = found
+    return np.ascontiguousarray(labels.transpose(plans.transpose_back))
+
+
+def _not_zero(channels: Floats) -> tuple[Box, Bools]:
+    """The smallest box that holds all that is not 0, and where that is within it, holes filled."""
+    some = np.asarray((channels != 0).any(axis=0))
+    spans = []
+    for axis in range(3):
+        along = np.flatnonzero(some.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not along.size:
+            raise EmptyRoi("the image holds nothing but 0")
+        spans.append(slice(int(along[0]), int(along[-1]) + 1))
+    box = (spans[0], spans[1], spans[2])
+    return box, np.asarray(binary_fill_holes(some))[box]
+
+
+def _normalised(image: Floats, inside: Bools, by: Normalisation) -> Floats:
+    """A channel in the network's range; a new array."""
+    image = image.astype(np.float32)
+    if by.scheme == "CTNormalization":
+        np.clip(image, by.low, by.high, out=image)
+        image -= np.float32(by.mean)
+        image /= np.float32(max(by.sd, _LEAST))
+    elif by.scheme == "ZScoreNormalization":
+        where = inside if by.masked else np.ones_like(inside)
+        mean, sd = image[where].mean(), image[where].std()
+        image[where] = (image[where] - mean) / max(sd, _LEAST)
+    elif by.scheme == "RescaleTo01Normalization":
+        image -= image.min()
+        image /= max(image.max(), _LEAST)
+    return image
+
+
+class _Answer:
+    """The network's answer on the cropped image, block by block of its first axis."""
+
+    def __init__(
+        self,
+        image: Floats,
+        shape: tuple[int, ...],
+        plans: Plans,
+        networks: Sequence[Network],
+        how: How,
+        apart: int | None,
+        progress: Progress,
+    ) -> None:
+        self._plans, self._networks, self._how, self._apart = plans, networks, how, apart
+        self._progress, self._done = progress, 0
+        patch = plans.patch if len(plans.patch) == 3 else (1, *plans.patch)
+        self._patch, self._weight = patch, weight_of(plans.patch).reshape(patch)
+        self._inner = image.shape[1:]
+        self._pads = padding(self._inner, patch)
+        self._image = np.pad(image, ((0, 0), *self._pads))
+        self._at = [positions(count, wanted) for count, wanted in zip(self._inner, shape, strict=True)]
+
+    def blocks(self) -> Iterator[tuple[int, int, Bytes]]:
+        """First slice, last slice + 1, and the labels of these slices."""
+        planes, outputs = len(self._at[0].places), self._plans.labels.outputs
+        plane_bytes = 2 * (outputs + 1) * math.prod(self._image.shape[2:])
+        inner = max(1, self._how.budget // plane_bytes - 2)  # one more at either end, to interpolate with
+        count = math.ceil(self._inner[0] / inner)
+        bounds = [round(planes * number / count) for number in range(count + 1)]
+        for first, last in pairwise(bounds):
+            if first < last:
+                yield first, last, self._block(self._at[0].part(first, last), count)
+
+    def _block(self, at: Positions, blocks: int) -> Bytes:
+        """The labels of a block, output by output, so that only one is at the image's own spacing at a time."""
+        first, last = int(at.lower[0]), int(at.upper[-1]) + 1
+        logits = self._logits(first, last, blocks)
+        labels = self._plans.labels
+        best = self._at_spacing(logits[0], at, first)
+        if labels.regions is not None:
+            found = np.where(best > 0, np.uint8(labels.regions[0]), np.uint8(0))
+            for label, output in zip(labels.regions[1:], logits[1:], strict=True):
+                found[self._at_spacing(output, at, first) > 0] = label
+            return found
+        found = np.zeros(best.shape, dtype=np.uint8)
+        for label, output in enumerate(logits[1:], start=1):
+            other = self._at_spacing(output, at, first)
+            found[other > best] = label
+            np.maximum(best, other, out=best)
+        return found
+
+    def _at_spacing(self, output: Halves, at: Positions, first: int) -> Halves:
+        values = interpolated(output.astype(np.float32), 0, at, first, nearest=self._apart == 0)
+        for axis in (1, 2):
+            values = interpolated(values, axis, self._at[axis], 0, nearest=self._apart == axis)
+        return values.astype(np.float16)
+
+    def _logits(self, first: int, last: int, blocks: int) -> Halves:
+        """Averaged logits, float16 (outputs, last - first, rows, columns), of these slices of the image."""
+        before = self._pads[0][0]
+        lowest, highest = first + before, last + before
+        total = np.zeros((self._plans.labels.outputs, last - first, *self._image.shape[2:]), dtype=np.float16)
+        weights = np.zeros(total.shape[1:], dtype=np.float16)
+        places = [
+            place
+            for place in product(*map(self._starts, range(3)))
+            if place[0] < highest and place[0] + self._patch[0] > lowest
+        ]
+        for group in range(0, len(places), self._how.batch):
+            chosen = places[group : group + self._how.batch]
+            for place, answer in zip(chosen, self._run(chosen), strict=True):
+                begin, end = max(place[0], lowest), min(place[0] + self._patch[0], highest)
+                own, there = slice(begin - place[0], end - place[0]), slice(begin - lowest, end - lowest)
+                rows, columns = (slice(place[axis], place[axis] + self._patch[axis]) for axis in (1, 2))
+                total[:, there, rows, columns] += answer[:, own] * self._weight[own]
+                weights[there, rows, columns] += self._weight[own]
+            self._done += len(chosen)
+            self._progress(self._done, max(self._done, len(places) * blocks))
+        total /= weights
+        (_, _), (top, _), (left, _) = self._pads
+        return total[:, :, top : top + self._inner[1], left : left + self._inner[2]]
+
+    def _starts(self, axis: int) -> tuple[int, ...]:
+        step = self._how.step if self._patch[axis] > 1 else 1.0
+        return starts(self._image.shape[axis + 1], self._patch[axis], step)
+
+    def _run(self, places: Sequence[tuple[int, ...]]) -> Floats:
+        """Logits of patches, averaged over folds and mirror images, (n, outputs, *patch with three axes)."""
+        boxes = [tuple(slice(a, a + p) for a, p in zip(place, self._patch, strict=True)) for place in places]
+        patches = np.stack([self._image[(slice(None), *box)] for box in boxes])
+        flat = len(self._plans.patch) == 2
+        patches = np.ascontiguousarray(patches[:, :, 0] if flat else patches)
+        wanted = (len(places), self._plans.labels.outputs, *self._plans.patch)
+        answer = np.zeros(wanted, dtype=np.float32)
+        sets = flips(self._how.mirror)
+        for network, axes in product(self._networks, sets):
+            along = tuple(axis + 2 for axis in axes)
+            found = network(np.ascontiguousarray(np.flip(patches, along)))
+            if found.shape != wanted:
+                raise PackageRefused(f"the network answers {found.shape}, {wanted} was expected")
+            answer += np.flip(found, along)
+        answer /= np.float32(len(self._networks) * len(sets))
+        return answer[:, :, None] if flat else answer

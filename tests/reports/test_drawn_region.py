@@ -1,0 +1,73 @@
+"""Reports on a tumour that a network drew: whose work it is stands in every object, and the validators pass them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from her2node import phantoms
+from her2node.phantoms import Phase
+from her2node.reading import Reading, read
+from her2node.reports import ObjectKind, Report, write
+from her2node.selection.study import open_study
+from tests.models.segmenter.packaged import bright
+from tests.reading.test_drawing import files_of
+from tests.reports import gates, making
+
+OPTIONS = phantoms.PhantomOptions(
+    seed=3, rows=64, columns=64, slices=24, slice_spacing_mm=5.0, phases=(Phase.PORTAL,), rois=()
+)
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory: pytest.TempPathFactory) -> Reading:
+    folder = tmp_path_factory.mktemp("drawn")
+    study = open_study(phantoms.write(phantoms.ct.make(OPTIONS), folder))
+    return read(study, [bright(folder / "package", **files_of(study))])
+
+
+@pytest.fixture(scope="module")
+def reports(reading: Reading) -> dict[ObjectKind, Report]:
+    kinds = (ObjectKind.REPORT, ObjectKind.OUTLINE, ObjectKind.SEGMENTATION, ObjectKind.SUMMARY_DOCUMENT)
+    return {one.kind: one for one in write(reading, making.STAMP, kinds)}
+
+
+def test_the_segmentation_says_that_a_named_package_made_it_automatically(
+    reading: Reading, reports: dict[ObjectKind, Report]
+) -> None:
+    (segment,) = reports[ObjectKind.SEGMENTATION].dataset.SegmentSequence
+    assert segment.SegmentAlgorithmType == "AUTOMATIC"
+    assert segment.SegmentAlgorithmName == "bright 1.0.0"
+    (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("bright", "1.0.0")
+    assert reading.segmented is not None
+    assert reading.segmented.package.sha256 in algorithm.AlgorithmParameters
+    (laid,) = reading.rois
+    assert segment.TrackingUID == laid.roi.tracking_uid
+
+
+def test_the_report_names_the_package_with_every_measurement_and_in_words(
+    reading: Reading, reports: dict[ObjectKind, Report]
+) -> None:
+    assert reading.segmented is not None
+    said = reports[ObjectKind.REPORT].dataset.to_json()
+    assert f"region drawn by bright 1.0.0, package sha256 {reading.segmented.package.sha256}" in said
+    assert "bright 1.0.0: drew the region of the tumour, for none was given; no reader has checked it" in said
+    assert "bright 1.0.0: site-trained" in said
+
+
+@pytest.mark.truth
+def test_the_validators_of_others_find_no_error(reports: dict[ObjectKind, Report], tmp_path: Path) -> None:
+    for file in making.write_files(tuple(reports.values()), tmp_path).values():
+        errors, warnings = gates.dciodvfy(file)
+        assert errors == []
+        assert warnings == []
+
+
+def test_the_mask_in_the_segmentation_is_what_the_network_drew(
+    reading: Reading, reports: dict[ObjectKind, Report]
+) -> None:
+    (laid,) = reading.rois
+    assert reports[ObjectKind.SEGMENTATION].dataset.pixel_array.sum() == np.count_nonzero(laid.roi.mask)
