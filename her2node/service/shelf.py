@@ -33,12 +33,21 @@ from her2node.service import register
 from her2node.service.register import Choice, Mode, Running, engine_of, folders_of, keys_of, running
 from her2node.settings import Settings
 
-DEMONSTRATION_PACKAGE = "synthetic-demo-ct"
+FORMS_OF_DEMONSTRATION = ("wangna2020-attenuation", "zhangxiao-texture-lda", "zhangxiao-texture-nda")
+"""Forms that ship a second time, with weights fitted on phantoms: those that the demonstration's study can answer."""
+
+
+def demonstration_name(form: str) -> str:
+    """The package of a form with weights fitted on phantoms."""
+    return f"{form}-demo"
+
+
+DEMONSTRATION_PACKAGES = ("synthetic-demo-ct", *map(demonstration_name, FORMS_OF_DEMONSTRATION))
 
 
 def running_of(settings: Settings) -> Running:
-    """The packages that shall run: those enabled, and in demonstration mode the synthetic one too."""
-    return running(settings, (DEMONSTRATION_PACKAGE,) if settings.demonstration else ())
+    """The packages that shall run: those enabled, and in demonstration mode the synthetic ones too."""
+    return running(settings, DEMONSTRATION_PACKAGES if settings.demonstration else ())
 
 
 @dataclass(frozen=True)

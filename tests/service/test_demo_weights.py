@@ -1,0 +1,53 @@
+"""The packages with weights fitted on phantoms: what they say, and that only a demonstration runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from her2node.errors import DemonstrationOnly, NoRoi
+from her2node.models.manifest import Scalar
+from her2node.models.package import MODEL, SHIPPED, load, shipped_trust
+from her2node.models.predicting import Conditions, Findings, predict
+from her2node.models.prediction import Level
+from her2node.selection.choice import Selection
+from her2node.selection.study import Study
+from her2node.service import demo_weights, shelf
+from her2node.service.shelf import DEMONSTRATION_PACKAGES, FORMS_OF_DEMONSTRATION, demonstration_name
+from her2node.settings import Settings
+
+NOWHERE = Findings(Study("1.2", ()), Selection((), {}, {}), (), (), NoRoi())
+
+
+@pytest.mark.parametrize("name", DEMONSTRATION_PACKAGES)
+def test_what_is_fitted_on_phantoms_is_refused_outside_a_demonstration(name: str, tmp_path: Path) -> None:
+    package = load(SHIPPED / name, shipped_trust())
+    assert package.manifest.level is Level.SYNTHETIC_DEMO
+    with pytest.raises(DemonstrationOnly):
+        predict(package, NOWHERE, Conditions({}))
+    with pytest.raises(DemonstrationOnly):
+        shelf.enable(Settings(state_dir=tmp_path), name)
+
+
+def test_a_demonstration_runs_them_all_and_an_ordinary_node_none(tmp_path: Path) -> None:
+    ordinary, demonstration = Settings(state_dir=tmp_path), Settings(state_dir=tmp_path, demonstration=True)
+    assert set(DEMONSTRATION_PACKAGES) <= set(shelf.running_of(demonstration).on)
+    assert not set(DEMONSTRATION_PACKAGES) & set(shelf.running_of(ordinary).on)
+
+
+@pytest.mark.parametrize("form", FORMS_OF_DEMONSTRATION)
+def test_the_card_says_seed_and_command_and_the_form_keeps_its_own_folder(form: str) -> None:
+    package = load(SHIPPED / demonstration_name(form), shipped_trust())
+    assert isinstance(package.manifest, Scalar)
+    assert "python -m her2node.service.demo_weights" in package.card
+    assert f"seed {demo_weights.SEED}" in package.card
+    assert any("SYNTHETIC" in said for said in package.manifest.cautions)
+    assert load(SHIPPED / form, shipped_trust()).session is None
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_fitting_anew_gives_the_graphs_that_ship(tmp_path: Path) -> None:
+    for made in demo_weights.make(tmp_path):
+        assert (made / MODEL).read_bytes() == (SHIPPED / made.name / MODEL).read_bytes()
