@@ -10,6 +10,7 @@ from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import NotPredicted, Observation, Prediction, Segmented
 from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.quantities.signature import Signature
 from her2node.reading.dce import read_dce
 from her2node.reading.diffusion import read_diffusion
 from her2node.reading.drawing import draw
@@ -78,18 +79,17 @@ def read(
     methods = _with_features(methods, packages)
     testimonies = _testimonies(study, landmarks) if methods.images else {}
     selection = select(study, rules, roles, testimonies, _reconstructions(methods, packages))
-    segmenters, packages = _parted(packages)
-    shadow = _parted(shadow)[1]
+    (segmenters, packages), (_, shadow) = _parted(packages), _parted(shadow)
     regions, tumour, segmented = _regions(study, selection, segmenters, methods, demonstration)
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    aside = tuple(one for one in _with_features(methods, shadow).signatures if one not in methods.signatures)
+    aside = _features_beyond(methods, shadow)
     scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {}, aside=aside)
     found = carrying_told(joined([course(scene) for course in _COURSES]))
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
     named = tumour if isinstance(tumour, Refused) else tumour.tracking_id
     findings = Findings(study, selection, found.quantities, not_measured, named)
     conditions = Conditions(entered or {}, prior, prior_source, demonstration)
-    tried = tumour if stability and isinstance(tumour, GivenRoi) else None
+    tried = tumour if stability and not isinstance(tumour, Refused) else None
     told = _answers(packages, findings, replace(scene, aside=()), conditions, tried)
     kept = _answers(shadow, _with_aside(findings, found), _told_all(scene), conditions, tried)
     return Reading(
@@ -142,6 +142,11 @@ def _with_features(methods: Methods, packages: Sequence[Package]) -> Methods:
         if package.features is not None
     )
     return replace(methods, signatures=tuple(dict.fromkeys((*methods.signatures, *wanted))))
+
+
+def _features_beyond(methods: Methods, packages: Sequence[Package]) -> tuple[Signature, ...]:
+    """The features that packages want measured beyond those of the methods."""
+    return tuple(one for one in _with_features(methods, packages).signatures if one not in methods.signatures)
 
 
 def _reconstructions(methods: Methods, packages: Sequence[Package]) -> tuple[Reconstruction, ...]:
