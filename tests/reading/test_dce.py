@@ -16,7 +16,7 @@ from her2node.dicom.codes import Code, Dce, Derivation, percentile_modifier
 from her2node.dicom.codes import Quantity as Concept
 from her2node.dicom.uids import derived_uid
 from her2node.phantoms.dce import DceOptions, Layout
-from her2node.phantoms.leakage import first_minute
+from her2node.phantoms.leakage import Echo, Leaky, concentration, first_minute
 from her2node.phantoms.options import RoiForm
 from her2node.quantities.dce import DceFactors
 from her2node.quantities.quantity import Quantity
@@ -198,6 +198,43 @@ def test_the_region_is_shown_on_a_time_point_with_contrast(plain: Reading) -> No
 
 def test_the_same_study_gives_the_same_numbers(plain: Reading, reading_of: Reader) -> None:
     assert reading_of(SMALL).quantities == plain.quantities
+
+
+# --- few phases --------------------------------------------------------------------------------------------------
+
+
+def test_few_phases_tell_enhancement_and_no_model_is_fitted(reading_of: Reader) -> None:
+    """As of an abdomen before contrast, and in its arterial, portal and late phases."""
+    options = replace(SMALL, times_s=(0.0, 40.0, 80.0, 240.0))
+    reading = reading_of(options)
+    agent = concentration(options.artery, TRUTH, options.haematocrit, options.times_s)
+    signal = Echo(options.repetition_time_ms, options.flip_angle_deg).signal(TRUTH.m0, TRUTH.t1_ms, agent, 4.5)
+    above = signal / signal[0] - 1
+    peak = int(above.argmax())
+    expected = {
+        Dce.PEAK_ENHANCEMENT: above[peak],
+        Dce.TIME_TO_PEAK: options.times_s[peak],
+        Dce.WASH_IN: 60 * above[peak] / options.times_s[peak],
+        Dce.WASH_OUT: 60 * (above[-1] - above[peak]) / (options.times_s[-1] - options.times_s[peak]),
+        Dce.SER: above[1] / above[-1],
+    }
+    for code, of_truth in expected.items():
+        (one,) = found(reading, code, None)
+        assert one.value == pytest.approx(of_truth, rel=0.01)
+        assert "4 phases at 0, 40, 80, 240 s, the first taken for the one before contrast" in "; ".join(one.parameters)
+    assert found(reading, Dce.SER, None)[0].method == Dce.ratio_of_phases(40, 240)
+    for code in (Dce.KTRANS, Dce.KEP, Dce.VE, Dce.VP, Dce.IAUC60):
+        assert not found(reading, code)
+        assert "4, 8 needed" in refused(reading, code)[0]
+    assert not reading.maps
+    assert not refused(reading, None)
+
+
+def test_phases_that_do_not_rise_have_no_enhancement(reading_of: Reader) -> None:
+    still = Leaky(1e-6, 0.3, 0.0, 1200.0)
+    reading = reading_of(replace(SMALL, times_s=(0.0, 40.0, 80.0, 240.0), tumour=still))
+    assert not found(reading, Dce.PEAK_ENHANCEMENT, None)
+    assert any("less than 10% above" in words for words in refused(reading, None))
 
 
 # --- arterial input ----------------------------------------------------------------------------------------------
