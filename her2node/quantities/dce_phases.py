@@ -6,6 +6,8 @@ from it. The first image is taken for the one before contrast, and the time of t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from her2node.dicom.codes import Code, Dce, Unit
@@ -17,6 +19,8 @@ from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
 from her2node.volumes.dce import DceVolume
 
+MEASURES: tuple[Callable[..., Floats], ...] = ()
+"""Every quantity is one of ``dce_curve``."""
 LEAST_RISE = 0.1
 """Share of the signal before contrast by which the mean of the phases after it must lie above."""
 
