@@ -264,6 +264,7 @@ class Dce:
     PATLAK_CURVE = _private("DCE-PATLAK-CURV", "Patlak model, mean curve")
     FLIP_ANGLES = Code("126350", "DCM", "T1 by Multiple Flip Angles")
     OF_CURVE = _private("DCE-CURVE", "Of the region's mean curve")
+    OF_PHASES = _private("DCE-PHASES", "Of the region's mean in few phases, times from the first")
     OF_EACH_VOXEL = _private("DCE-MAP", "Of each voxel's curve")
 
     @staticmethod
@@ -271,6 +272,12 @@ class Dce:
         """The method of the signal enhancement ratio, which names its times after the arrival of the contrast."""
         words = f"Mean curve, {early_s:.0f} s over {late_s:.0f} s after arrival"
         return _private(f"SER-{early_s:.0f}-{late_s:.0f}", words)
+
+    @staticmethod
+    def ratio_of_phases(early_s: float, late_s: float) -> Code:
+        """The same of few phases, whose times are counted from the first image."""
+        words = f"Phase means, {early_s:.0f} s over {late_s:.0f} s after the first image"
+        return _private(f"SER-P-{early_s:.0f}-{late_s:.0f}", words)
 
 
 class Phase:

@@ -22,6 +22,7 @@ from her2node.dicom.uids import derived_uid
 from her2node.phantoms import outlines
 from her2node.phantoms.dce_options import BLOOD_T1_MS, LUMEN, TISSUE, TUMOUR, DceOptions, Layout
 from her2node.phantoms.dce_scan import Scan
+from her2node.phantoms.enhanced_mr import IN_STACK, TEMPORAL, Pulse, describe, frame_content, shared_groups
 from her2node.phantoms.examination import Examination, Head, header, place, put_pixels
 from her2node.phantoms.headers import coded, copied, da, decimal, decimals, fill, item, tm
 from her2node.phantoms.leakage import Leaky, first_minute
@@ -263,69 +264,53 @@ def _time(ds: Dataset, study: DceStudy, when: int) -> None:
 
 
 def _enhanced(study: DceStudy, scan: Scan) -> Dataset:
-    """Enhanced MR Image Storage (PS3.3 A.36), as far as geometry, timing, echo and agent go."""
-    series = study.dynamic(0)
+    """Enhanced MR Image Storage (PS3.3 A.36)."""
+    series, pulse = study.dynamic(0), _pulse(study.options)
     uid = _image_uid(series.series_instance_uid, "all")
     ds = header(study.examination, series, EnhancedMRImageStorage, uid)
+    describe(ds, pulse, study.injected, (IN_STACK, TEMPORAL))
     points = [(when, where) for when in range(len(study.options.times_s)) for where in range(study.options.slices)]
-    organization_uid = derived_uid("phantom dimensions", uid)
+    shared = shared_groups(pulse, study.planes[0])
+    shared.PixelValueTransformationSequence = Sequence([item(RescaleIntercept="0", RescaleSlope="1", RescaleType="US")])
+    usage = item(
+        ContrastBolusAgentNumber=1,
+        ContrastBolusAgentAdministered="YES",
+        ContrastBolusAgentDetected="YES",
+        ContrastBolusAgentPhase="DYNAMIC",
+    )
+    shared.ContrastBolusUsageSequence = Sequence([usage])
     fill(
         ds,
-        ImageType=["ORIGINAL", "PRIMARY", "DYNAMIC", "NONE"],
-        InstanceNumber=1,
         NumberOfFrames=len(points),
-        AcquisitionDateTime=_dt(study.injected),
-        MagneticFieldStrength=_field(study.options),
-        DimensionOrganizationSequence=Sequence([item(DimensionOrganizationUID=organization_uid)]),
-        DimensionIndexSequence=Sequence(
-            item(
-                DimensionOrganizationUID=organization_uid,
-                DimensionIndexPointer=pointer,
-                FunctionalGroupPointer=0x00209111,
-            )
-            for pointer in (0x00209057, 0x00209128)  # InStackPositionNumber, TemporalPositionIndex
-        ),
         ContrastBolusAgentSequence=Sequence([_enhanced_contrast(study)]),
-        SharedFunctionalGroupsSequence=Sequence([_shared(study)]),
-        PerFrameFunctionalGroupsSequence=Sequence(_frame(study, when, where) for when, where in points),
+        SharedFunctionalGroupsSequence=Sequence([shared]),
+        PerFrameFunctionalGroupsSequence=Sequence(_frame(study, pulse, when, where) for when, where in points),
     )
     put_pixels(ds, np.stack([_stored(scan.at(when, where)) for when, where in points]))
     return ds
 
 
-def _shared(study: DceStudy) -> Dataset:
-    options, plane = study.options, study.planes[0]
-    groups = {
-        "PixelMeasuresSequence": item(
-            PixelSpacing=decimals(*plane.spacing_mm), SliceThickness=decimal(plane.thickness_mm)
-        ),
-        "PlaneOrientationSequence": item(ImageOrientationPatient=decimals(*plane.row, *plane.column)),
-        "MRImageFrameTypeSequence": item(FrameType=["ORIGINAL", "PRIMARY", "DYNAMIC", "NONE"]),
-        "MREchoSequence": item(EffectiveEchoTime=float(options.echo_time_ms)),
-        "MRTimingAndRelatedParametersSequence": item(
-            RepetitionTime=decimal(options.repetition_time_ms), FlipAngle=decimal(options.flip_angle_deg)
-        ),
-        "PixelValueTransformationSequence": item(RescaleIntercept="0", RescaleSlope="1", RescaleType="US"),
-    }
-    return item(**{keyword: Sequence([group]) for keyword, group in groups.items()})
-
-
-def _frame(study: DceStudy, when: int, where: int) -> Dataset:
-    content = item(
-        FrameAcquisitionNumber=when + 1,
-        FrameReferenceDateTime=_dt(study.at(when)),
-        FrameAcquisitionDateTime=_dt(study.at(when)),
-        StackID="1",
-        InStackPositionNumber=where + 1,
-        TemporalPositionIndex=when + 1,
-        DimensionIndexValues=[where + 1, when + 1],
+def _pulse(options: DceOptions) -> Pulse:
+    return Pulse(
+        name="spoiled3d",
+        contrast="T1",
+        kind="DYNAMIC",
+        spin=False,
+        planar=False,
+        dimensions="3D",
+        repetition_time_ms=options.repetition_time_ms,
+        echo_time_ms=options.echo_time_ms,
+        flip_angle_deg=options.flip_angle_deg,
+        field_strength=_field(options),
+        duration_ms=1000 * (options.times_s[-1] - options.times_s[0]),
     )
+
+
+def _frame(study: DceStudy, pulse: Pulse, when: int, where: int) -> Dataset:
+    content = frame_content(where + 1, when + 1, study.at(when), pulse)
+    content.TemporalPositionIndex = when + 1
     position = item(ImagePositionPatient=decimals(*study.planes[where].origin_mm))
     return item(FrameContentSequence=Sequence([content]), PlanePositionSequence=Sequence([position]))
-
-
-def _dt(moment: datetime) -> str:
-    return f"{moment:%Y%m%d%H%M%S.%f%z}"
 
 
 # --- regions -------------------------------------------------------------------------------------------------

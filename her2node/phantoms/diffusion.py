@@ -18,6 +18,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import EnhancedMRImageStorage, MRImageStorage, RTStructureSetStorage
 
 from her2node.dicom.uids import derived_uid
+from her2node.phantoms.enhanced_mr import ACQUISITION, IN_STACK, Pulse, describe, frame_content, shared_groups
 from her2node.phantoms.examination import Examination, Head, header, place, put_pixels
 from her2node.phantoms.headers import da, decimal, decimals, fill, item, tm
 from her2node.phantoms.planes import Plane, holds, transverse
@@ -253,24 +254,32 @@ def _step(one: _Acquired) -> float:
     return 1.5 + 0.1 * one.number
 
 
+_PULSE = Pulse(
+    name="epse2d",
+    contrast="DIFFUSION",
+    kind="DIFFUSION",
+    spin=True,
+    planar=True,
+    dimensions="2D",
+    repetition_time_ms=3000.0,
+    echo_time_ms=60.0,
+    flip_angle_deg=90.0,
+    field_strength="3",
+    duration_ms=240_000.0,
+)
+
+
 def _enhanced(study: DiffusionStudy, members: list[_Acquired]) -> Dataset:
-    """One enhanced MR object of a series, as far as its geometry, timing and diffusion go."""
+    """One enhanced MR object of a series (PS3.3 A.36)."""
     ds = _header(study, EnhancedMRImageStorage, members[0].series, "all", "DWI", "MR")
-    plane = study.planes[0]
-    kind = ["ORIGINAL", "PRIMARY", "DIFFUSION", "NONE"]
-    shared = item(
-        PixelMeasuresSequence=Sequence(
-            [item(PixelSpacing=decimals(*plane.spacing_mm), SliceThickness=decimal(plane.thickness_mm))]
-        ),
-        PlaneOrientationSequence=Sequence([item(ImageOrientationPatient=decimals(*plane.row, *plane.column))]),
-        MRImageFrameTypeSequence=Sequence([item(FrameType=kind)]),
-        MREchoSequence=Sequence([item(EffectiveEchoTime=60.0)]),
-    )
+    describe(ds, _PULSE, study.options.started, (IN_STACK, ACQUISITION))
     philips = study.options.tagging is Tagging.PHILIPS_ENHANCED
     frames, pixels = [], []
-    for one in members:
+    for volume, one in enumerate(members, start=1):
         for index, at in enumerate(study.planes):
             frame = functional_group(one.weighted)
+            content = frame_content(index + 1, volume, study.options.started, _PULSE)
+            frame.FrameContentSequence = Sequence([content])
             frame.PlanePositionSequence = Sequence([item(ImagePositionPatient=decimals(*at.origin_mm))])
             frame.PixelValueTransformationSequence = Sequence(
                 [item(RescaleIntercept="0", RescaleSlope="1", RescaleType="US")]
@@ -283,10 +292,8 @@ def _enhanced(study: DiffusionStudy, members: list[_Acquired]) -> Dataset:
         ds.Manufacturer = "Philips Medical Systems"
     fill(
         ds,
-        ImageType=kind,
-        InstanceNumber=1,
         NumberOfFrames=len(frames),
-        SharedFunctionalGroupsSequence=Sequence([shared]),
+        SharedFunctionalGroupsSequence=Sequence([shared_groups(_PULSE, study.planes[0])]),
         PerFrameFunctionalGroupsSequence=Sequence(frames),
     )
     put_pixels(ds, np.stack(pixels), 12)

@@ -178,7 +178,8 @@ _KINDS = {
 }
 """By the name in ``Parameters``; those of a mean curve alone have no bins."""
 _IAUC60_BIN, _IAUC60_HIGH = 1.0, 60.0
-_MODELLED = (Dce.KTRANS, Dce.KEP, Dce.VE, Dce.VP, Dce.IAUC60)
+MODELLED = (Dce.KTRANS, Dce.KEP, Dce.VE, Dce.VP, Dce.IAUC60)
+"""What needs a curve of concentration."""
 
 
 @dataclass(frozen=True)
@@ -231,10 +232,10 @@ def fitted(
     try:
         given = _input(signal, artery)
     except Refused as error:
-        return DceFit(signal, None, measured_t1, None, tuple((code, error) for code in _MODELLED))
+        return DceFit(signal, None, measured_t1, None, tuple((code, error) for code in MODELLED))
     reason = model.refusal(signal, given)
     if reason is not None:
-        return DceFit(signal, given, measured_t1, None, tuple((code, reason) for code in _MODELLED))
+        return DceFit(signal, given, measured_t1, None, tuple((code, reason) for code in MODELLED))
     weights, short = _area_weights(signal)
     found = dce_fits.fit_voxels(signal, given, model, weights)
     parameters = tuple(_parameter(name, voxels, model) for name, voxels in found.maps.items())

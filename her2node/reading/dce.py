@@ -9,8 +9,16 @@ import numpy as np
 
 from her2node.dicom.codes import Dce, Method, Unit
 from her2node.dicom.codes import Quantity as Concept
-from her2node.errors import EmptyRoi, InvalidAttribute, MissingAttribute, NoArterialInput, NoBaseline, Refused
-from her2node.quantities import alignment, dce, morphology, motion
+from her2node.errors import (
+    EmptyRoi,
+    InvalidAttribute,
+    MissingAttribute,
+    NoArterialInput,
+    NoBaseline,
+    Refused,
+    TooFewTimePoints,
+)
+from her2node.quantities import alignment, dce, dce_phases, morphology, motion
 from her2node.quantities.dce import DceFit
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.reading.laid import elsewhere, near, with_key_slice
@@ -50,6 +58,9 @@ def _read(members: Sequence[Series], scene: Scene) -> Found:
     maps: tuple[QuantityMap, ...] = ()
     try:
         fit = _fitted(seen, rois, scene)
+    except TooFewTimePoints as error:
+        values += [NotMeasured("", Role.DCE, error, code, uids) for code in dce.MODELLED]
+        values += [one for roi in rois for one in dce_phases.measure(seen.volume, roi, Role.DCE)]
     except Refused as error:
         values.append(NotMeasured("", Role.DCE, error, series_uids=seen.volume.series_uids))
     else:

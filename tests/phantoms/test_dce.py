@@ -225,6 +225,12 @@ def test_classic_objects_and_regions_are_valid(tmp_path: Path) -> None:
         assert errors == []
 
 
+def test_an_enhanced_object_is_whole(tmp_path: Path) -> None:
+    enhanced = replace(SMALL, layout=Layout.ENHANCED, flip_angles_deg=(), rois=())
+    (path,) = (path for path in phantoms.write(dce.make(enhanced), tmp_path) if path.suffix == ".dcm")
+    assert dciodvfy(path) == ([], [])
+
+
 def test_the_same_options_give_the_same_objects_and_others_other_uids() -> None:
     one, other = (list(dce.make(SMALL).datasets) for _ in range(2))
     assert one == other

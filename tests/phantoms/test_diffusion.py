@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from her2node import phantoms
 from her2node.phantoms.diffusion import DiffusionOptions, Tissue, make
 from her2node.phantoms.weighting import Tagging, Weighted
+from tests.reports.gates import dciodvfy
 
 SMALL = DiffusionOptions(b_values=(0, 100, 800), rows=64, columns=64, slices=2, spacing_mm=4.0, region=False)
 
@@ -39,3 +42,11 @@ def test_the_same_options_give_the_same_objects(tagging: Tagging) -> None:
     one, other = (list(make(options).datasets) for _ in range(2))
     assert one == other
     assert len({ds.SOPInstanceUID for ds in one}) == len(one)
+
+
+@pytest.mark.parametrize("directional", [False, True])
+@pytest.mark.parametrize("tagging", [Tagging.ENHANCED, Tagging.PHILIPS_ENHANCED])
+def test_an_enhanced_object_is_whole(tagging: Tagging, directional: bool, tmp_path: Path) -> None:
+    study = make(replace(SMALL, tagging=tagging, directional=directional, rows=16, columns=16, spacing_mm=16.0))
+    (path,) = (path for path in phantoms.write(study, tmp_path) if path.suffix == ".dcm")
+    assert dciodvfy(path) == ([], [])

@@ -17,6 +17,7 @@ from her2node.quantities import (
     attenuation,
     dce,
     dce_curve,
+    dce_phases,
     diffusion,
     dual_energy,
     enhancement,
@@ -30,7 +31,7 @@ from her2node.quantities import (
 from her2node.quantities.radiomics.feature import Dimension
 from her2node.quantities.radiomics.names import Name, names
 
-METHODS = (attenuation, dce, diffusion, dual_energy, enhancement, morphology, perfusion, texture, uptake)
+METHODS = (attenuation, dce, dce_phases, diffusion, dual_energy, enhancement, morphology, perfusion, texture, uptake)
 TABLES = (radiomics,)
 """Methods of many quantities, whose formulas stand in tables."""
 SHARED = (dce_curve, histogram)

@@ -16,7 +16,7 @@ from her2node.dicom.codes import Code, Dce, Derivation, percentile_modifier
 from her2node.dicom.codes import Quantity as Concept
 from her2node.dicom.uids import derived_uid
 from her2node.phantoms.dce import DceOptions, Layout
-from her2node.phantoms.leakage import first_minute
+from her2node.phantoms.leakage import Echo, Leaky, concentration, first_minute
 from her2node.phantoms.options import RoiForm
 from her2node.quantities.dce import DceFactors
 from her2node.quantities.quantity import Quantity
@@ -200,6 +200,43 @@ def test_the_same_study_gives_the_same_numbers(plain: Reading, reading_of: Reade
     assert reading_of(SMALL).quantities == plain.quantities
 
 
+# --- few phases --------------------------------------------------------------------------------------------------
+
+
+def test_few_phases_tell_enhancement_and_no_model_is_fitted(reading_of: Reader) -> None:
+    """As of an abdomen before contrast, and in its arterial, portal and late phases."""
+    options = replace(SMALL, times_s=(0.0, 40.0, 80.0, 240.0))
+    reading = reading_of(options)
+    agent = concentration(options.artery, TRUTH, options.haematocrit, options.times_s)
+    signal = Echo(options.repetition_time_ms, options.flip_angle_deg).signal(TRUTH.m0, TRUTH.t1_ms, agent, 4.5)
+    above = signal / signal[0] - 1
+    peak = int(above.argmax())
+    expected = {
+        Dce.PEAK_ENHANCEMENT: above[peak],
+        Dce.TIME_TO_PEAK: options.times_s[peak],
+        Dce.WASH_IN: 60 * above[peak] / options.times_s[peak],
+        Dce.WASH_OUT: 60 * (above[-1] - above[peak]) / (options.times_s[-1] - options.times_s[peak]),
+        Dce.SER: above[1] / above[-1],
+    }
+    for code, of_truth in expected.items():
+        (one,) = found(reading, code, None)
+        assert one.value == pytest.approx(of_truth, rel=0.01)
+        assert "4 phases at 0, 40, 80, 240 s, the first taken for the one before contrast" in "; ".join(one.parameters)
+    assert found(reading, Dce.SER, None)[0].method == Dce.ratio_of_phases(40, 240)
+    for code in (Dce.KTRANS, Dce.KEP, Dce.VE, Dce.VP, Dce.IAUC60):
+        assert not found(reading, code)
+        assert "4, 8 needed" in refused(reading, code)[0]
+    assert not reading.maps
+    assert not refused(reading, None)
+
+
+def test_phases_that_do_not_rise_have_no_enhancement(reading_of: Reader) -> None:
+    still = Leaky(1e-6, 0.3, 0.0, 1200.0)
+    reading = reading_of(replace(SMALL, times_s=(0.0, 40.0, 80.0, 240.0), tumour=still))
+    assert not found(reading, Dce.PEAK_ENHANCEMENT, None)
+    assert any("less than 10% above" in words for words in refused(reading, None))
+
+
 # --- arterial input ----------------------------------------------------------------------------------------------
 
 
@@ -351,6 +388,30 @@ def test_qiba_s_reference_object_gives_ktrans_within_0_2_and_ve_within_0_3_per_c
     for (true_ktrans, true_ve), patch in qiba.patches():
         assert ktrans[patch] == pytest.approx(np.full((10, 10), true_ktrans), rel=0.002)
         assert ve[patch] == pytest.approx(np.full((10, 10), true_ve), rel=0.003)
+
+
+@pytest.mark.truth
+@pytest.mark.soak
+def test_by_the_default_model_of_maps_qiba_s_regions_still_have_the_standard_model_s_values_by_name(
+    shared: Path, tmp_path: Path
+) -> None:
+    """Its tissues have no plasma; the extended model finds a little of it, and less than 1 % of Ktrans goes astray."""
+    files = qiba.study(shared / "reference" / "qiba-dce-v6" / "QIBA_v06_Tofts_dicom.tar.gz", tmp_path)
+    methods = methods_of(Settings(**tomllib.loads(QIBA)))
+    methods = replace(methods, dce=replace(methods.dce, model=DceFactors().model))
+    reading = read(open_study(files), (), methods=methods, every_roi=True)
+    regions = {one.roi.label: one.roi.tracking_id for one in reading.rois}
+
+    def of(label: str, code: Code, method: Code) -> float:
+        wanted = (regions[label], code, method)
+        return next(q.value for q in reading.quantities if (q.roi, q.code, q.method) == wanted)
+
+    for (true_ktrans, true_ve), _ in qiba.patches():
+        label = qiba.name(true_ktrans, true_ve)
+        assert of(label, Dce.KTRANS, Dce.TOFTS_CURVE) == pytest.approx(true_ktrans, rel=0.002)
+        assert of(label, Dce.VE, Dce.TOFTS_CURVE) == pytest.approx(true_ve, rel=0.003)
+        assert of(label, Dce.KTRANS, Dce.EXTENDED_TOFTS_CURVE) == pytest.approx(true_ktrans, rel=0.01)
+        assert of(label, Dce.VE, Dce.EXTENDED_TOFTS_CURVE) == pytest.approx(true_ve, rel=0.003)
 
 
 def test_seventy_series_of_a_scanner_give_t1_and_maps_of_the_prostate(shared: Path) -> None:
