@@ -2,8 +2,8 @@
 
 ``python -m tests.benchmarks.bench_slices [SLICES ...]`` writes portal CT phantoms of 512 x 512 with a SEG, 300, 1000
 and 3000 slices (about 0.5 MB a slice) unless others are named, into a temporary folder, and measures each in a process
-of its own. Only the slices near the tumour and the reference vessels are decoded whole, so time is that of reading headers
-and of one look at every slice, and memory grows by what a header takes.
+of its own. Only the slices near the tumour and the reference vessels are decoded whole, so time is that of reading
+headers and of one look at every slice, and memory grows by what a header takes.
 """
 
 from __future__ import annotations
