@@ -6,11 +6,14 @@ Shared mathematics, without modality or unit: times in seconds, curves in the un
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy import fft
 
 from her2node.quantities.kinetics import Bools, Floats, convolved, delayed
+from her2node.quantities.truncation import truncated
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,9 @@ class Deconvolver:
     """Block-circulant singular value decomposition of one arterial curve at even steps, one inverse a threshold.
 
     A circulant matrix is diagonal in Fourier space, so its singular values are |FFT(arterial)|, and an inverse that
-    keeps those above a threshold is a filter. ``impulses`` (levels, 2 t) are these filters in time. Each is applied as
-    a matrix (t, 2 t), for a product of matrices is quicker than as many transforms; one is held at a time, for a long
-    recording at fine steps has many. Both the arterial and the residue curve are straight between samples, which
-    weights three neighbours by 1, 4, 1 (Ostergaard 1996).
+    keeps those above a threshold is a filter: ``filters`` (levels, t + 1), complex, each with all that the one before
+    passed. So a lower threshold adds a few waves to a residue function and leaves the rest. Both the arterial and the
+    residue curve are straight between samples, which weights three neighbours by 1, 4, 1 (Ostergaard 1996).
 
     Truncation flattens the peak of K, the more the shorter the transit, and an early last image cuts its tail. Both are
     known: ``peaks`` and ``areas`` (levels, transits) are what each inverse finds of an exponential residue function of
@@ -61,10 +63,11 @@ class Deconvolver:
     """
 
     step_s: float
-    impulses: Floats
+    filters: npt.NDArray[np.complex128]
     thresholds: Floats
     peaks: Floats
     areas: Floats
+    precision: type[np.floating] = np.float64
 
     @classmethod
     def of(cls, arterial: Floats, step_s: float, thresholds: Floats = THRESHOLDS) -> Deconvolver:
@@ -81,26 +84,33 @@ class Deconvolver:
         for level, each in enumerate(filters):
             found = np.fft.irfft(known * each, 2 * count)
             peaks[level], areas[level] = found.max(axis=2).mean(axis=0), step_s * found.sum(axis=2).mean(axis=0)
-        return cls(step_s, np.fft.irfft(filters, 2 * count), thresholds[new], peaks, areas)
+        return cls(step_s, np.array(filters), thresholds[new], peaks, areas)
 
     def single(self) -> Deconvolver:
         """The same for curves in single precision, at twice the speed."""
-        return replace(self, impulses=self.impulses.astype(np.float32))
+        return replace(self, precision=np.float32)
+
+    @cached_property
+    def _waves(self) -> tuple[npt.NDArray[np.intp], Floats, npt.NDArray[np.int64]]:
+        """Frequencies in the order in which they are passed; a cosine and a falling sine of each in time (waves, 2 t);
+        up to which wave each level goes."""
+        length = 2 * (self.filters.shape[1] - 1)
+        passed = self.filters != 0
+        last = np.flatnonzero(passed[-1])
+        order = last[np.argsort(passed.argmax(axis=0)[last], kind="stable")]
+        angle = 2 * np.pi / length * np.outer(order, np.arange(length))
+        twice = np.where((order == 0) | (order == length // 2), 1.0, 2.0)[:, np.newaxis] / length
+        waves = np.stack([twice * np.cos(angle), -twice * np.sin(angle)], axis=1).reshape(-1, length)
+        return order, waves.astype(self.precision), 2 * np.count_nonzero(passed, axis=1)
 
     def __call__(self, curves: Floats, index: float = OSCILLATION_INDEX) -> Deconvolution:
         """Deconvolve ``curves`` (n, t): of each the lowest threshold, coming from the highest, up to which the
         residue function's oscillation index stays under ``index``."""
-        count = len(curves)
-        residues = np.zeros((count, self.impulses.shape[1]), dtype=self.impulses.dtype)
-        level = np.zeros(count, dtype=np.int64)
-        going = np.arange(count)
-        for number, impulse in enumerate(self.impulses):
-            tried = curves[going] @ _inverse(impulse)
-            smooth = oscillation(tried) < index if number else np.ones(len(going), dtype=np.bool_)
-            going = going[smooth]
-            residues[going], level[going] = tried[smooth], number
-            if not len(going):
-                break
+        order, waves, ends = self._waves
+        spectra = fft.rfft(curves.astype(self.precision, copy=False), 2 * curves.shape[1], axis=1)[:, order]
+        spectra *= self.filters[-1, order].astype(spectra.dtype)
+        amplitudes = np.ascontiguousarray(spectra).view(self.precision)
+        residues, level = truncated(amplitudes, waves, ends, index)
         return self._summary(residues, level)
 
     def _summary(self, residues: Floats, level: npt.NDArray[np.int64]) -> Deconvolution:
@@ -131,13 +141,6 @@ class Deconvolver:
             volume[those] *= np.interp(*at, (_TRANSITS_S / self.areas[number])[band])
             resolved[those] = True
         return flow, volume, resolved
-
-
-def _inverse(impulse: Floats) -> Floats:
-    """The filter of an impulse (2 t,) as a matrix (t, 2 t): each row is the one above, a sample later."""
-    length = len(impulse)
-    shifted = np.lib.stride_tricks.sliding_window_view(np.tile(impulse, 2), length)
-    return np.ascontiguousarray(shifted[length : length // 2 : -1])
 
 
 def _of_flow_one(arterial: Floats, step_s: float) -> Floats:

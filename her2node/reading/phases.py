@@ -25,7 +25,7 @@ from her2node.rois.roi import Roi
 from her2node.selection.choice import PHASES, Selection
 from her2node.selection.roles import Role
 from her2node.selection.study import Series
-from her2node.volumes import build, stack_of
+from her2node.volumes import build
 from her2node.volumes.volume import Bools, Geometry, Volume
 
 _ORDER = (*PHASES, Role.CONTRAST_UNSPECIFIED, None)
@@ -95,12 +95,11 @@ class _Through:
         """Every region on one series. Only slices near a region or a reference vessel are decoded."""
         uid, regions = series.series_instance_uid, self._scene.regions
         try:
-            geometry = stack_of(series).geometry
-            outline = build(series, np.zeros(0, np.bool_)) if near(regions, geometry) else None
+            outline = build(series, np.zeros(0, np.bool_))
         except Refused as error:
             return unread(role, error, (uid,))
-        if outline is None:
-            return Found(not_measured=tuple(elsewhere(region, role, uid, geometry) for region in regions))
+        if not near(regions, outline.geometry):
+            return Found(not_measured=tuple(elsewhere(region, role, uid, outline.geometry) for region in regions))
         laid = [_laid(region, outline, role) for region in regions]
         if outline.geometry.frame_of_reference_uid not in self._vessels:
             self._vessels[outline.geometry.frame_of_reference_uid] = vessels_of(self._scene, outline)

@@ -37,7 +37,7 @@ _CROSS = np.array([[[False, True, False], [True, True, True], [False, True, Fals
 
 def varied(mask: Bools, variation: Variation) -> Bools:
     """A mask of the same shape, perhaps empty; what is shifted beyond an end is lost."""
-    found = np.zeros_like(mask)
+    found = np.zeros(mask.shape, dtype=np.bool_)
     ends = [np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
     if not ends[0].size:
         return found

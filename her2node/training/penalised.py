@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from her2node.quantities.radiomics.kernels import compiled
+from her2node.quantities.compiling import compiled
 from her2node.training.arrays import Bools, Doubles, Integers
 
 STEPS = 20

@@ -44,6 +44,27 @@ def test_curves_are_deconvolved_alike_alone_and_among_others() -> None:
     assert together.threshold == pytest.approx([one.threshold[0] for one in alone])
 
 
+def test_each_curve_is_truncated_where_its_residue_function_begins_to_swing() -> None:
+    """Written out: every level's residue function by a filter, and the last before the first that is too rough."""
+    rng = np.random.default_rng(4)
+    times = np.arange(0, 45, 1.5)
+    arterial = np.exp(-(((times - 12) / 4) ** 2))
+    curves = np.stack([kinetics.convolved(times, arterial, np.array(rate)) for rate in rng.uniform(0.05, 1, 60)])
+    curves = np.concatenate([curves + 0.1 * rng.standard_normal(curves.shape), -curves[:2]])
+    deconvolver = Deconvolver.of(arterial, 1.5)
+    for one in (deconvolver, deconvolver.single()):
+        found, chosen = one(curves), []
+        for row, curve in enumerate(curves):
+            tried = np.fft.irfft(np.fft.rfft(curve, 2 * len(times)) * deconvolver.filters, 2 * len(times))
+            rough = deconvolution.oscillation(tried)
+            level = next((n for n in range(1, len(tried)) if not rough[n] < OSCILLATION_INDEX), len(tried)) - 1
+            chosen.append(level)
+            assert found.threshold[row] == deconvolver.thresholds[level]
+            assert found.peak[row] == pytest.approx(tried[level].max(), rel=1e-4)
+            assert found.area[row] == pytest.approx(1.5 * tried[level].sum(), rel=1e-3, abs=1e-4)
+        assert len(set(chosen)) > 5
+
+
 def test_a_long_recording_at_fine_steps_holds_one_inverse_at_a_time() -> None:
     times = np.arange(0, 300, 0.5)
     arterial = np.exp(-(((times - 20) / 2) ** 2))
@@ -119,7 +140,7 @@ def summing(arterial: Floats, step_s: float) -> Deconvolver:
     exponentials = np.exp(-step_s * np.arange(len(arterial)) / deconvolution._TRANSITS_S[:, np.newaxis])
     curves = step_s * np.array([np.convolve(arterial, one)[: len(arterial)] for one in exponentials])
     found = np.fft.irfft(np.fft.rfft(curves, length) * filters[:, np.newaxis], length)
-    return Deconvolver(step_s, np.fft.irfft(filters, length), THRESHOLDS, found.max(axis=2), step_s * found.sum(axis=2))
+    return Deconvolver(step_s, filters, THRESHOLDS, found.max(axis=2), step_s * found.sum(axis=2))
 
 
 def integrated(row: dict[str, str]) -> Floats:

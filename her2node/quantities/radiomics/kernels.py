@@ -7,34 +7,10 @@ margin makes bounds checks needless. Compiled code is kept in numba's cache wher
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
 import numpy as np
 
+from her2node.quantities.compiling import compiled
 from her2node.quantities.radiomics.feature import Floats, Integers
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def compiled(function: F) -> F:
-    """Compile at the first call, so that importing this module loads no compiler."""
-
-    @functools.cache
-    def machine_code() -> Callable[..., Any]:
-        import numba
-
-        try:
-            return cast(Callable[..., Any], numba.njit(cache=True)(function))
-        except RuntimeError:  # neither the package's folder nor the user's cache can be written
-            return cast(Callable[..., Any], numba.njit(function))
-
-    @functools.wraps(function)
-    def call(*arguments: Any) -> Any:
-        return machine_code()(*arguments)
-
-    return cast(F, call)
 
 
 @compiled

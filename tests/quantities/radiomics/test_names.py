@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom.sr.codedict import codes
 
-from her2node.quantities.radiomics import kernels
+from her2node.quantities import compiling
 from her2node.quantities.radiomics.names import names, pyradiomics
 from tests.quantities.radiomics import made
 
@@ -64,4 +64,4 @@ def test_importing_the_room_loads_no_compiler() -> None:
 def test_a_kernel_is_compiled_without_a_cache_where_none_can_be_written() -> None:
     scope: dict[str, object] = {}
     exec("def double(x):\n    return 2 * x\n", scope)  # of no file, so that numba finds no place for a cache
-    assert kernels.compiled(scope["double"])(21) == 42  # type: ignore[type-var]
+    assert compiling.compiled(scope["double"])(21) == 42  # type: ignore[type-var]
