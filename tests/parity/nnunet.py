@@ -41,7 +41,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 MIRROR = {3: (0, 1, 2), 2: (0, 1)}
 LABELS = {"background": 0, "stomach": 1, "tumour": 2}
-SHAPE = (30, 70, 66)
+SHAPE = (24, 60, 56)
 
 
 def plans_of(kind: dict[str, Any], name: str = "parity") -> dict[str, Any]:

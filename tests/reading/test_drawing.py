@@ -15,6 +15,7 @@ from her2node.dicom.codes import Derivation
 from her2node.dicom.codes import Quantity as Concept
 from her2node.models.package import Package, load_packages
 from her2node.phantoms import PhantomOptions, Phase
+from her2node.phantoms.options import RoiForm
 from her2node.reading import Methods, Reading, read
 from her2node.rois import RoiOrigin
 from her2node.selection.roles import Role
@@ -113,10 +114,19 @@ def test_patches_by_the_batch_give_the_same_mask(drawn: Reading, bare: Study, se
     assert np.array_equal(again.rois[0].roi.mask, drawn.rois[0].roi.mask)
 
 
-def test_a_readers_region_always_wins(given: Study, segmenter: Package) -> None:
+@pytest.mark.parametrize(
+    ("form", "origin"),
+    [
+        (RoiForm.BINARY, RoiOrigin.SEGMENTATION),
+        (RoiForm.LABELMAP, RoiOrigin.SEGMENTATION),
+        (RoiForm.CONTOURS, RoiOrigin.STRUCTURE_SET),
+    ],
+)
+def test_a_readers_region_always_wins(segmenter: Package, tmp_path: Path, form: RoiForm, origin: RoiOrigin) -> None:
+    given = open_study(phantoms.write(phantoms.ct.make(replace(SMALL, rois=(form,))), tmp_path))
     found = read(given, [segmenter, DEMO], demonstration=True)
     alone = read(given, [DEMO], demonstration=True)
-    assert {laid.roi.origin for laid in found.rois} == {RoiOrigin.SEGMENTATION}
+    assert {laid.roi.origin for laid in found.rois} == {origin}
     assert found.segmented is None
     assert found.quantities == alone.quantities
     assert found.predictions == alone.predictions

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.pixels.utils import pack_bits
+from pydicom.uid import generate_uid
 
 from her2node import phantoms
+from her2node.models.package import Package
 from her2node.phantoms import Phase
 from her2node.reading import Reading, read
 from her2node.reports import ObjectKind, Report, write
+from her2node.rois import RoiOrigin
 from her2node.selection.study import open_study
 from tests.models.segmenter.packaged import bright
 from tests.reading.test_drawing import files_of
@@ -22,10 +27,18 @@ OPTIONS = phantoms.PhantomOptions(
 
 
 @pytest.fixture(scope="module")
-def reading(tmp_path_factory: pytest.TempPathFactory) -> Reading:
-    folder = tmp_path_factory.mktemp("drawn")
-    study = open_study(phantoms.write(phantoms.ct.make(OPTIONS), folder))
-    return read(study, [bright(folder / "package", **files_of(study))])
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return phantoms.write(phantoms.ct.make(OPTIONS), tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def segmenter(images: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return bright(tmp_path_factory.mktemp("package"), **files_of(open_study(images)))
+
+
+@pytest.fixture(scope="module")
+def reading(images: list[Path], segmenter: Package) -> Reading:
+    return read(open_study(images), [segmenter])
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +84,24 @@ def test_the_mask_in_the_segmentation_is_what_the_network_drew(
 ) -> None:
     (laid,) = reading.rois
     assert reports[ObjectKind.SEGMENTATION].dataset.pixel_array.sum() == np.count_nonzero(laid.roi.mask)
+
+
+def test_a_readers_correction_of_what_the_network_drew_takes_its_place(
+    images: list[Path], segmenter: Package, reports: dict[ObjectKind, Report], tmp_path: Path
+) -> None:
+    """The network's segmentation without its first frame that holds anything, stored anew as viewers do."""
+    network = reports[ObjectKind.SEGMENTATION].dataset
+    corrected = deepcopy(network)
+    frames = np.atleast_3d(network.pixel_array).copy()
+    first = int(np.flatnonzero(frames.any(axis=(1, 2)))[0])
+    frames[first] = 0
+    corrected.PixelData = pack_bits(frames.ravel())
+    corrected.SOPInstanceUID = corrected.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    corrected.SeriesInstanceUID = generate_uid()
+    corrected.SegmentSequence[0].SegmentAlgorithmType = "SEMIAUTOMATIC"
+    corrected.save_as(tmp_path / "corrected.dcm", enforce_file_format=True)
+    found = read(open_study([*images, tmp_path / "corrected.dcm"]), [segmenter])
+    (laid,) = found.rois
+    assert laid.roi.origin is RoiOrigin.SEGMENTATION
+    assert found.segmented is None
+    assert np.count_nonzero(laid.roi.mask) == np.count_nonzero(frames) < np.count_nonzero(network.pixel_array)

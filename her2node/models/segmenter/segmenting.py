@@ -137,7 +137,8 @@ class _Answer:
     def blocks(self) -> Iterator[tuple[int, int, Bytes]]:
         """First slice, last slice + 1, and the labels of these slices."""
         planes, outputs = len(self._at[0].places), self._plans.labels.outputs
-        plane_bytes = 2 * (outputs + 1) * math.prod(self._image.shape[2:])
+        kept = outputs if len(self._networks) > 1 else 0  # the sum, while the next fold answers
+        plane_bytes = 2 * (outputs + 1 + kept) * math.prod(self._image.shape[2:])
         inner = max(1, self._how.budget // plane_bytes - 2)  # one more at either end, to interpolate with
         count = math.ceil(self._inner[0] / inner)
         bounds = [round(planes * number / count) for number in range(count + 1)]
@@ -170,7 +171,17 @@ class _Answer:
         return values.astype(np.float16)
 
     def _logits(self, first: int, last: int, blocks: int) -> Halves:
-        """Averaged logits, float16 (outputs, last - first, rows, columns), of these slices of the image."""
+        """Logits averaged over the folds, float16 (outputs, last - first, rows, columns), of these slices of the image.
+
+        Each fold's are put together for themselves and added up in half precision, as nnU-Net does.
+        """
+        total = self._of_fold(self._networks[0], first, last, blocks)
+        for network in self._networks[1:]:
+            total += self._of_fold(network, first, last, blocks)
+        total /= np.float16(len(self._networks))
+        return total
+
+    def _of_fold(self, network: Network, first: int, last: int, blocks: int) -> Halves:
         before = self._pads[0][0]
         lowest, highest = first + before, last + before
         total = np.zeros((self._plans.labels.outputs, last - first, *self._image.shape[2:]), dtype=np.float16)
@@ -182,14 +193,14 @@ class _Answer:
         ]
         for group in range(0, len(places), self._how.batch):
             chosen = places[group : group + self._how.batch]
-            for place, answer in zip(chosen, self._run(chosen), strict=True):
+            for place, answer in zip(chosen, self._run(network, chosen), strict=True):
                 begin, end = max(place[0], lowest), min(place[0] + self._patch[0], highest)
                 own, there = slice(begin - place[0], end - place[0]), slice(begin - lowest, end - lowest)
                 rows, columns = (slice(place[axis], place[axis] + self._patch[axis]) for axis in (1, 2))
                 total[:, there, rows, columns] += answer[:, own] * self._weight[own]
                 weights[there, rows, columns] += self._weight[own]
             self._done += len(chosen)
-            self._progress(self._done, max(self._done, len(places) * blocks))
+            self._progress(self._done, max(self._done, len(places) * blocks * len(self._networks)))
         total /= weights
         (_, _), (top, _), (left, _) = self._pads
         return total[:, :, top : top + self._inner[1], left : left + self._inner[2]]
@@ -198,8 +209,8 @@ class _Answer:
         step = self._how.step if self._patch[axis] > 1 else 1.0
         return starts(self._image.shape[axis + 1], self._patch[axis], step)
 
-    def _run(self, places: Sequence[tuple[int, ...]]) -> Floats:
-        """Logits of patches, averaged over folds and mirror images, (n, outputs, *patch with three axes)."""
+    def _run(self, network: Network, places: Sequence[tuple[int, ...]]) -> Floats:
+        """Logits of patches, averaged over mirror images, (n, outputs, *patch with three axes)."""
         boxes = [tuple(slice(a, a + p) for a, p in zip(place, self._patch, strict=True)) for place in places]
         patches = np.stack([self._image[(slice(None), *box)] for box in boxes])
         flat = len(self._plans.patch) == 2
@@ -207,11 +218,11 @@ class _Answer:
         wanted = (len(places), self._plans.labels.outputs, *self._plans.patch)
         answer = np.zeros(wanted, dtype=np.float32)
         sets = flips(self._how.mirror)
-        for network, axes in product(self._networks, sets):
+        for axes in sets:
             along = tuple(axis + 2 for axis in axes)
             found = network(np.ascontiguousarray(np.flip(patches, along)))
             if found.shape != wanted:
                 raise PackageRefused(f"the network answers {found.shape}, {wanted} was expected")
             answer += np.flip(found, along)
-        answer /= np.float32(len(self._networks) * len(sets))
+        answer /= np.float32(len(sets))
         return answer[:, :, None] if flat else answer
