@@ -112,7 +112,6 @@ def test_dynamic_mr_alone_comes_back_as_transfer_and_maps(hospital: Hospital, tm
     back, found = sent(hospital, phantoms.dce.make(options), tmp_path)
     truth = options.tumour
     assert the(found, T1, MEAN) == pytest.approx(truth.t1_ms, rel=0.01)
-    # The artery is seen every 3 s, and drawn straight between.
     assert the(found, KTRANS, MEAN) == pytest.approx(truth.ktrans, rel=0.05)
     assert the(found, VE, MEAN) == pytest.approx(truth.ve, rel=0.03)
     maps = maps_of(back)
