@@ -10,6 +10,7 @@ import csv
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from her2node.models import trust
@@ -25,13 +26,13 @@ COUNT, SEED = 80, 11
 TEMPLATE = PhantomOptions(rois=(RoiForm.BINARY,), rows=96, columns=96, slices=24, slice_spacing_mm=5.0)
 
 
-def make(out: Path) -> list[Path]:
-    """Make the cohort, fit each package and write it into ``out``; their folders. Raises Refused."""
+def make(out: Path, forms: Sequence[str] = FORMS_OF_DEMONSTRATION) -> list[Path]:
+    """Make the cohort, fit a package of each form and write it into ``out``; their folders. Raises Refused."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         table = _cohort(folder)
         (folder / "key.pem").write_bytes(trust.keygen().private_pem)
-        return [_package(folder, table, form, out) for form in FORMS_OF_DEMONSTRATION]
+        return [_package(folder, table, form, out) for form in forms]
 
 
 def _cohort(folder: Path) -> Path:
