@@ -15,6 +15,7 @@ from her2node.models.package import Package
 from her2node.phantoms import Phase
 from her2node.reading import Reading, read
 from her2node.reports import ObjectKind, Report, write
+from her2node.reports.page import page_of
 from her2node.rois import RoiOrigin
 from her2node.selection.study import open_study
 from tests.models.segmenter.packaged import bright
@@ -33,7 +34,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def segmenter(images: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Package:
-    return bright(tmp_path_factory.mktemp("package"), **files_of(open_study(images)))
+    def reserved(manifest: str) -> str:
+        limits = 'role = "portal"\nslice_thickness_mm = { usual = [0.5, 2.0] }'
+        said = manifest.replace('role = "portal"', limits)
+        return said.replace("\n\n[[requires]]", '\ncautions = ["Seen by nobody."]\n\n[[requires]]', 1)
+
+    return bright(tmp_path_factory.mktemp("package"), reserved, **files_of(open_study(images)))
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +75,29 @@ def test_the_report_names_the_package_with_every_measurement_and_in_words(
     assert f"region drawn by bright 1.0.0, package sha256 {reading.segmented.package.sha256}" in said
     assert "bright 1.0.0: drew the region of the tumour, for none was given; no reader has checked it" in said
     assert "bright 1.0.0: site-trained" in said
+
+
+def test_every_object_names_the_package_and_says_that_no_reader_has_checked_the_region(
+    reading: Reading, segmenter: Package, reports: dict[ObjectKind, Report]
+) -> None:
+    """The page is the content of the PDF and of the secondary capture."""
+    assert segmenter.manifest.cautions == ("Seen by nobody.",)
+    drew = "bright 1.0.0: drew the region of the tumour, for none was given; no reader has checked it"
+    for kind in (ObjectKind.REPORT, ObjectKind.OUTLINE):
+        said = reports[kind].dataset.to_json()
+        assert drew in said
+        assert "bright 1.0.0: Seen by nobody." in said
+    segmentation = reports[ObjectKind.SEGMENTATION].dataset
+    assert "checked by no reader" in segmentation.ContentDescription
+    assert segmentation.SegmentSequence[0].SegmentDescription == "bright 1.0.0 drew it; no reader has checked it"
+    heading, remarks = page_of(reading, making.STAMP).remarks[0]
+    assert heading == "Region of the tumour"
+    assert drew in remarks
+    assert "bright 1.0.0: Seen by nobody." in remarks
+    assert reading.segmented is not None
+    (flag,) = reading.segmented.flags
+    assert flag.kind == "slice-thickness"
+    assert f"bright 1.0.0: {flag}" in remarks
 
 
 @pytest.mark.truth
