@@ -23,12 +23,12 @@ from highdicom.sr.coding import CodedConcept
 from pydicom.dataset import Dataset
 
 from her2node.dicom.codes import PRIVATE_SCHEME, PRIVATE_SCHEME_NAME, Code, Document
-from her2node.dicom.identity import InstanceIdentity
+from her2node.dicom.identity import MANUFACTURER, InstanceIdentity
 from her2node.reading import Reading
 from her2node.reports.content import Group, container, estimate_groups, measurement_groups, text_item
 from her2node.reports.derived import borne_by_objects
 from her2node.reports.drawn import outline_groups
-from her2node.reports.envelope import MANUFACTURER, concept, envelope, sealed
+from her2node.reports.envelope import concept, envelope, sealed
 from her2node.reports.regions import most_important
 from her2node.reports.report import ObjectKind, Report, Stamp
 from her2node.reports.segmentation import segments_of

@@ -19,10 +19,11 @@ from pydicom.dataset import Dataset
 
 from her2node.dicom.attributes import integer, items, text
 from her2node.dicom.codes import Anatomy, Code, Document, Finding
+from her2node.dicom.identity import MANUFACTURER
 from her2node.models.prediction import PackageRef
 from her2node.reading import LaidRoi, Reading
 from her2node.reports.derived import Planes, borne_by_objects, headers_of
-from her2node.reports.envelope import MANUFACTURER, concept, envelope, sealed
+from her2node.reports.envelope import concept, envelope, sealed
 from her2node.reports.regions import measured_series, most_important, shown
 from her2node.reports.report import ObjectKind, Report, Stamp
 from her2node.reports.wording import package_name

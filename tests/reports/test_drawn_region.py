@@ -16,7 +16,7 @@ from her2node.phantoms import Phase
 from her2node.reading import Reading, read
 from her2node.reports import ObjectKind, Report, write
 from her2node.reports.page import page_of
-from her2node.rois import RoiOrigin
+from her2node.rois import RoiOrigin, given
 from her2node.selection.study import open_study
 from tests.models.segmenter.packaged import bright
 from tests.reading.test_drawing import files_of
@@ -113,6 +113,20 @@ def test_the_mask_in_the_segmentation_is_what_the_network_drew(
 ) -> None:
     (laid,) = reading.rois
     assert reports[ObjectKind.SEGMENTATION].dataset.pixel_array.sum() == np.count_nonzero(laid.roi.mask)
+
+
+def test_what_a_network_drew_comes_back_with_an_exported_study_and_is_no_region_that_was_given(
+    images: list[Path], segmenter: Package, reports: dict[ObjectKind, Report], tmp_path: Path
+) -> None:
+    file = making.write_files((reports[ObjectKind.SEGMENTATION],), tmp_path)[ObjectKind.SEGMENTATION]
+    exported = open_study([*images, file])
+    assert given(exported) == ()
+    without = read(exported, [])
+    assert without.tumour is None
+    assert [refused.refused.reason for refused in without.not_measured] == ["no-roi"]
+    again = read(exported, [segmenter])
+    assert again.segmented is not None
+    assert {laid.roi.origin for laid in again.rois} == {RoiOrigin.MODEL}
 
 
 def test_a_readers_correction_of_what_the_network_drew_takes_its_place(
