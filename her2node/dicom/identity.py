@@ -10,6 +10,9 @@ from her2node.dicom.attributes import text
 from her2node.dicom.uids import is_valid_uid
 from her2node.errors import InvalidAttribute, MissingAttribute
 
+MANUFACTURER = "her2node"
+"""What the node calls itself in what it writes, and knows its own work by."""
+
 
 @dataclass(frozen=True)
 class InstanceIdentity:

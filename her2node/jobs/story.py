@@ -12,7 +12,7 @@ from her2node.delivery.outbox import remedy_for
 from her2node.errors import ModalityAbsent
 from her2node.ledger.records import Claim, NewDelivery, NewResult
 from her2node.log import Event, emit
-from her2node.models.prediction import NotPredicted, Observation, Prediction
+from her2node.models.prediction import NotPredicted, Observation, Prediction, Segmented
 from her2node.reading import Reading
 
 
@@ -42,18 +42,23 @@ def summary_of(reading: Reading, number: int, objects: int, seconds: Mapping[str
         "series": len(reading.study.series),
         "roles": {a.series_instance_uid: a.role.value for a in reading.assignments if a.role is not None},
         "rois": len(reading.rois),
+        "drawn_by": _name(reading.segmented) if reading.segmented else None,
         "quantities": len(reading.quantities),
         "not_measured": dict(Counter(item.refused.reason for item in reading.not_measured)),
         "estimates": [_estimate(prediction) for prediction in reading.predictions],
-        "observations": [f"{o.package.name}@{o.package.version}" for o in reading.observations],
+        "observations": [_name(observation) for observation in reading.observations],
         "not_predicted": [_refusal(refusal) for refusal in reading.not_predicted],
         "flags": dict(Counter(flag.kind for said in _told(reading) for flag in said.flags)),
         "shadows": [_shadow(said) for said in reading.shadows],
     }
 
 
-def _told(reading: Reading) -> tuple[Prediction | Observation, ...]:
-    return (*reading.predictions, *reading.observations)
+def _told(reading: Reading) -> tuple[Prediction | Observation | Segmented, ...]:
+    return (*reading.predictions, *reading.observations, *([reading.segmented] if reading.segmented else []))
+
+
+def _name(said: Prediction | Observation | Segmented) -> str:
+    return f"{said.package.name}@{said.package.version}"
 
 
 def tell_outcome(
@@ -108,7 +113,7 @@ def _reason(reading: Reading) -> str:
 
 def _estimate(prediction: Prediction) -> dict[str, Any]:
     return {
-        "package": f"{prediction.package.name}@{prediction.package.version}",
+        "package": _name(prediction),
         "open_inputs": list(prediction.open_inputs),
         "answers": [
             {
@@ -128,7 +133,7 @@ def _shadow(said: Prediction | Observation | NotPredicted) -> dict[str, Any]:
         return _refusal(said)
     if isinstance(said, Prediction):
         return _estimate(said)
-    return {"package": f"{said.package.name}@{said.package.version}", "remarks": list(said.remarks)}
+    return {"package": _name(said), "remarks": list(said.remarks)}
 
 
 def _refusal(refusal: NotPredicted) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from her2node.errors import AmbiguousRoi, NoRoi, Refused, RoleAmbiguous
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
-from her2node.models.prediction import NotPredicted, Observation, Prediction, Segmented
+from her2node.models.prediction import Flag, NotPredicted, Observation, Prediction, Segmented
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.quantities.signature import Signature
 from her2node.reading.dce import read_dce
@@ -90,8 +90,8 @@ def read(
     findings = Findings(study, selection, found.quantities, not_measured, named)
     conditions = Conditions(entered or {}, prior, prior_source, demonstration)
     tried = tumour if stability and not isinstance(tumour, Refused) else None
-    told = _answers(packages, findings, replace(scene, aside=()), conditions, tried)
-    kept = _answers(shadow, _with_aside(findings, found), _told_all(scene), conditions, tried)
+    told = _flagged(_answers(packages, findings, replace(scene, aside=()), conditions, tried), segmented)
+    kept = _flagged(_answers(shadow, _with_aside(findings, found), _told_all(scene), conditions, tried), segmented)
     return Reading(
         study=study,
         assignments=selection.assignments,
@@ -217,6 +217,20 @@ def _answers(
     if tried is not None:
         answers = with_stability(answers, tried, scene, _COURSES, findings, conditions)
     return [answer for _, answer in answers]
+
+
+def _flagged(
+    answers: Sequence[Prediction | Observation | NotPredicted], by: Segmented | None
+) -> list[Prediction | Observation | NotPredicted]:
+    """The answers; those on a region that a package drew with a flag that says so."""
+    if by is None:
+        return list(answers)
+    said = f"the region was drawn by {by.package.name} {by.package.version}; no reader has checked it"
+    flag = Flag("region-drawn", said)
+    return [
+        one if isinstance(one, NotPredicted) or one.roi is None else replace(one, flags=(flag, *one.flags))
+        for one in answers
+    ]
 
 
 def _answer(package: Package, findings: Findings, conditions: Conditions) -> Prediction | Observation | NotPredicted:

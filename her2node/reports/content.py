@@ -27,11 +27,12 @@ from highdicom.sr.value_types import ContentItem
 from her2node.dicom.codes import Anatomy, Code, Document, Finding, Statement, Unit
 from her2node.dicom.codes import Estimate as EstimateCode
 from her2node.dicom.codes import Quantity as Concept
+from her2node.dicom.identity import MANUFACTURER
 from her2node.dicom.uids import derived_uid
 from her2node.models.prediction import Answer, PackageRef, Prediction
 from her2node.quantities.quantity import Quantity
 from her2node.reading import Reading
-from her2node.reports.envelope import MANUFACTURER, concept
+from her2node.reports.envelope import concept
 from her2node.reports.report import Stamp
 from her2node.reports.segmentation import Segments
 from her2node.reports.wording import (

@@ -23,16 +23,16 @@ from highdicom.sr.coding import CodedConcept
 from pydicom.dataset import Dataset
 
 from her2node.dicom.codes import PRIVATE_SCHEME, PRIVATE_SCHEME_NAME, Code, Document
-from her2node.dicom.identity import InstanceIdentity
+from her2node.dicom.identity import MANUFACTURER, InstanceIdentity
 from her2node.reading import Reading
 from her2node.reports.content import Group, container, estimate_groups, measurement_groups, text_item
 from her2node.reports.derived import borne_by_objects
 from her2node.reports.drawn import outline_groups
-from her2node.reports.envelope import MANUFACTURER, concept, envelope, sealed
+from her2node.reports.envelope import concept, envelope, sealed
 from her2node.reports.regions import most_important
 from her2node.reports.report import ObjectKind, Report, Stamp
 from her2node.reports.segmentation import segments_of
-from her2node.reports.wording import Said, notices, statements
+from her2node.reports.wording import Said, drawn, notices, statements
 
 Evidence = tuple[str, str, str]
 """Series Instance UID, SOP Class UID and SOP Instance UID of an object that a report rests on."""
@@ -66,15 +66,16 @@ def could_not(reading: Reading, stamp: Stamp) -> Report:
 def outline(reading: Reading, stamp: Stamp) -> Report | None:
     """The outline report: each region's largest slice on the most important series, and the lines of its axes; None
     without any region."""
-    drawn = outline_groups(reading)
+    groups = outline_groups(reading)
     uid = most_important(reading)
-    if not drawn or uid is None:
+    if not groups or uid is None:
         return None
     borne = borne_by_objects(reading)
     evidence = [
-        (borne.get(source.sop_instance_uid, uid), source.sop_class_uid, source.sop_instance_uid) for _, source in drawn
+        (borne.get(source.sop_instance_uid, uid), source.sop_class_uid, source.sop_instance_uid) for _, source in groups
     ]
-    return _document(reading, stamp, ObjectKind.OUTLINE, [group for group, _ in drawn], notices(), evidence)
+    said = (*notices(), *drawn(reading))
+    return _document(reading, stamp, ObjectKind.OUTLINE, [group for group, _ in groups], said, evidence)
 
 
 def _used(reading: Reading) -> list[Evidence]:

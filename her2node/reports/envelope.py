@@ -19,6 +19,7 @@ from pydicom.valuerep import validate_value
 
 from her2node.dicom.attributes import integer, items, text, texts
 from her2node.dicom.codes import Code, Document
+from her2node.dicom.identity import MANUFACTURER
 from her2node.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from her2node.models.prediction import PackageRef
 from her2node.reading import Reading
@@ -26,7 +27,6 @@ from her2node.reports.charset import settle
 from her2node.reports.regions import most_important
 from her2node.reports.report import ObjectKind, Report, Stamp
 
-MANUFACTURER = "her2node"
 DESCRIPTION = "HER2 AI - not for diagnosis -"
 """How the SeriesDescription of every object begins."""
 FIRST_SERIES_NUMBER = 9200

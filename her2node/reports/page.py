@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from her2node.dicom.attributes import text
 from her2node.dicom.codes import Quantity as Concept
-from her2node.dicom.codes import Unit
+from her2node.dicom.codes import Statement, Unit
 from her2node.models.agreement import agreement
 from her2node.models.prediction import Answer, Category, Observation, PackageRef, Prediction
 from her2node.quantities.quantity import Quantity
@@ -25,6 +25,7 @@ from her2node.reports.wording import (
     NOTICE,
     REFERENCE_TEST,
     assumed,
+    drawn,
     input_used,
     package_name,
     percent,
@@ -48,6 +49,9 @@ _COMPARING = (
     Concept.DISPLACEMENT,
 )
 """Quantities that stand beside others of several series."""
+
+_OF_REGION = (Statement.REGION, Statement.FLAG, Statement.CAUTION)
+"""What the remarks say of a region that a package drew; the rest is provenance."""
 
 _MOST_PACKAGES = 4
 """As many have their provenance on the page."""
@@ -275,6 +279,7 @@ def _remarks(reading: Reading) -> tuple[tuple[str, tuple[str, ...]], ...]:
     steady = tuple(f"{p.package.name}: {said}" for p in reading.predictions for said in stability(p))
     agree = agreement(reading.predictions)
     found = (
+        ("Region of the tumour", tuple(one.text for one in drawn(reading) if one.concept in _OF_REGION)),
         ("Agreement", (agree,) if agree else ()),
         ("Beside printed cut-offs", beside),
         ("Other regions", steady),
@@ -293,8 +298,8 @@ def _provenance(reading: Reading, stamp: Stamp) -> tuple[str, ...]:
         packages.append(f"{len(predictions) - _MOST_PACKAGES} more packages: see the structured report")
     site = f", {stamp.site}" if stamp.site else ""
     node = f"her2node {stamp.version} at {stamp.ae_title}{site}, device {stamp.device_uid}, input {stamp.input_hash}"
-    drawn = [f"Region of the tumour by {_package(reading.segmented.package)}"] if reading.segmented else []
-    return (*drawn, *packages, node)
+    drawer = [f"Region of the tumour by {_package(reading.segmented.package)}"] if reading.segmented else []
+    return (*drawer, *packages, node)
 
 
 def _package(package: PackageRef) -> str:

@@ -25,10 +25,11 @@ from highdicom.sr import CodeContentItem, CodedConcept
 from pydicom.dataset import Dataset
 
 from her2node.dicom.codes import Anatomy
+from her2node.dicom.identity import MANUFACTURER
 from her2node.quantities.quantity import QuantityMap
 from her2node.reading import Reading
 from her2node.reports.derived import Planes, borne_by_objects, headers_of, series_reference, slices_of
-from her2node.reports.envelope import MANUFACTURER, concept, envelope, sealed
+from her2node.reports.envelope import concept, envelope, sealed
 from her2node.reports.report import ObjectKind, Report, Stamp
 from her2node.selection.roles import Role
 

@@ -19,17 +19,18 @@ from pydicom.dataset import Dataset
 
 from her2node.dicom.attributes import integer, items, text
 from her2node.dicom.codes import Anatomy, Code, Document, Finding
+from her2node.dicom.identity import MANUFACTURER
 from her2node.models.prediction import PackageRef
 from her2node.reading import LaidRoi, Reading
 from her2node.reports.derived import Planes, borne_by_objects, headers_of
-from her2node.reports.envelope import MANUFACTURER, concept, envelope, sealed
+from her2node.reports.envelope import concept, envelope, sealed
 from her2node.reports.regions import measured_series, most_important, shown
 from her2node.reports.report import ObjectKind, Report, Stamp
 from her2node.reports.wording import package_name
 from her2node.rois.roi import Roi, RoiOrigin
 
 _GIVEN = "Given regions of interest, laid on this series. Research use"
-_DRAWN = "Regions of interest, the tumour drawn by a model. Research use"
+_DRAWN = "Tumour drawn by a model, checked by no reader. Research use"
 TUMOUR_COLOUR = (255, 92, 64)
 _COLOURS = ((64, 160, 255), (80, 200, 120), (240, 200, 60), (190, 110, 240), (60, 210, 210))
 
@@ -131,6 +132,7 @@ def _described(roi: Roi, segment: int, headers: Mapping[str, Dataset], reading: 
         package = reading.segmented.package
         description.SegmentAlgorithmType = "AUTOMATIC"
         description.SegmentAlgorithmName = package_name(package)[:64]
+        description.SegmentDescription = f"{package_name(package)} drew it; no reader has checked it"
         description.SegmentationAlgorithmIdentificationSequence = _identified(package)
         return description
     made_by, algorithm = _made_by(roi, headers)

@@ -71,7 +71,7 @@ def statements(reading: Reading) -> tuple[Said, ...]:
     said = list(notices())
     if not ran(reading):
         said.append(Said(Statement.CONCLUSION, NOTHING_RAN))
-    said += _drawn(reading.segmented) if reading.segmented else []
+    said += drawn(reading)
     agree = agreement(reading.predictions)
     said += [Said(Statement.AGREEMENT, agree)] if agree else []
     for prediction in reading.predictions:
@@ -199,8 +199,12 @@ def _about(prediction: Prediction) -> list[Said]:
     return [Said(concept, text) for concept, text in rows]
 
 
-def _drawn(by: Segmented) -> list[Said]:
-    """What drew the tumour's region, where no reader has."""
+def drawn(reading: Reading) -> tuple[Said, ...]:
+    """What drew the tumour's region, where no reader has; nothing else."""
+    return _drawn(reading.segmented) if reading.segmented else ()
+
+
+def _drawn(by: Segmented) -> tuple[Said, ...]:
     package, name = by.package, package_name(by.package)
     rows = [
         (Statement.REGION, f"{name}: drew the region of the tumour, for none was given; no reader has checked it"),
@@ -211,7 +215,7 @@ def _drawn(by: Segmented) -> list[Said]:
         *((Statement.FLAG, f"{name}: {flag}") for flag in by.flags),
         *((Statement.CAUTION, f"{name}: {caution}") for caution in by.cautions),
     ]
-    return [Said(concept, text) for concept, text in rows]
+    return tuple(Said(concept, text) for concept, text in rows)
 
 
 def _observed(observation: Observation) -> list[Said]:

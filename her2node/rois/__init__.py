@@ -18,7 +18,8 @@ __all__ = ["given", "lay", "GivenRoi", "Roi", "RoiOrigin"]
 
 
 def given(study: Study) -> tuple[GivenRoi, ...]:
-    """Every region that the study's objects hold, in order of series, object, and number in the object.
+    """Every region that the study's objects hold, in order of series, object, and number in the object; but for what a
+    segmenter package drew, by the object's own word: a study that is exported brings it back.
 
     Never raises for a flaw of one region: ``GivenRoi.flaw`` holds it and ``lay`` raises it. Two regions of different
     tracking UID never share a tracking id.

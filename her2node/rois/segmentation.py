@@ -13,6 +13,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from her2node.dicom.attributes import integer, items, number, text
+from her2node.dicom.identity import MANUFACTURER
 from her2node.errors import EmptyRoi, Refused, RoiUnreadable
 from her2node.rois.given import GivenRoi, code_of, created_at, derived_tracking_uid, reach_mm
 from her2node.rois.roi import Laid, RoiOrigin
@@ -28,17 +29,32 @@ SOP_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", LABELMAP})
 
 
 def regions(instance: Instance) -> Iterator[GivenRoi]:
-    """Every segment of an object; the background of a label map is none."""
+    """Every segment of an object; the background of a label map is none, nor is what a network of the node drew."""
     described = items(instance.header, "SegmentSequence")
     if not described:
         yield _region(instance, Dataset(), 0, RoiUnreadable("SegmentSequence is absent or empty"))
     background = {0, integer(instance.header, "PixelPaddingValue")} if _is_labelmap(instance) else set()
     for item in described:
         segment = integer(item, "SegmentNumber")
+        if _drawn_by_a_node(instance.header, item):
+            continue
         if segment is None:
             yield _region(instance, item, 0, RoiUnreadable(f"{text(item, 'SegmentLabel')!r} has no SegmentNumber"))
         elif segment not in background:
             yield _region(instance, item, segment, None)
+
+
+def _drawn_by_a_node(header: Dataset, item: Dataset) -> bool:
+    """Whether a segmenter package of this node, or of another, drew a segment and nobody has changed it since.
+
+    Such an object comes back with a study that is exported, and is no reader's word on where the tumour lies.
+    """
+    algorithms = items(item, "SegmentationAlgorithmIdentificationSequence")
+    return (
+        text(header, "Manufacturer") == MANUFACTURER
+        and text(item, "SegmentAlgorithmType") == "AUTOMATIC"
+        and any(text(algorithm, "AlgorithmSource") == MANUFACTURER for algorithm in algorithms)
+    )
 
 
 def laid(region: GivenRoi, volume: Volume) -> Laid:

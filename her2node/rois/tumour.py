@@ -38,7 +38,7 @@ def tumour_of(regions: Sequence[GivenRoi]) -> GivenRoi:
     Raises NoRoi without regions, AmbiguousRoi where the rule names several or none of several.
     """
     if not regions:
-        raise NoRoi("no SEG and no RTSTRUCT")
+        raise NoRoi("no SEG and no RTSTRUCT of others")
     for candidates in (_of_type(regions, _PRIMARY), _of_type(regions, _NEOPLASM), _labelled(regions), list(regions)):
         if len(candidates) == 1:
             return candidates[0]

@@ -2,7 +2,7 @@
 
 The node is the real one: `up` with a settings file of its own, receiving by C-STORE on a free port of this machine. The
 test PACS is a second receiver with a spool. Nothing in the node knows that this is a demonstration but the setting
-``demonstration``, which lets the package with synthetic weights run.
+``demonstration``, which lets the packages with synthetic weights run.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def train(
 
     private_pem = _key(key)
     asked = form.read(package_folder(settings, wanted), result)
-    rows = _rows(asked.package, table)
+    rows = _rows(asked.package, table, studies)
     told, cases = course.gather(asked, sources(settings, studies, rows), rows, _finder(settings, asked.package), say)
     return course.train(told, cases, out, private_pem, seed, say, synthetic=synthetic)
 
@@ -95,7 +95,7 @@ def evaluate(settings: Settings, wanted: str, studies: Path | Query, table: Path
 
     folder = package_folder(settings, wanted)
     package = load(folder, shipped_trust(keys_of(settings)))
-    rows = _rows(package, table)
+    rows = _rows(package, table, studies)
     if package.manifest.level is Level.SYNTHETIC_DEMO and not settings.demonstration:
         raise DemonstrationOnly(package.manifest.name)
     ask = partial(evaluation.asked, _finder(settings, package))
@@ -112,10 +112,11 @@ def from_paper(first: Path, second: Path, out: Path, key: Path) -> Path:
     return paper.from_paper(first, second, out, _key(key))
 
 
-def _rows(package: Package, table: Path) -> Sequence[Row]:
+def _rows(package: Package, table: Path, studies: Path | Query) -> Sequence[Row]:
     from her2node.training.cohort import read_table
 
-    return read_table(table, [given.name for given in package.manifest.inputs if isinstance(given, ReaderInput)])
+    entered = [given.name for given in package.manifest.inputs if isinstance(given, ReaderInput)]
+    return read_table(table, entered, alone=isinstance(studies, Path))
 
 
 def _finder(settings: Settings, package: Package) -> Finder:

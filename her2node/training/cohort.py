@@ -13,7 +13,7 @@ import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -106,9 +106,12 @@ class Cohort:
         return dict(Counter(why for _, why in self.excluded).most_common())
 
 
-def read_table(file: Path, entered: Sequence[str]) -> tuple[Row, ...]:
-    """Read the table; ``entered`` names the inputs that a reader enters. Raises CohortRefused and LabelRefused, naming
-    the line."""
+def read_table(file: Path, entered: Sequence[str], *, alone: bool = True) -> tuple[Row, ...]:
+    """Read the table; ``entered`` names the inputs that a reader enters. Their columns must be there where the table is
+    ``alone``, and may lack where the node was told of its studies too.
+
+    Raises CohortRefused and LabelRefused, naming the line.
+    """
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
@@ -117,7 +120,7 @@ def read_table(file: Path, entered: Sequence[str]) -> tuple[Row, ...]:
             lines = [{key: (value or "").strip() for key, value in line.items() if key} for line in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CohortRefused(f"the table {file} cannot be read: {error}") from error
-    _check_columns(columns, entered)
+    _check_columns(columns, entered, needed=(*_NEEDED, *entered) if alone else _NEEDED)
     rows = tuple(_row(line, entered, number) for number, line in enumerate(lines, start=2))
     twice = [study for study, count in Counter(row.study for row in rows).items() if count > 1]
     if twice:
@@ -127,8 +130,8 @@ def read_table(file: Path, entered: Sequence[str]) -> tuple[Row, ...]:
     return rows
 
 
-def _check_columns(columns: Sequence[str], entered: Sequence[str]) -> None:
-    lacking = [name for name in (*_NEEDED, *entered) if name not in columns]
+def _check_columns(columns: Sequence[str], entered: Sequence[str], *, needed: Sequence[str]) -> None:
+    lacking = [name for name in needed if name not in columns]
     if lacking:
         raise CohortRefused(f"the table lacks the column {lacking[0]}")
     known = {*_KNOWN, *OWN, *entered, *(f"{name}_date" for name in entered)}
@@ -167,7 +170,7 @@ def studies_in(place: Path) -> dict[str, Source]:
     """Each study, by name of its folder and by Study Instance UID where one can be read: of each folder in ``place``,
     or of each folder that ``place``, a text file, lists.
 
-    Raises CohortRefused when there is none.
+    Raises CohortRefused when there is none, or when two folders are of one study.
     """
     if place.is_file():
         listed = [line.strip() for line in place.read_text(encoding="utf-8").splitlines()]
@@ -179,11 +182,34 @@ def studies_in(place: Path) -> dict[str, Source]:
         raise CohortRefused(f"{place} holds no folder with a study")
     if len({folder.name for folder in folders}) < len(folders):
         raise CohortRefused(f"{place} lists folders of the same name")
-    by_uid: dict[str, Source] = {}
-    for source in found.values():
-        with suppress(Refused):
-            by_uid[open_instance(source.files[0]).identity.study_instance_uid] = source
-    return found | by_uid
+    names: dict[str, str] = {}
+    for name, source in found.items():
+        uid = _study_of(source)
+        if uid is not None:
+            name_once(names, uid, name)
+    return found | {uid: found[name] for uid, name in names.items()}
+
+
+def _study_of(source: Source) -> str | None:
+    """Its Study Instance UID, by its first file; None where that cannot be read."""
+    with suppress(Refused):
+        return open_instance(source.files[0]).identity.study_instance_uid
+    return None
+
+
+def name_once(names: dict[str, str], study_instance_uid: str, name: str) -> None:
+    """Keep in ``names``, by UID, what a study is called. Raises CohortRefused where it is called otherwise already."""
+    first = names.setdefault(study_instance_uid, name)
+    if first != name:
+        raise CohortRefused(f"{first} and {name} are one and the same study", remedy="keep one of the two")
+
+
+def with_entered(row: Row, source: Source | None, names: Sequence[str]) -> Row:
+    """The row with what readers entered of its study in the node, of the inputs ``names`` and of what the node itself
+    asks for. What stands in the table goes before it; when the node's became known is not told, so it has no date."""
+    told = {} if source is None else source.entered
+    known = {name: told[name] for name in (*names, *OWN) if told.get(name)}
+    return replace(row, entered={**known, **row.entered})
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
@@ -196,7 +222,7 @@ def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused
     """The cases: rows with a label whose study was found and has every input. ``found`` is by name of the study's
     folder. What has no label or lacks an input is excluded with the reason, never filled in.
 
-    Raises CohortRefused when nothing is left or only one class.
+    Raises CohortRefused when nothing is left or only one class, or when two rows name one study.
     """
     by_name: dict[str, Findings | Refused] = dict(found)
     by_name |= {f.study_instance_uid: f for f in found.values() if isinstance(f, Findings)}
@@ -209,6 +235,9 @@ def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused
             excluded.append((row.study, _said(error)))
     if not members:
         raise CohortRefused("no study has a label and every input", remedy=_first_reasons(excluded))
+    names: dict[str, str] = {}
+    for member in members:
+        name_once(names, member.findings.study_instance_uid, member.row.study)
     cases = Cases(
         tuple(given.name for given in form.inputs),
         np.array([[used.value for used in member.inputs] for member in members], dtype=np.float64),
@@ -233,7 +262,7 @@ def _found(row: Row, found: Mapping[str, Findings | Refused]) -> Findings:
 def _member(form: Form, row: Row, found: Findings) -> Member:
     lacking = [given.name for given in form.inputs if given.source == "reader" and given.name not in row.entered]
     if lacking:
-        raise CohortRefused(f"{lacking[0]} is not in the table")
+        raise CohortRefused(f"{lacking[0]} is neither in the table nor entered in the node")
     inputs = gather(form, found.quantities, found.refusals, found.where, row.entered)
     return Member(row, found, inputs.cases[0])
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from her2node.errors import Refused
+from her2node.models.manifest import ReaderInput
 from her2node.models.prediction import Level
 from her2node.training import form as forms
 from her2node.training import leakage, packaging, report
-from her2node.training.cohort import Cohort, Row, Source, join
+from her2node.training.cohort import Cohort, Row, Source, join, with_entered
 from her2node.training.document import write
 from her2node.training.findings import Finder, Findings
 from her2node.training.form import Form
@@ -37,8 +38,11 @@ def gather(
 ) -> tuple[Form, Cohort]:
     """The form with its candidates, and its cohort: ``studies`` by the names that the rows have for them.
 
-    Raises CohortRefused and LabelRefused. A study that cannot be read is excluded with its reason.
+    What readers entered of a study in the node counts where the table says nothing. Raises CohortRefused and
+    LabelRefused. A study that cannot be read is excluded with its reason.
     """
+    asked = [given.name for given in form.inputs if isinstance(given, ReaderInput)]
+    rows = [with_entered(row, studies.get(row.study), asked) for row in rows]
     found = read_all(studies, rows, finder, say)
     told = forms.with_candidates(form, [one for one in found.values() if isinstance(one, Findings)])
     return told, join(told.said, rows, found, scanners=told.harmonise)
@@ -54,7 +58,7 @@ def read_all(
         say(f"reading {number} of {len(wanted)}: {row.study}")
         try:
             source = studies[row.study]
-            found[row.study] = finder.find(source.files, {**source.entered, **row.entered}, source.roles)
+            found[row.study] = finder.find(source.files, row.entered, source.roles)
         except Refused as error:
             found[row.study] = error
     return found

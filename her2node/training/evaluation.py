@@ -16,7 +16,7 @@ from her2node.models.package import Package
 from her2node.models.predicting import Conditions, answer
 from her2node.models.prediction import Category, Flag, Prediction
 from her2node.training.arrays import Bools, Doubles
-from her2node.training.cohort import Row, Source
+from her2node.training.cohort import Row, Source, name_once
 from her2node.training.discrimination import Interval, delong
 from her2node.training.document import Document, Section
 from her2node.training.findings import Finder
@@ -81,18 +81,20 @@ def evaluate(
     what nobody entered, is excluded with the reason. ``studies``: by the rows' names for them.
 
     Raises PackageRefused for a package that gives no probability, PatientInTwoFolds when a study trained the package,
-    CohortRefused when one class is missing.
+    CohortRefused when one class is missing or two rows name one study.
     """
     check_kind(package)
     answered: list[Answered] = []
     excluded: list[tuple[str, str]] = []
     known = _trained_on(folder)
+    names: dict[str, str] = {}
     for row in rows:
         try:
             case = _answered(row, studies, ask)
         except Refused as error:
             excluded.append((row.study, error.detail if isinstance(error, CohortRefused) else str(error)))
             continue
+        name_once(names, case.study_instance_uid, row.study)
         if study_digest(case.study_instance_uid) in known:
             raise PatientInTwoFolds(f"the study {row.study} is one that {package.manifest.name} was trained on")
         answered.append(case)

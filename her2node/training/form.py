@@ -18,6 +18,7 @@ from her2node.dicom.codes import Code
 from her2node.errors import CohortRefused, PackageRefused, SettingsRefused
 from her2node.models import manifest as manifests
 from her2node.models.building import sealed
+from her2node.models.literature.forms import NONE_INVENTED
 from her2node.models.manifest import Input, Output, QuantityInput
 from her2node.models.package import MANIFEST, SIGNATURE, Package, read_folder
 from her2node.models.predicting import Standing
@@ -27,6 +28,7 @@ from her2node.quantities.quantity import Quantity
 from her2node.quantities.signature import MAZDA_LIKE, Signature
 from her2node.selection.roles import Role
 from her2node.training.findings import Findings
+from her2node.training.labels import DEFINITION, OF_PHANTOMS
 from her2node.training.pipelines import Method, Plan
 
 CATEGORIES = Output(
@@ -90,6 +92,28 @@ class Form:
         if self.level is Level.SYNTHETIC_DEMO:
             return "Demonstration of the software on digital phantoms. Its numbers say nothing about patients."
         return "Research: estimates for patients like those of the site's cohort. Not for diagnosis or treatment."
+
+    @property
+    def label(self) -> str:
+        """How the label of the package that comes out is defined."""
+        return OF_PHANTOMS if self.level is Level.SYNTHETIC_DEMO else DEFINITION
+
+    @property
+    def reference_test(self) -> str:
+        """Of the package that comes out."""
+        return f"None: labels are {OF_PHANTOMS}" if self.level is Level.SYNTHETIC_DEMO else self.said.reference_test
+
+    @property
+    def roi_protocol(self) -> str:
+        """Of the package that comes out: nobody draws the regions of phantoms."""
+        return "" if self.level is Level.SYNTHETIC_DEMO else self.said.roi_protocol
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """The form's own that hold of the package that comes out: an invented relation gives invented coefficients."""
+        if self.level is Level.SYNTHETIC_DEMO:
+            return tuple(caution for caution in self.said.cautions if caution != NONE_INVENTED)
+        return self.said.cautions
 
     @property
     def signature(self) -> Signature | None:

@@ -15,6 +15,8 @@ DEFINITION = (
     "positive: IHC 3+, or IHC 2+ with ISH positive (HER2/CEP17 ratio of at least 2.0); "
     "negative: IHC 0 or 1+, or IHC 2+ with ISH negative; excluded: IHC 2+ without ISH"
 )
+OF_PHANTOMS = "drawn for phantoms, which have no tissue, from an invented relation"
+"""The definition where phantoms are among the cases."""
 POSITIVE_RATIO = 2.0
 """HER2/CEP17."""
 

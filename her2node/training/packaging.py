@@ -32,7 +32,6 @@ from her2node.training.cohort import Cohort
 from her2node.training.discriminants import Nearest, Network
 from her2node.training.form import Form, kept_features
 from her2node.training.graphs import nearest_graph, network_graph
-from her2node.training.labels import DEFINITION
 from her2node.training.pipelines import Fitted, Method, Model, apart
 from her2node.training.writing import scanner_graph, sign_and_load, toml
 
@@ -131,17 +130,17 @@ def _manifest(
         "title": form.title,
         "citation": f"None: {form.method} trained on {counted} {whose} by her2node {her2node.__version__}. {after}",
         "intended_use": form.intended_use,
-        "reference_test": said.reference_test,
+        "reference_test": form.reference_test,
         "roi": "needed" if measured else "none",
-        "roi_protocol": said.roi_protocol if measured else "",
+        "roi_protocol": form.roi_protocol if measured else "",
         "evidence": said.evidence,
         "conflicts": said.conflicts,
-        "cautions": (*said.cautions, *cautions),
+        "cautions": (*form.cautions, *cautions),
         "age_years": _usual(said.age_years, [member.findings.age_years for member in cohort.members]),
         "requires": requires,
         "inputs": inputs,
         "output": form.output,
-        "prior": Prior(cases.positives, cases.negatives, f"the training cohort; {DEFINITION}"),
+        "prior": Prior(cases.positives, cases.negatives, f"the training cohort; {form.label}"),
     }
     if isinstance(model, Model) and not model.scanners:
         coefficients = logistic(model, _names(used))
@@ -220,7 +219,7 @@ def _usual(said: Limits | None, seen: Sequence[float | None]) -> Limits | None:
 
 def _record(form: Form, cohort: Cohort, seed: int) -> str:
     record = {
-        "definition": DEFINITION,
+        "definition": form.label,
         "form": f"{form.said.name}@{form.said.version}",
         "method": form.method.value,
         "harmonised": form.harmonise,

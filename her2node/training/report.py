@@ -15,7 +15,6 @@ from her2node.training.discriminants import UNITS, Nearest, Network
 from her2node.training.discrimination import Interval, wilson
 from her2node.training.document import Document, Plot, Section
 from her2node.training.form import Form
-from her2node.training.labels import DEFINITION
 from her2node.training.nomogram import nomogram
 from her2node.training.pipelines import Fitted, Model
 from her2node.training.validation import Validation
@@ -36,7 +35,7 @@ def of_training(
         f"{form.name} {form.version}: {form.title}",
         (
             Section("What this is", tuple(warnings), (NOTICE, f"Intended use: {form.intended_use}")),
-            _cohort(cohort),
+            _cohort(form, cohort),
             _method(form, cohort, validation, seed),
             performance(validation.log_odds, validation.labels, form.output.likely, _areas(validation)),
             _linear(form, cohort, model) if isinstance(model, Model) else _classifier(form, model),
@@ -96,13 +95,13 @@ def _shown(value: Interval | float) -> tuple[str, str]:
     return f"{value:.3f}", ""
 
 
-def _cohort(cohort: Cohort) -> Section:
+def _cohort(form: Form, cohort: Cohort) -> Section:
     cases = cohort.cases
     patients = len(set(cases.patients))
     sentences = (
         f"{len(cases)} studies of {patients} patients: {cases.positives} positive, {cases.negatives} negative "
         f"({cases.positives / len(cases):.1%} positive).",
-        f"Definition of the label: {DEFINITION}.",
+        f"Definition of the label: {form.label}.",
     )
     rows = [("left out because", "studies"), *((why, str(count)) for why, count in cohort.reasons.items())]
     return Section("Cohort", sentences=sentences, rows=tuple(rows) if cohort.excluded else ())
@@ -194,7 +193,7 @@ def card(form: Form, cohort: Cohort, validation: Validation, warnings: Sequence[
     area, ours = validation.auc, validation.fitted_auc
     excluded = "\n".join(f"- {count} left out: {why}" for why, count in cohort.reasons.items())
     literature = (*(told.words for told in form.said.evidence), *form.said.conflicts)
-    caveats = "\n".join(f"- {said}" for said in (*warnings, *form.said.cautions, *literature)) or "- None noted."
+    caveats = "\n".join(f"- {said}" for said in (*warnings, *form.cautions, *literature)) or "- None noted."
     ages = [member.findings.age_years for member in cohort.members]
     known = [age for age in ages if age is not None]
     age = f"Age {min(known):.0f} to {max(known):.0f} years. " if known else ""
@@ -219,7 +218,7 @@ predictions, DeLong, {area.low:.3f} to {area.high:.3f}. Calibration slope {found
 The training data, by nested cross-validation with splits by patient. No external validation: run `her2node evaluate`.
 
 ## Training data
-{len(cases)} studies of {len(set(cases.patients))} patients, {cases.positives} positive. Label: {DEFINITION}.
+{len(cases)} studies of {len(set(cases.patients))} patients, {cases.positives} positive. Label: {form.label}.
 {excluded}
 
 ## Ethical considerations

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from her2node.errors import ModalityAbsent, RoleMissing
 from her2node.jobs.story import summary_of
-from her2node.models.prediction import Flag, NotPredicted
+from her2node.models.prediction import Flag, NotPredicted, Segmented
 from tests.reports.test_wording import BESIDE, OTHER, SURE, package, reading
 
 
@@ -15,6 +15,14 @@ def test_flags_are_counted_by_their_kind() -> None:
     twice = (Flag("age", "age is not known"), Flag("kernel", "kernel (portal) is not known"), Flag("age", "age 12"))
     found = reading(predictions=(SURE, replace(OTHER, flags=twice)), observations=(BESIDE,))
     assert summary_of(found, 1, 1, {})["flags"] == {"age": 3, "kernel": 1}
+
+
+def test_who_drew_the_region_is_told_and_its_flags_are_counted() -> None:
+    by = Segmented(package("bright"), (Flag("slice-thickness", "slice thickness (portal) is 5"),))
+    summary = summary_of(reading(segmented=by), 1, 1, {})
+    assert summary["drawn_by"] == "bright@1.0.0"
+    assert summary["flags"] == {"slice-thickness": 1}
+    assert summary_of(reading(), 1, 1, {})["drawn_by"] is None
 
 
 def test_shadows_are_kept_apart_from_estimates_and_all_of_it_is_json() -> None:

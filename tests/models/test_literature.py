@@ -24,6 +24,7 @@ from her2node.quantities.quantity import Quantity
 from her2node.selection import select
 from her2node.selection.roles import Role
 from her2node.selection.study import Instance, group
+from her2node.training.pipelines import Method
 from tests.selection.headers import instance
 
 PACKAGES = {p.manifest.name: p for p in load_packages([one.manifest.name for one in DECLARED]).packages}
@@ -99,6 +100,13 @@ def test_every_study_of_the_review_is_in_the_table_and_every_package_stands_for_
     assert {name for study in studies.STUDIES for name in study.packages} == set(PACKAGES)
     nothing = {study.ref for study in studies.STUDIES if not study.packages}
     assert nothing == {"14", "17", "19", "29", "30"}
+
+
+def test_the_table_says_of_study_20_that_the_node_trains_both_of_its_classifiers_as_it_does() -> None:
+    (study,) = (study for study in studies.STUDIES if study.ref == "20")
+    shapes = {one.manifest.training.model for one in forms.FORMS if one.manifest.name in study.packages}
+    assert shapes == {Method.LDA_1NN, Method.NDA_ANN}
+    assert "`her2node train` fits both" in (SHIPPED / TABLE).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("declared", DECLARED, ids=lambda one: one.manifest.name)

@@ -98,6 +98,8 @@ def test_packages_answer_on_what_the_network_drew_and_say_how_far_it_matters(
     assert prediction.roi == drawn.tumour == "Tumour, drawn by bright 1.0.0"
     assert prediction.stability is not None
     assert prediction.stability.tried == 8
+    flag = next(flag for flag in prediction.flags if flag.kind == "region-drawn")
+    assert flag.said == "the region was drawn by bright 1.0.0; no reader has checked it"
     assert not drawn.not_predicted
     assert drawn.segmented is not None
     assert drawn.segmented.package == segmenter.ref

@@ -15,7 +15,8 @@ from her2node.models.package import Package
 from her2node.phantoms import Phase
 from her2node.reading import Reading, read
 from her2node.reports import ObjectKind, Report, write
-from her2node.rois import RoiOrigin
+from her2node.reports.page import page_of
+from her2node.rois import RoiOrigin, given
 from her2node.selection.study import open_study
 from tests.models.segmenter.packaged import bright
 from tests.reading.test_drawing import files_of
@@ -33,7 +34,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def segmenter(images: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Package:
-    return bright(tmp_path_factory.mktemp("package"), **files_of(open_study(images)))
+    def reserved(manifest: str) -> str:
+        limits = 'role = "portal"\nslice_thickness_mm = { usual = [0.5, 2.0] }'
+        said = manifest.replace('role = "portal"', limits)
+        return said.replace("\n\n[[requires]]", '\ncautions = ["Seen by nobody."]\n\n[[requires]]', 1)
+
+    return bright(tmp_path_factory.mktemp("package"), reserved, **files_of(open_study(images)))
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +77,29 @@ def test_the_report_names_the_package_with_every_measurement_and_in_words(
     assert "bright 1.0.0: site-trained" in said
 
 
+def test_every_object_names_the_package_and_says_that_no_reader_has_checked_the_region(
+    reading: Reading, segmenter: Package, reports: dict[ObjectKind, Report]
+) -> None:
+    """The page is the content of the PDF and of the secondary capture."""
+    assert segmenter.manifest.cautions == ("Seen by nobody.",)
+    drew = "bright 1.0.0: drew the region of the tumour, for none was given; no reader has checked it"
+    for kind in (ObjectKind.REPORT, ObjectKind.OUTLINE):
+        said = reports[kind].dataset.to_json()
+        assert drew in said
+        assert "bright 1.0.0: Seen by nobody." in said
+    segmentation = reports[ObjectKind.SEGMENTATION].dataset
+    assert "checked by no reader" in segmentation.ContentDescription
+    assert segmentation.SegmentSequence[0].SegmentDescription == "bright 1.0.0 drew it; no reader has checked it"
+    heading, remarks = page_of(reading, making.STAMP).remarks[0]
+    assert heading == "Region of the tumour"
+    assert drew in remarks
+    assert "bright 1.0.0: Seen by nobody." in remarks
+    assert reading.segmented is not None
+    (flag,) = reading.segmented.flags
+    assert flag.kind == "slice-thickness"
+    assert f"bright 1.0.0: {flag}" in remarks
+
+
 @pytest.mark.truth
 def test_the_validators_of_others_find_no_error(reports: dict[ObjectKind, Report], tmp_path: Path) -> None:
     for file in making.write_files(tuple(reports.values()), tmp_path).values():
@@ -84,6 +113,20 @@ def test_the_mask_in_the_segmentation_is_what_the_network_drew(
 ) -> None:
     (laid,) = reading.rois
     assert reports[ObjectKind.SEGMENTATION].dataset.pixel_array.sum() == np.count_nonzero(laid.roi.mask)
+
+
+def test_what_a_network_drew_comes_back_with_an_exported_study_and_is_no_region_that_was_given(
+    images: list[Path], segmenter: Package, reports: dict[ObjectKind, Report], tmp_path: Path
+) -> None:
+    file = making.write_files((reports[ObjectKind.SEGMENTATION],), tmp_path)[ObjectKind.SEGMENTATION]
+    exported = open_study([*images, file])
+    assert given(exported) == ()
+    without = read(exported, [])
+    assert without.tumour is None
+    assert [refused.refused.reason for refused in without.not_measured] == ["no-roi"]
+    again = read(exported, [segmenter])
+    assert again.segmented is not None
+    assert {laid.roi.origin for laid in again.rois} == {RoiOrigin.MODEL}
 
 
 def test_a_readers_correction_of_what_the_network_drew_takes_its_place(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from her2node.errors import DemonstrationOnly, NoRoi
+from her2node.models.literature.forms import NONE_INVENTED
 from her2node.models.manifest import Scalar
 from her2node.models.package import MANIFEST, SHIPPED, load, shipped_trust
 from her2node.models.predicting import Conditions, Findings, predict
@@ -17,6 +19,8 @@ from her2node.selection.study import Study
 from her2node.service import demo_weights, shelf
 from her2node.service.shelf import DEMONSTRATION_PACKAGES, FORMS_OF_DEMONSTRATION, demonstration_name
 from her2node.settings import Settings
+from her2node.training.labels import OF_PHANTOMS
+from her2node.training.packaging import RECORD
 
 NOWHERE = Findings(Study("1.2", ()), Selection((), {}, {}), (), (), NoRoi())
 
@@ -45,6 +49,21 @@ def test_the_card_says_seed_and_command_and_the_form_keeps_its_own_folder(form: 
     assert f"seed {demo_weights.SEED}" in package.card
     assert any("SYNTHETIC" in said for said in package.manifest.cautions)
     assert load(SHIPPED / form, shipped_trust()).session is None
+
+
+@pytest.mark.parametrize("form", FORMS_OF_DEMONSTRATION)
+def test_no_tissue_no_hand_and_no_paper_is_claimed_of_what_was_fitted_on_phantoms(form: str) -> None:
+    package = load(SHIPPED / demonstration_name(form), shipped_trust())
+    said = package.manifest
+    assert isinstance(said, Scalar)
+    assert said.reference_test == f"None: labels are {OF_PHANTOMS}"
+    assert said.prior.source == f"the training cohort; {OF_PHANTOMS}"
+    assert said.roi_protocol == ""
+    assert NONE_INVENTED in load(SHIPPED / form, shipped_trust()).manifest.cautions
+    assert NONE_INVENTED not in said.cautions
+    assert NONE_INVENTED not in package.card
+    assert "Label: drawn for phantoms" in package.card
+    assert json.loads((SHIPPED / said.name / RECORD).read_bytes())["definition"] == OF_PHANTOMS
 
 
 @pytest.mark.soak

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from her2node.errors import CohortRefused, LabelRefused, NoRoi
-from her2node.training.cohort import join, read_table, studies_in
-from her2node.training.findings import Findings
+from her2node.training.cohort import Source, join, read_table, studies_in
+from her2node.training.course import gather
+from her2node.training.findings import Finder, Findings
+from her2node.training.leakage import warnings
 from tests.training.making import findings, form
 
 HEADER = "study,ihc,ish,metastasis,metastasis_date,specimen,specimen_date,patient\n"
@@ -36,6 +40,43 @@ def test_a_study_may_be_named_by_its_folder(tmp_path: Path) -> None:
     assert len(join(form(tmp_path).said, rows, found(), scanners=False).cases) == 3
 
 
+def test_a_study_that_is_named_by_its_folder_and_by_its_uid_is_refused_for_it_is_one_case(tmp_path: Path) -> None:
+    rows = read_table(table(tmp_path, HEADER + LINES + "case-1,1+,,0,,,,\n"), ["metastasis"])
+    with pytest.raises(CohortRefused, match=r"1\.2\.1 and case-1 are one and the same study"):
+        join(form(tmp_path).said, rows, found(), scanners=False)
+
+
+class Known(Finder):
+    """Finds what was found before, by the name of the file."""
+
+    def find(
+        self, files: Sequence[Path], entered: Mapping[str, str], roles: Mapping[str, str] = MappingProxyType({})
+    ) -> Findings:
+        return found()[files[0].name]
+
+
+def test_what_readers_entered_in_the_node_counts_where_the_table_says_nothing(tmp_path: Path) -> None:
+    """``depth`` is an input of another package: nobody asks for its date."""
+    asked = form(tmp_path)
+    lines = "study,ihc,metastasis\n1.2.0,3+,\n1.2.1,1+,1\n1.2.2,0,\n"
+    rows = read_table(table(tmp_path, lines), ["metastasis"], alone=False)
+    told: list[dict[str, str]] = [{"metastasis": "1", "depth": "4"}, {"metastasis": "0"}, {}]
+    sources = {f"1.2.{i}": Source((Path(f"case-{i}"),), entered) for i, entered in enumerate(told)}
+    finder = Known(asked.package, lambda *_: pytest.fail("no image is read"), "", tmp_path)
+    _, cohort = gather(asked, sources, rows, finder, lambda _: None)
+    assert cohort.cases.values.tolist() == [[1.0, 80.0], [1.0, 81.0]]
+    assert dict(cohort.members[0].row.entered) == {"metastasis": "1"}
+    assert cohort.excluded == (("1.2.2", "metastasis is neither in the table nor entered in the node"),)
+    assert "2 of 2 cases lack dates" in " ".join(warnings(asked, cohort))
+
+
+def test_a_column_of_an_input_may_lack_only_where_the_node_was_told_too(tmp_path: Path) -> None:
+    file = table(tmp_path, "study,ihc\n1.2.0,3+\n")
+    with pytest.raises(CohortRefused, match="lacks the column metastasis"):
+        read_table(file, ["metastasis"])
+    assert [row.study for row in read_table(file, ["metastasis"], alone=False)] == ["1.2.0"]
+
+
 def test_nothing_that_is_missing_is_filled_in(tmp_path: Path) -> None:
     lines = LINES.replace("1.2.1,1+,,0", "1.2.1,1+,,") + "1.2.4,0,,1,,,,\n1.2.5,0,,1,,,,\n1.2.6,0,,1,,,,\n"
     rows = read_table(table(tmp_path, HEADER + lines), ["metastasis"])
@@ -46,7 +87,7 @@ def test_nothing_that_is_missing_is_filled_in(tmp_path: Path) -> None:
     }
     cohort = join(form(tmp_path).said, rows, {**found(), **more}, scanners=False)
     reasons = dict(cohort.excluded)
-    assert reasons["1.2.1"] == "metastasis is not in the table"
+    assert reasons["1.2.1"] == "metastasis is neither in the table nor entered in the node"
     assert "portal_mean" in reasons["1.2.4"]
     assert "nobody drew one" in reasons["1.2.5"]
     assert reasons["1.2.6"] == "its study is not there"

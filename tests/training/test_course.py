@@ -20,6 +20,7 @@ from her2node.selection.choice import Selection
 from her2node.selection.study import Study
 from her2node.training.arrays import Cases
 from her2node.training.course import Trained, train
+from her2node.training.labels import OF_PHANTOMS
 from her2node.training.packaging import study_digest
 from her2node.training.writing import toml
 from tests.models.making import Keys, make_keys
@@ -107,6 +108,12 @@ def test_a_cohort_with_a_phantom_in_it_makes_a_package_for_demonstrations_alone(
     assert "say nothing about patients" in package.manifest.intended_use
     assert any(f"{mark} of 60 studies say that they are of phantoms" in said for said in package.manifest.cautions)
     assert "Level `synthetic-demo`" in package.card
+    assert isinstance(package.manifest, Scalar)
+    assert package.manifest.reference_test == f"None: labels are {OF_PHANTOMS}"
+    assert package.manifest.roi_protocol == ""
+    assert package.manifest.prior.source == f"the training cohort; {OF_PHANTOMS}"
+    assert "IHC 3+" not in package.card
+    assert "IHC 3+" not in told.report[0].read_text()
     with pytest.raises(DemonstrationOnly):
         predict(package, NOWHERE, Conditions({}))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -109,6 +110,20 @@ def test_answers_of_one_class_alone_are_no_evaluation(tmp_path: Path, studies: d
     package = small(tmp_path)
     with pytest.raises(CohortRefused, match="1 answers"):
         evaluate(package, tmp_path, rows(1), studies, answering(package, {}))
+
+
+def test_a_study_that_is_named_twice_is_refused_for_it_is_one_case(tmp_path: Path, studies: dict[str, Source]) -> None:
+    package, uid = small(tmp_path), uid_of(studies["case-3"])
+    named = [*rows(), Row(uid, Tissue(3, None), entered={"place": "3"})]
+    with pytest.raises(CohortRefused, match=f"case-3 and {uid} are one and the same study"):
+        evaluate(package, tmp_path, named, studies | {uid: studies["case-3"]}, answering(package, {}))
+
+
+def test_two_folders_of_one_study_are_refused_by_name(tmp_path: Path, studies: dict[str, Source]) -> None:
+    for name in ("first", "second"):
+        shutil.copytree(studies["case-3"].files[0].parents[1], tmp_path / "all" / name)
+    with pytest.raises(CohortRefused, match="first and second are one and the same study"):
+        studies_in(tmp_path / "all")
 
 
 def test_studies_are_found_by_folder_and_by_uid(studies: dict[str, Source]) -> None:

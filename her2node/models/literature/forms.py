@@ -9,6 +9,7 @@ from her2node.models.manifest import Candidates, Evidence, Form, Input, Label, R
 from her2node.models.prediction import Level
 from her2node.selection.roles import Role
 
+NONE_INVENTED = "The paper's coefficients were not at hand: none are invented."
 _NOT_AT_HAND = "Not at hand."
 PER_EVENT = 10
 """Events that each coefficient should have in training."""
@@ -64,7 +65,7 @@ def _form(
         inputs=inputs,
         files={},
         evidence=told,
-        cautions=(*cautions, "The paper's coefficients were not at hand: none are invented."),
+        cautions=(*cautions, NONE_INVENTED),
         requires=requires,
         age_years=features.ADULT,
         training=Training(

@@ -32,7 +32,8 @@ STUDIES = (
         "20",
         "Zhang Xiao (张笑), texture",
         ("zhangxiao-texture-lda", "zhangxiao-texture-nda"),
-        "Its nearest neighbour needs the paper's own cases, its network unpublished weights; this node trains neither.",
+        "The paper's own classifiers need its cases and its weights, neither published; `her2node train` fits both "
+        "forms on a site's cases.",
     ),
     Study("21", "Wang Y, radiomics", ("wangy-radiomics",), "Features and weights not at hand."),
     Study("22", "Zhao H, dual-energy CT", ("zhaoh-iodine",), "Coefficients not at hand."),
