@@ -31,8 +31,9 @@ class InstanceIdentity:
         """Keywords of patient attributes that both objects fill, and fill differently.
 
         The name is left out on purpose: it is respelled (character sets, corrections) for one and the same patient.
-        Sex conflicts as M against F only: O (other) is also written for what the writer was not told, so that one
-        study may hold images with O and structure sets with M (the IBSI SUV phantoms do).
+        Sex conflicts as M against F only, in capitals or not: O (other) is also written for what the writer was not
+        told, so that one study may hold images with O and structure sets with M (the IBSI SUV phantoms do), and other
+        spellings (U, MALE) are none of the enumerated values.
         """
         pairs = {
             "PatientID": (self.patient_id, other.patient_id),
@@ -43,7 +44,7 @@ class InstanceIdentity:
         return tuple(keyword for keyword, (a, b) in pairs.items() if a and b and a != b)
 
     def filled_from(self, other: InstanceIdentity) -> InstanceIdentity:
-        """This identity, with what it leaves open of the patient as ``other`` says it; a sex of O is open to M or F."""
+        """This identity, with what it leaves open of the patient as ``other`` says it; a sex but M and F is open."""
         return replace(
             self,
             patient_id=self.patient_id or other.patient_id,
@@ -54,8 +55,8 @@ class InstanceIdentity:
 
 
 def _told(sex: str) -> str:
-    """A PatientSex that can contradict another: blank for O (PS3.3 C.7.1.1)."""
-    return "" if sex == "O" else sex
+    """A PatientSex that can contradict another: M or F, else blank (PS3.3 C.7.1.1)."""
+    return sex.upper() if sex.upper() in ("M", "F") else ""
 
 
 def identify(ds: Dataset) -> InstanceIdentity:

@@ -31,6 +31,11 @@ LEAST_LIKENESS = 0.35
 """Correlation below which no shift is believed."""
 LEAST_SURE_MM = 1.0
 """Standard error above which no shift is believed."""
+RIVAL_MM = 9.0
+"""Beyond this from the best place another one that resembles the region is another place, not the same peak."""
+LEAST_LEAD = 0.05
+"""Correlation by which the best place must exceed every rival. Along a straight border none leads by 0.02, whichever is
+the likeliest by noise; a wall bent with a radius of 60 mm leads by 0.1."""
 FEWEST_BLOCKS = 6
 """Blocks of edges that err independently: one more than is fitted (three shifts, gain and offset), else nothing is left
 to tell the error from."""
@@ -40,6 +45,8 @@ _SOFT = (-150.0, 250.0)
 """Attenuations are clipped to these: neither gas nor bone outweighs soft tissue."""
 
 
+_ABOUT = 2.0
+"""Steps from any place within which the coarse grid has one."""
 _FINE = 5
 """Steps about the best place on the coarse grid that are tried on the fine one."""
 _ROUNDS, _SETTLED, _FARTHEST = 12, 0.005, 1.5
@@ -79,8 +86,9 @@ def length(displacement: Displacement) -> float:
 def displacement(fixed: Volume, mask: Bools, moving: Volume) -> Displacement:
     """Where the tissue under ``mask``, on the grid of ``fixed``, lies in ``moving``; both in one frame of reference.
 
-    Raises DisplacementUnknown where too little of the region lies in ``moving``, nothing resembles it, the
-    best place lies at the end of the reach, or edges are too few or too faint to tell how well the place is known.
+    Raises DisplacementUnknown where too little of the region lies in ``moving``, nothing resembles it, the best place
+    lies at the end of the reach, edges are too few or too faint to tell how well the place is known, or another place
+    resembles the region almost as well, as along a straight border.
     """
     grid, weight = _template_grid(fixed, mask)
     reach = round(REACH_MM / STEP_MM)
@@ -90,7 +98,8 @@ def displacement(fixed: Volume, mask: Bools, moving: Volume) -> Displacement:
     if not weight.any() or _seen(search, weight, reach) < LEAST_SEEN:
         raise DisplacementUnknown("too little of the surroundings lies in both phases")
     scene = _Scene(np.nan_to_num(template), np.nan_to_num(search), np.isfinite(search).astype(np.float32), weight)
-    start = _coarse_peak(scene)
+    coarse = _coarse_likeness(scene)
+    start = 2 * np.array(np.unravel_index(int(coarse.argmax()), coarse.shape))
     for _ in range(3):  # where the peak lies at the end of what was tried, what lies beyond is tried
         first = np.clip(start - _FINE, 0, 2 * reach - 2 * _FINE)
         likeness = _likeness(_window(scene, first))
@@ -110,6 +119,10 @@ def displacement(fixed: Volume, mask: Bools, moving: Volume) -> Displacement:
     beyond, error_mm = _refined(scene, at)
     if error_mm > LEAST_SURE_MM:
         raise DisplacementUnknown(f"edges are too faint to tell the place (standard error {error_mm:.1f} mm)")
+    if (lead := _lead(coarse, at + beyond)) < LEAST_LEAD:
+        raise DisplacementUnknown(
+            f"a place more than {RIVAL_MM:.0f} mm away resembles the region as well (a lead of {lead:.2f})"
+        )
     z, y, x = (STEP_MM * (at - reach + beyond)).tolist()
     return Displacement((x, y, z), best, error_mm)
 
@@ -130,11 +143,15 @@ def _seen(search: Floats, weight: Floats, reach: int) -> float:
     return float((np.isfinite(search[here]) * weight).sum() / weight.sum())
 
 
-def _coarse_peak(scene: _Scene) -> npt.NDArray[np.int_]:
-    """The likeliest shift on a grid of double steps, in steps of the fine one."""
-    halved = _Scene(*(_halved(values) for values in (scene.template, scene.search, scene.inside, scene.weight)))
-    likeness = _likeness(halved)
-    return 2 * np.array(np.unravel_index(int(likeness.argmax()), likeness.shape))
+def _coarse_likeness(scene: _Scene) -> Floats:
+    """The likeness at every shift on a grid of double steps."""
+    return _likeness(_Scene(*map(_halved, (scene.template, scene.search, scene.inside, scene.weight))))
+
+
+def _lead(coarse: Floats, at: Doubles) -> float:
+    """By how much the coarse likeness about a shift, in steps of the fine grid, exceeds that of every rival."""
+    away = np.linalg.norm(2 * np.moveaxis(np.indices(coarse.shape), 0, -1) - at, axis=-1)
+    return float(coarse[away <= _ABOUT].max() - coarse[STEP_MM * away > RIVAL_MM].max())
 
 
 def _halved(values: Floats) -> Floats:

@@ -47,18 +47,22 @@ def looked_at(study: Study, rules: Sequence[SiteRule], entered: Mapping[str, Rol
 
 def _is_open(role: Role | None, series: Series) -> bool:
     """Whether a series may play a contrast phase, or shows the aorta as those do."""
-    if role is not Role.MONOENERGETIC:
-        return role in _OPEN
+    return _within(_LIKE_120_KVP, series) if role is Role.MONOENERGETIC else role in _OPEN
+
+
+def _within(kev: tuple[float, float], series: Series) -> bool:
+    """Whether the photon energy of mono-energetic images is told and lies between two."""
     try:
-        return _LIKE_120_KVP[0] <= energy_of(series) <= _LIKE_120_KVP[1]
+        return kev[0] <= energy_of(series) <= kev[1]
     except Refused:
         return False
 
 
 def testimony(series: Series, landmarks: Landmarks) -> Judgement:
-    """What the images of a series say of its phase; nothing where they show iodine brighter or darker than 120 kVp."""
-    mono_energetic = spectral(series) is not None
-    if mono_energetic and not _AS_BRIGHT[0] <= energy_of(series) <= _AS_BRIGHT[1]:
+    """What the images of a series say of its phase; nothing where they show iodine brighter or darker than 120 kVp, or
+    show something else than attenuation, whatever role a reader or a rule gives them."""
+    dual = spectral(series)
+    if dual is not None and not (dual.role is Role.MONOENERGETIC and _within(_AS_BRIGHT, series)):
         return Judgement(SILENT, {})
     seen = Enhancement(
         aorta=landmarks.aorta,
@@ -68,7 +72,7 @@ def testimony(series: Series, landmarks: Landmarks) -> Judgement:
         cortex=landmarks.cortex,
         medulla=landmarks.medulla,
         portal_vein=landmarks.portal_vein,
-        kvp=120.0 if mono_energetic else _kvp(series),
+        kvp=120.0 if dual is not None else _kvp(series),
     )
     return judge(seen)
 

@@ -177,6 +177,11 @@ def weighed(series: Series) -> Assignment:
     return Assignment(uid, None, ("neither description nor tags tell of contrast",))
 
 
+def is_silent(series: Series) -> bool:
+    """Whether no witness names a phase and none denies contrast; tags that contradict each other are not silent."""
+    return not any(witness.phases or witness.contrast is False for witness in _witnesses(series))
+
+
 def _witnesses(series: Series) -> tuple[Testimony, Testimony, Testimony, Testimony]:
     return description(series), contrast_tags(series), agent_phase(series), timing(series)
 

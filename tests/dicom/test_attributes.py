@@ -90,16 +90,25 @@ def test_two_patients_conflict_and_a_respelled_name_does_not() -> None:
     assert born.conflicts(later) == ("PatientBirthDate",)
 
 
-@pytest.mark.parametrize("one", ["M", "F", "O", ""])
-@pytest.mark.parametrize("other", ["M", "F", "O", ""])
+@pytest.mark.parametrize("one", ["M", "F", "O", "", "f", "U", "MALE"])
+@pytest.mark.parametrize("other", ["M", "F", "O", "", "f", "U", "UNKNOWN"])
 def test_of_two_sexes_only_m_and_f_are_two_patients(one: str, other: str) -> None:
     uids = {"SOPClassUID": "1.2", "SOPInstanceUID": "1.3", "SeriesInstanceUID": "1.4", "StudyInstanceUID": "1.5"}
     first, second = (identify(_dataset(**uids, PatientID="A", PatientSex=sex)) for sex in (one, other))
-    assert first.conflicts(second) == (("PatientSex",) if {one, other} == {"M", "F"} else ())
+    assert first.conflicts(second) == (("PatientSex",) if {one.upper(), other.upper()} == {"M", "F"} else ())
 
 
 @pytest.mark.parametrize(
-    ("known", "new", "filled"), [("", "O", "O"), ("O", "", "O"), ("O", "F", "F"), ("F", "O", "F"), ("", "M", "M")]
+    ("known", "new", "filled"),
+    [
+        ("", "O", "O"),
+        ("O", "", "O"),
+        ("O", "F", "F"),
+        ("F", "O", "F"),
+        ("", "M", "M"),
+        ("UNKNOWN", "f", "F"),
+        ("U", "", "U"),
+    ],
 )
 def test_what_is_open_of_a_patient_is_filled(known: str, new: str, filled: str) -> None:
     uids = {"SOPClassUID": "1.2", "SOPInstanceUID": "1.3", "SeriesInstanceUID": "1.4", "StudyInstanceUID": "1.5"}

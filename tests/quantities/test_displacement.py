@@ -92,3 +92,28 @@ def test_edges_too_few_to_tell_an_error_from_are_no_displacement() -> None:
     fixed = scene((0.0, 0.0, 0.0), contrast=50, noise=10, seed=1)
     with pytest.raises(DisplacementUnknown, match="too few"):
         displacement(fixed, region, fixed)
+
+
+BED, THICK = (28, 120, 120), (5.0, 0.8, 0.8)
+
+
+def bed(by_mm: tuple[float, float, float], tilt: float, seed: int) -> tuple[Volume, np.ndarray]:
+    """A node of 90 HU and 5 mm radius in an organ of 50 HU beside a plane border to gas, all displaced."""
+    at = np.stack(np.meshgrid(*(np.arange(n) * s for n, s in zip(BED, THICK, strict=True)), indexing="ij"))
+    z, y, x = (axis - centre - by for axis, centre, by in zip(at, (70, 48, 48), by_mm[::-1], strict=True))
+    hu = np.where(y * np.cos(np.deg2rad(tilt)) + x * np.sin(np.deg2rad(tilt)) < -8, -900.0, 50.0)
+    node = z**2 + y**2 + x**2 < 5**2
+    hu[node] = 90
+    hu = ndimage.gaussian_filter(hu, (0.3, 0.6, 0.6)) + np.random.default_rng(seed).normal(0, 12, BED)
+    return made.volume(hu, spacing=THICK), node
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+@pytest.mark.parametrize(("by_mm", "tilt"), [((2.0, -3.0, 5.0), 15), ((-1.0, 2.0, 0.0), 15), ((1.0, 2.0, -8.0), 30)])
+def test_a_small_region_beside_a_straight_border_is_not_found_elsewhere_along_it(
+    by_mm: tuple[float, float, float], tilt: float, seed: int
+) -> None:
+    """What the border resembles outweighs the node, so that noise alone would choose the place along it."""
+    fixed, region = bed((0.0, 0.0, 0.0), tilt, 100 + seed)
+    with pytest.raises(DisplacementUnknown):
+        displacement(fixed, region, bed(by_mm, tilt, seed)[0])

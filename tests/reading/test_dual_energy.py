@@ -12,15 +12,20 @@ from her2node import phantoms
 from her2node.dicom.codes import Code, Derivation, DualEnergy
 from her2node.phantoms import Descriptions, DualEnergyOptions, IodineUnit, PhantomOptions, PhantomStudy, Phase, mishaps
 from her2node.quantities.quantity import Quantity
-from her2node.reading import Methods, Reading, read
+from her2node.reading import Methods, Reading, looking, read
 from her2node.reports.wording import statements
+from her2node.rois.landmarks import Landmarks
 from her2node.selection.roles import Role
 from her2node.selection.study import Study, open_study
+from her2node.selection.witnesses import SILENT
 from tests.reading.recognised import CONTRAST_TAGS
+from tests.selection import headers
 
 BASE = PhantomOptions(
     seed=3, rows=128, columns=128, slices=16, slice_spacing_mm=4.0, noise_hu=8.0, phases=(Phase.PORTAL,)
 )
+
+PORTAL_LOOK = Landmarks("1.9", aorta=150.0, ceiling=160.0, liver=115.0, spleen=123.0, portal_vein=160.0)
 
 
 def made(folder: Path, **options: object) -> tuple[PhantomStudy, Study]:
@@ -202,3 +207,23 @@ def test_iodine_that_no_header_gives_a_phase_has_that_of_the_images_of_its_acqui
         study = replace(study, series=tuple(series for series in study.series if series.description != "Abdomen"))
     reading = read(study, ())
     assert {q.phase for q in reading.quantities if q.role is Role.IODINE} == {Role(phase.value)}
+
+
+@pytest.mark.parametrize("description", ["VNC", "Iodine map", "Monoenergetic", "50 keV", "VNC 70 keV"])
+def test_images_that_show_no_attenuation_as_at_120_kvp_testify_to_nothing(description: str) -> None:
+    """Virtual images without contrast, iodine, and images whose energy nothing tells or is another."""
+    assert looking.testimony(headers.series(description), PORTAL_LOOK).testimony is SILENT
+    assert looking.testimony(headers.series("70 keV"), PORTAL_LOOK).testimony.phases == {Role.PORTAL}
+
+
+def test_a_virtual_series_that_a_reader_names_plain_is_measured_and_so_is_all_else(tmp_path: Path) -> None:
+    _, study = made(tmp_path, energies=(70,), unit=None)
+    virtual = [replace(one, description="VNC") if "keV" in one.description else one for one in study.series]
+    uid = next(one.series_instance_uid for one in virtual if one.description == "VNC")
+    for one in (each for series in virtual for each in series.instances if series.series_instance_uid == uid):
+        del one.header.MultienergyCTCharacteristicsSequence
+        one.header.ImageType = ["DERIVED", "PRIMARY", "AXIAL"]
+    reading = read(replace(study, series=tuple(virtual)), (), entered_roles={uid: Role.PLAIN})
+    assert reading.selection is not None
+    assert reading.selection.of(uid).role is Role.PLAIN
+    assert {q.role for q in reading.quantities} == {Role.PLAIN, Role.PORTAL}

@@ -88,3 +88,68 @@ def test_a_phase_that_a_companion_lost_to_its_images_is_not_passed_on() -> None:
     named = {**SEVENTY, "SeriesDescription": "Portal venous 70 keV"}
     told = found({"mono": saying(Role.ARTERIAL)}, mono=named, iodine=IODINE)
     assert told["iodine"].phase is None
+
+
+DELAYED = {"ContrastBolusAgent": "Iomeron", "ContrastBolusAgentPhase": "DELAYED"}
+
+
+def test_images_do_not_speak_for_tags_that_contradict_each_other() -> None:
+    named = {**SEVENTY, "SeriesDescription": "Portal venous 70 keV", **DELAYED}
+    told = found({"mono": saying(Role.ARTERIAL)}, mono=named, iodine=IODINE)
+    assert (told["mono"].phase, told["iodine"].phase) == (None, None)
+
+
+def test_a_phase_that_images_have_taken_away_is_not_given_back_by_classic_images() -> None:
+    named = {**SEVENTY, "SeriesDescription": "Portal venous 70 keV"}
+    classic = {"SeriesDescription": "Portal venous", **SCAN}
+    told = found({"mono": saying(Role.ARTERIAL)}, classic=classic, mono=named, iodine=IODINE)
+    assert (told["mono"].phase, told["iodine"].phase) == (None, None)
+    assert told["classic"].role is Role.PORTAL
+    assert told["iodine"].evidence[-1] == (
+        "phase: not told, for what is said of series 1.2.3.2 of the same acquisition disagrees"
+    )
+    own = {**IODINE, "SeriesDescription": "Portal iodine map"}
+    assert found({"mono": saying(Role.ARTERIAL)}, mono=named, iodine=own)["iodine"].phase is None
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"SeriesDescription": "unenhanced 70 keV"},
+        {"SeriesDescription": "70 keV", "ContrastBolusAgent": "none"},
+        {"SeriesDescription": "Portal venous 70 keV", **DELAYED},
+        {"SeriesDescription": "Iodine map portal", "RescaleType": "MGML", **DELAYED},
+    ],
+)
+def test_classic_images_give_no_phase_to_a_series_whose_tags_deny_contrast_or_disagree(own: dict[str, str]) -> None:
+    told = found(classic={"SeriesDescription": "Arterial", **SCAN}, dual={**SCAN, **own})
+    assert told["dual"].phase is None
+
+
+def test_classic_images_give_no_phase_to_a_series_whose_images_show_no_contrast() -> None:
+    plain = Judgement(witnesses.Testimony(frozenset({Role.PLAIN}), False, "images: no contrast"), {Role.PLAIN: 1.0})
+    told = found({"mono": plain}, classic={"SeriesDescription": "Arterial", **SCAN}, mono=SEVENTY)
+    assert told["mono"].phase is None
+
+
+CLEARED = {**SCAN, "AcquisitionTime": "000000"}
+
+
+def test_where_the_times_of_a_study_are_cleared_every_series_keeps_the_phase_that_it_names() -> None:
+    told = found(
+        arterial={"SeriesDescription": "Arterial", **CLEARED},
+        portal={"SeriesDescription": "Portal venous", **CLEARED},
+        early={**IODINE, "SeriesDescription": "Iodine map arterial", **CLEARED},
+        late={**IODINE, "SeriesDescription": "Iodine map portal", **CLEARED},
+        unnamed={**IODINE, **CLEARED},
+    )
+    assert [told[name].phase for name in ("early", "late", "unnamed")] == [Role.ARTERIAL, Role.PORTAL, None]
+
+
+def test_a_plain_scan_at_the_time_of_another_phase_shows_that_times_are_cleared_too() -> None:
+    told = found(
+        plain={"SeriesDescription": "Plain", **CLEARED},
+        portal={"SeriesDescription": "Portal venous", **CLEARED},
+        iodine={**IODINE, "SeriesDescription": "Iodine map arterial", **CLEARED},
+    )
+    assert told["iodine"].phase is Role.ARTERIAL
