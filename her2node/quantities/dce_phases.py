@@ -55,7 +55,7 @@ def measure(volume: DceVolume, roi: Roi, role: Role | None) -> tuple[Quantity | 
         told(Dce.TIME_TO_PEAK, Unit.SECOND, Dce.OF_PHASES, dce_curve.time_to_peak(*of), first),
         told(Dce.WASH_IN, Unit.PER_MINUTE, Dce.OF_PHASES, dce_curve.wash_in(*of), first),
         told(Dce.WASH_OUT, Unit.PER_MINUTE, Dce.OF_PHASES, dce_curve.wash_out(*of), last),
-        told(Dce.SER, Unit.ONE, of_ratio, ratio, "nothing is enhanced in the last phase"),
+        told(Dce.SER, Unit.ONE, of_ratio, ratio, "nothing is enhanced in the first phase or the last"),
     )
 
 

@@ -237,6 +237,18 @@ def test_phases_that_do_not_rise_have_no_enhancement(reading_of: Reader) -> None
     assert any("less than 10% above" in words for words in refused(reading, None))
 
 
+def test_what_is_left_of_eight_images_whose_first_was_not_steady_is_no_handful_of_phases(reading_of: Reader) -> None:
+    def unsteady(ds: Dataset) -> None:
+        ds.RescaleSlope, ds.RescaleIntercept = (1.4 if ds.TemporalPositionIdentifier == 1 else 1), 0
+
+    options = replace(SMALL, times_s=(0.0, 4.0, 8.0, 12.0, 16.0, 20.0, 40.0, 60.0), aorta=False)
+    assert found(reading_of(options), Dce.PEAK_ENHANCEMENT, None)
+    reading = reading_of(options, of_dynamic(unsteady))
+    assert {one.code for one in reading.quantities}.isdisjoint((Dce.PEAK_ENHANCEMENT, Dce.TIME_TO_PEAK, Dce.SER))
+    (why,) = refused(reading, None)
+    assert "7, 8 needed; first image left out" in why
+
+
 # --- arterial input ----------------------------------------------------------------------------------------------
 
 
