@@ -25,7 +25,7 @@ MEASURES: tuple[Callable[..., Floats], ...] = ()
 LEAST_RISE = 0.1
 """Share of the signal before contrast by which the mean of the phases after it must lie above."""
 LONGEST_SINCE_S = 10.0
-"""From the start of the injection to an image before contrast: from a vein of the arm it takes longer to the abdomen."""
+"""From the start of the injection to an image before contrast: to the abdomen it takes longer."""
 _UNTOLD = "no header tells when contrast was given: the first image may have it already"
 
 
@@ -55,9 +55,7 @@ def measure(volume: DceVolume, roi: Roi, role: Role | None) -> tuple[Quantity | 
     def told(code: Code, unit: Code, method: Code, found: Floats, why: str) -> Quantity | NotMeasured:
         if np.isfinite(found[0]):
             value = float(found[0])
-            return Quantity(
-                roi.tracking_id, role, code, value, unit, None, method, uids, flags=flags, parameters=words
-            )
+            return Quantity(roi.tracking_id, role, code, value, unit, None, method, uids, flags=flags, parameters=words)
         return NotMeasured(roi.tracking_id, role, Undefined(why), code, uids, method=method)
 
     first, last = "no phase after the first", "the last phase is the peak"
