@@ -60,4 +60,4 @@ def test_code_is_made_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch)
 
 
 class _NoPlace(caching.CompileResultCacheImpl):
-    _locator_classes = []
+    _locator_classes = ()
