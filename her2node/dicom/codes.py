@@ -265,6 +265,7 @@ class Dce:
     FLIP_ANGLES = Code("126350", "DCM", "T1 by Multiple Flip Angles")
     OF_CURVE = _private("DCE-CURVE", "Of the region's mean curve")
     OF_PHASES = _private("DCE-PHASES", "Of the region's mean in few phases, times from the first")
+    RATIO_OF_PHASES = _private("SER-P-*", "Phase means, at whatever times after the first image")
     OF_EACH_VOXEL = _private("DCE-MAP", "Of each voxel's curve")
 
     @staticmethod

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from her2node.dicom.codes import Code
+from her2node.dicom.codes import Code, Dce
 from her2node.errors import InputMissing, InputRefused, QuantityAmbiguous, QuantityMissing, Refused
 from her2node.models.applicability import Played, check
 from her2node.models.manifest import Manifest, QuantityInput, ReaderInput
@@ -17,6 +17,9 @@ from her2node.quantities.quantity import NotMeasured, Quantity
 
 _WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0, "是": 1.0, "有": 1.0, "否": 0.0, "无": 0.0}
 LARGEST_ALTERNATIVES = 64
+_NEVER_UNNAMED = Dce.OF_PHASES, Dce.RATIO_OF_PHASES
+"""Methods that bear the code of another quantity: what they count from the first image, the others count from the
+arrival of the contrast."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ def _from_reader(given: ReaderInput, entered: Mapping[str, str]) -> Iterator[Inp
 def _wanted(
     given: QuantityInput, quantities: Sequence[Quantity], not_measured: Sequence[NotMeasured], where: Where
 ) -> Quantity:
-    """The one quantity that is meant: measured in the tumour on the chosen series of the role, by the one method."""
+    """The one quantity that is meant: measured in the tumour on the chosen series of the role, by the one method, which
+    the package has to name where its code alone does not say what is meant."""
     series_uid = where.series_uids[given.role, given.phase]
     mine = [one for one in quantities if one.roi == where.tumour and series_uid in one.series_uids]
     mine = [one for one in mine if where.passed_over.isdisjoint(one.series_uids)]
@@ -108,6 +112,11 @@ def _wanted(
     if len(found) > 1:
         methods = ", ".join(quantity.method.meaning if quantity.method else "no named method" for quantity in found)
         raise QuantityAmbiguous(f"{given.name} ({given.code.meaning}, {given.role}): {methods}")
+    if given.method is None and any(_by(method, found[0].method) for method in _NEVER_UNNAMED):
+        raise QuantityAmbiguous(
+            f"{given.name} ({given.code.meaning}, {given.role}): measured in a few phases from the first image on, and "
+            "the package names no method"
+        )
     return found[0]
 
 

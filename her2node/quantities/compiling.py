@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import pickle
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+_NO_CACHE = (RuntimeError, OSError, EOFError, pickle.UnpicklingError)
+"""Neither the package's folder nor the user's can be written, the disk is full, or what lies there is cut short."""
 _REORDERING = frozenset({"reassoc", "contract", "nsz", "nnan"})
 
 
@@ -23,17 +26,22 @@ def compiled_reordering(function: F) -> F:
 
 
 def _at_first_call(function: F, fastmath: frozenset[str]) -> F:
+    keeps = True
+
     @functools.cache
-    def machine_code() -> Callable[..., Any]:
+    def machine_code(*, cache: bool) -> Callable[..., Any]:
         import numba
 
-        try:
-            return cast(Callable[..., Any], numba.njit(cache=True, fastmath=set(fastmath))(function))
-        except RuntimeError:  # neither the package's folder nor the user's cache can be written
-            return cast(Callable[..., Any], numba.njit(fastmath=set(fastmath))(function))
+        return cast(Callable[..., Any], numba.njit(cache=cache, fastmath=set(fastmath))(function))
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
-        return machine_code()(*arguments)
+        nonlocal keeps
+        if keeps:
+            try:
+                return machine_code(cache=True)(*arguments)
+            except _NO_CACHE:
+                keeps = False
+        return machine_code(cache=False)(*arguments)
 
     return cast(F, call)

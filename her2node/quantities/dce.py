@@ -426,7 +426,7 @@ def _of_signal(region: _Region, mean: Floats) -> Iterator[Quantity | NotMeasured
         return
     at = [np.array([np.interp(signal.arrival_s + since, times_s, relative[0])]) for since in (EARLY_S, late_s)]
     ratio, method = dce_curve.signal_enhancement_ratio(*at), Dce.ratio_at(EARLY_S, late_s)
-    yield _if_finite(region, Dce.SER, Unit.ONE, method, ratio, "nothing is enhanced at the late time")
+    yield _if_finite(region, Dce.SER, Unit.ONE, method, ratio, "nothing is enhanced at the early time or the late")
 
 
 def _if_finite(

@@ -69,9 +69,9 @@ def signal_enhancement_ratio(early: Floats, late: Floats) -> Floats:
     Unit: 1.
     Shapes: early, late (n,), enhancement at the two times.
     Source: Hylton 1999; the times stand in the method.
-    Known deviation: not a number where nothing is enhanced at the late time.
+    Known deviation: not a number where nothing is enhanced at either time.
     """
-    return _quotient(early, late)
+    return _quotient(np.where(early > 0, early, np.nan), late)
 
 
 MEASURES: tuple[Callable[..., Floats], ...] = (

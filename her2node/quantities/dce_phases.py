@@ -1,7 +1,8 @@
 """Contrast-enhanced MR of a handful of phases: what signals before, early and late after contrast tell.
 
 Of too few images for a curve the arrival of the contrast is not known, so no model is fitted and nothing is counted
-from it. The first image is taken for the one before contrast, and the time of the others is counted from it.
+from it. The first image is taken for the one before contrast, and the time of the others is counted from it; it is
+refused where the header says that contrast had been given by then, and flagged where no header says when.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from her2node.dicom.codes import Code, Dce, Unit
-from her2node.errors import NoEnhancement, TooFewVoxels, Undefined
+from her2node.errors import NoBaseline, NoEnhancement, TooFewVoxels, Undefined
 from her2node.quantities import dce_curve
 from her2node.quantities.kinetics import Floats
 from her2node.quantities.quantity import NotMeasured, Quantity
@@ -23,6 +24,9 @@ MEASURES: tuple[Callable[..., Floats], ...] = ()
 """Every quantity is one of ``dce_curve``."""
 LEAST_RISE = 0.1
 """Share of the signal before contrast by which the mean of the phases after it must lie above."""
+LONGEST_SINCE_S = 10.0
+"""From the start of the injection to an image before contrast: to the abdomen it takes longer."""
+_UNTOLD = "no header tells when contrast was given: the first image may have it already"
 
 
 def measure(volume: DceVolume, roi: Roi, role: Role | None) -> tuple[Quantity | NotMeasured, ...]:
@@ -33,6 +37,11 @@ def measure(volume: DceVolume, roi: Roi, role: Role | None) -> tuple[Quantity | 
     if not inside.any():
         nothing = TooFewVoxels("no voxel of the region has an image in every phase")
         return (NotMeasured(roi.tracking_id, role, nothing, series_uids=uids),)
+    begun_s = volume.contrast.start_s
+    if begun_s is not None and begun_s < -LONGEST_SINCE_S:
+        late = NoBaseline(f"the injection began {-begun_s:.0f} s before the first of {len(volume.times_s)} phases")
+        return (NotMeasured(roi.tracking_id, role, late, series_uids=uids),)
+    flags = (_UNTOLD,) if begun_s is None else ()
     signal = volume.voxels[:, inside].mean(axis=1, dtype=np.float64)
     if not (signal[0] > 0 and signal[1:].mean() / signal[0] - 1 >= LEAST_RISE):
         flat = NoEnhancement(f"the phases after the first lie less than {LEAST_RISE:.0%} above it")
@@ -46,7 +55,7 @@ def measure(volume: DceVolume, roi: Roi, role: Role | None) -> tuple[Quantity | 
     def told(code: Code, unit: Code, method: Code, found: Floats, why: str) -> Quantity | NotMeasured:
         if np.isfinite(found[0]):
             value = float(found[0])
-            return Quantity(roi.tracking_id, role, code, value, unit, None, method, uids, parameters=words)
+            return Quantity(roi.tracking_id, role, code, value, unit, None, method, uids, flags=flags, parameters=words)
         return NotMeasured(roi.tracking_id, role, Undefined(why), code, uids, method=method)
 
     first, last = "no phase after the first", "the last phase is the peak"
@@ -55,7 +64,7 @@ def measure(volume: DceVolume, roi: Roi, role: Role | None) -> tuple[Quantity | 
         told(Dce.TIME_TO_PEAK, Unit.SECOND, Dce.OF_PHASES, dce_curve.time_to_peak(*of), first),
         told(Dce.WASH_IN, Unit.PER_MINUTE, Dce.OF_PHASES, dce_curve.wash_in(*of), first),
         told(Dce.WASH_OUT, Unit.PER_MINUTE, Dce.OF_PHASES, dce_curve.wash_out(*of), last),
-        told(Dce.SER, Unit.ONE, of_ratio, ratio, "nothing is enhanced in the last phase"),
+        told(Dce.SER, Unit.ONE, of_ratio, ratio, "nothing is enhanced in the first phase or the last"),
     )
 
 

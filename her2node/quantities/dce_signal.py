@@ -13,7 +13,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from her2node.errors import EmptyRoi, InvalidAttribute, MissingAttribute, NoArterialInput, NoEnhancement, Refused
+from her2node.errors import (
+    EmptyRoi,
+    InvalidAttribute,
+    MissingAttribute,
+    NoArterialInput,
+    NoEnhancement,
+    Refused,
+    TooFewTimePoints,
+)
 from her2node.quantities import kinetics, relaxation
 from her2node.quantities.bolus import Bolus, bolus_of
 from her2node.quantities.kinetics import Floats, in_blocks
@@ -38,6 +46,7 @@ _LEAST = 1e-6
 UNSTEADY = 0.05
 """Share of the body's signal before contrast by which a first image lies above the others that was acquired before the
 magnetisation was steady: of the steady signal an image has as much to a few per cent."""
+_LEFT_OUT = "first image left out: far above the others before contrast, so not steady yet"
 LONGEST_REPETITION_MS = 100.0
 """A spoiled echo of a dynamic is repeated sooner; a longer time is not that of the excitations."""
 
@@ -202,8 +211,11 @@ def signal_of(
     bolus, count, words = _arrival(volume, body, artery)
     if _unsteady(volume, body, count):
         volume = _without_first(volume)
-        bolus, count, words = _arrival(volume, body, artery)
-        words = ("first image left out: far above the others before contrast, so not steady yet", *words)
+        try:
+            bolus, count, words = _arrival(volume, body, artery)
+        except TooFewTimePoints as error:
+            raise TooFewTimePoints(f"{error.detail}; {_LEFT_OUT}") from error
+        words = (_LEFT_OUT, *words)
     words = (*words, f"baseline of {count} image{'s' if count > 1 else ''}, arrival at {bolus.arrival_s:.1f} s")
     sequence, r1 = _physics(volume, flip_angles, factors, body)
     told = sequence.words if isinstance(sequence, Sequence) else ()

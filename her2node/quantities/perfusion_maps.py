@@ -16,6 +16,7 @@ from her2node.errors import Refused
 from her2node.quantities import kinetics, perfusion
 from her2node.quantities import perfusion_regimes as regimes
 from her2node.quantities.bolus import Bolus
+from her2node.quantities.deconvolution import Deconvolver
 from her2node.quantities.histogram import histogram_of
 from her2node.quantities.kinetics import Floats, in_blocks
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
@@ -159,9 +160,13 @@ class _Deconvolved:
     """Deconvolution, and what tells of each voxel that rises whether it is in its regime."""
 
     def __init__(self, bolus: Bolus, factors: perfusion.Factors, shape: tuple[int, ...]) -> None:
-        self._deconvolver = bolus.deconvolver.single()
         self._bolus, self._factors = bolus, factors
         self._rising, self._tail, self._resolved = (np.zeros(shape, dtype=np.float32) for _ in range(3))
+
+    @cached_property
+    def _deconvolver(self) -> Deconvolver:
+        """Made only where the scan is in its regime."""
+        return self._bolus.deconvolver.single()
 
     def __call__(self, places: Places, curves: perfusion.Curves) -> Sequence[Floats]:
         steady = kinetics.even(self._bolus.times_s, curves.enhancement, self._bolus.step_s)[1]

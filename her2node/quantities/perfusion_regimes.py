@@ -19,6 +19,8 @@ from her2node.quantities.kinetics import Floats, noise
 
 LONGEST_INTERVAL_S = 3.0
 """Between samples while the bolus passes; Patlak's line alone does not need the passage."""
+MOST_STEPS = 2000
+"""Of deconvolution, whose waves take memory by their square: 130 MB at so many."""
 SHORTEST_WATCH_S = {"2CXM": 45.0, "2CUM": 25.0}
 """From the arrival of the bolus to the last image."""
 LONGEST_WATCH_OF_UPTAKE_S = 75.0
@@ -64,9 +66,12 @@ def sampled(bolus: Bolus) -> Refused | None:
 
 
 def sampled_first_pass(bolus: Bolus) -> Refused | None:
-    """As ``sampled``, and the first pass has to be over at the last image."""
+    """As ``sampled``, and the first pass has to be over at the last image, within so many even steps."""
     if bolus.passed_s is None:
         return OutsideRegime("the last image comes before the first pass in the artery is over")
+    steps = float(bolus.times_s[-1] - bolus.times_s[0]) / bolus.step_s
+    if steps > MOST_STEPS:
+        return OutsideRegime(f"{steps:.0f} even steps of {bolus.step_s:g} s for deconvolution, {MOST_STEPS} at most")
     return sampled(bolus)
 
 

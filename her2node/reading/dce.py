@@ -19,6 +19,7 @@ from her2node.errors import (
     TooFewTimePoints,
 )
 from her2node.quantities import alignment, dce, dce_phases, morphology, motion
+from her2node.quantities.bolus import FEWEST_TIME_POINTS
 from her2node.quantities.dce import DceFit
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.reading.laid import elsewhere, near, with_key_slice
@@ -58,17 +59,24 @@ def _read(members: Sequence[Series], scene: Scene) -> Found:
     maps: tuple[QuantityMap, ...] = ()
     try:
         fit = _fitted(seen, rois, scene)
-    except TooFewTimePoints as error:
-        values += [NotMeasured("", Role.DCE, error, code, uids) for code in dce.MODELLED]
-        values += [one for roi in rois for one in dce_phases.measure(seen.volume, roi, Role.DCE)]
     except Refused as error:
-        values.append(NotMeasured("", Role.DCE, error, series_uids=seen.volume.series_uids))
+        values += _unfitted(seen, rois, error)
     else:
         values += [one for roi in rois for one in dce.measure(fit, roi, Role.DCE, scene.methods.percents)]
         maps = dce.maps(fit, Role.DCE) if scene.maps else ()
     for roi in rois:
         values += _of_place(seen, roi)
     return sorted_out((*values, *maps), _measured(seen), tuple(one for one in laid if isinstance(one, LaidRoi)))
+
+
+def _unfitted(seen: _Seen, rois: Sequence[Roi], error: Refused) -> list[Quantity | NotMeasured]:
+    """Why nothing could be fitted, and what a handful of phases tells nevertheless: not what is left of a curve whose
+    first image was not steady, for that image would be the one before contrast."""
+    uids = seen.volume.series_uids
+    if not isinstance(error, TooFewTimePoints) or len(seen.volume.times_s) >= FEWEST_TIME_POINTS:
+        return [NotMeasured("", Role.DCE, error, series_uids=uids)]
+    lacking = [NotMeasured("", Role.DCE, error, code, uids) for code in dce.MODELLED]
+    return [*lacking, *(one for roi in rois for one in dce_phases.measure(seen.volume, roi, Role.DCE))]
 
 
 @dataclass(frozen=True)

@@ -152,9 +152,9 @@ def _vendor_map(series: Series, scene: Scene) -> Found:
     here = near(regions, volume.geometry)
     others = (elsewhere(region, Role.ADC_MAP, uid, volume.geometry) for region in regions if region not in here)
     measured = Measured(uid, Role.ADC_MAP, volume.geometry, volume.unit, volume.sources)
+    b_values = b_values_of_map(series, scene.study)
 
     def of_region(_: GivenRoi, roi: Roi) -> tuple[Quantity | NotMeasured, ...]:
-        b_values = b_values_of_map(series, scene.study)
         return diffusion.measure_vendor_map(volume, roi, Role.ADC_MAP, b_values, scene.methods.percents)
 
     return joined([sorted_out(others, (measured,)), on_each(here, volume, Role.ADC_MAP, (uid,), of_region)])

@@ -121,14 +121,16 @@ def _are_time_points(group: Sequence[Series]) -> bool:
 
 
 def _after_pause(group: Sequence[Series]) -> list[Series]:
-    """Without what was acquired alike a while before: images for T1 at the flip angle of the time points to come."""
+    """Without what was acquired alike a while before: images for T1 at the flip angle of the time points to come. Of a
+    handful of phases, which no T1 is needed for, it is the one before contrast and stays."""
     begins = sorted(min(times) for one in group if (times := acquired(one.first)))
     gaps = [after - before for before, after in pairwise(begins)]
     if len(begins) < len(group) or not gaps:
         return list(group)
     longest = max(SHORTEST_PAUSE_S, PAUSE * sorted(gaps)[len(gaps) // 2])
     early = [before for before, gap in zip(begins[: len(gaps) // 2], gaps, strict=False) if gap > longest]
-    return [one for one in group if not early or min(acquired(one.first)) > early[-1]]
+    later = [one for one in group if not early or min(acquired(one.first)) > early[-1]]
+    return later if time_points(later).count >= FEWEST_TIME_POINTS else list(group)
 
 
 def _span(series: Sequence[Series], clock: Callable[[Instance], list[float]]) -> float:

