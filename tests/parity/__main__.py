@@ -1,4 +1,4 @@
-"""``bash tests/parity/run``: the comparisons and what is refused; the exit status is 0 when all that is required holds."""
+"""``bash tests/parity/run``: comparisons, and what is refused; the exit status is 0 when all that is required holds."""
 
 from __future__ import annotations
 

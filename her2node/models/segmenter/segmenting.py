@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,8 @@ def segmented(
     """Labels, uint8 (z, y, x), for ``channels``, float32 (channels, z, y, x) of ``spacing_mm``.
 
     ``networks`` are the folds, whose logits are averaged. Raises EmptyRoi for an image of nothing but 0, and
-    PackageRefused where channels or logits are not what the plans say.
+    PackageRefused where channels or logits are not what the plans say, or logits are no numbers or beyond half
+    precision.
     """
     if len(channels) != len(plans.channels):
         raise PackageRefused(f"{len(channels)} channels are given, the network takes {len(plans.channels)}")
@@ -175,10 +177,12 @@ class _Answer:
 
         Each fold's are put together for themselves and added up in half precision, as nnU-Net does.
         """
-        total = self._of_fold(self._networks[0], first, last, blocks)
-        for network in self._networks[1:]:
-            total += self._of_fold(network, first, last, blocks)
+        with np.errstate(over="ignore", invalid="ignore"):  # what goes beyond half precision is refused below
+            total = self._of_fold(self._networks[0], first, last, blocks)
+            for network in self._networks[1:]:
+                total += self._of_fold(network, first, last, blocks)
         total /= np.float16(len(self._networks))
+        _need_finite(total)
         return total
 
     def _of_fold(self, network: Network, first: int, last: int, blocks: int) -> Halves:
@@ -223,6 +227,13 @@ class _Answer:
             found = network(np.ascontiguousarray(np.flip(patches, along)))
             if found.shape != wanted:
                 raise PackageRefused(f"the network answers {found.shape}, {wanted} was expected")
+            _need_finite(found)
             answer += np.flip(found, along)
         answer /= np.float32(len(sets))
         return answer[:, :, None] if flat else answer
+
+
+def _need_finite(outputs: npt.NDArray[np.floating[Any]]) -> None:
+    """Raises PackageRefused: NaN compares as smaller, and would be the background."""
+    if not all(np.isfinite(output).all() for output in outputs):
+        raise PackageRefused("the network's logits are not finite, or beyond half precision")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -135,6 +136,33 @@ def test_an_image_of_nothing_and_a_network_of_another_shape_are_refused() -> Non
         segmented(image, (2.0, 2.0, 2.0), _plans(), [thresholding(1, 2)])
     with pytest.raises(PackageRefused, match="channels"):
         segmented(np.ones((2, 16, 16, 16), np.float32), (2.0, 2.0, 2.0), _plans(), [thresholding(1)])
+
+
+def _with_a_voxel(value: float) -> Callable[[Floats], Floats]:
+    """A network that answers 1 for the tumour, and ``value`` in the middle of a patch, whose weight is 10."""
+
+    def network(patches: Floats) -> Floats:
+        answer = np.asarray(thresholding(0)(patches))
+        answer[:, 1, 8, 8, 8] = value
+        return answer
+
+    return network
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 20_000.0, -20_000.0])
+def test_logits_that_are_no_numbers_or_beyond_half_precision_are_no_background(value: float) -> None:
+    image = np.ones((1, 16, 16, 16), np.float32)
+    assert segmented(image, (2.0, 2.0, 2.0), _plans(), [_with_a_voxel(600.0)]).all()
+    with pytest.raises(PackageRefused, match="not finite, or beyond half precision"):
+        segmented(image, (2.0, 2.0, 2.0), _plans(), [_with_a_voxel(value)])
+
+
+def test_the_sum_of_folds_stays_within_half_precision_or_is_refused() -> None:
+    image = np.ones((1, 16, 16, 16), np.float32)
+    strong = _with_a_voxel(6_000.0)
+    assert segmented(image, (2.0, 2.0, 2.0), _plans(), [strong] * 2).all()
+    with pytest.raises(PackageRefused, match="not finite, or beyond half precision"):
+        segmented(image, (2.0, 2.0, 2.0), _plans(), [strong] * 11)
 
 
 # --- the parts ----------------------------------------------------------------------------------------------
