@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -17,7 +18,7 @@ from her2node.models.segmenter.plans import Plans, Resampling, parse
 from her2node.models.segmenter.resampling import axis_apart, interpolated, new_shape, positions, resampled
 from her2node.models.segmenter.segmenting import How, segmented
 from her2node.models.segmenter.windows import flips, padding, starts, weight_of
-from tests.models.segmenter.made import RESAMPLING, configuration, dataset, plans, thresholding
+from tests.models.segmenter.made import configuration, dataset, plans, thresholding
 
 Floats = npt.NDArray[np.float32]
 
@@ -230,6 +231,13 @@ def test_a_configuration_inherits() -> None:
     assert parse(plans(found), dataset(), "3d_fullres").spacing_mm == (1.0, 1.0, 1.0)
 
 
+def _scaled(**more: float) -> bytes:
+    """Plans of a CT whose training set had these intensities."""
+    about = {"mean": 40.0, "std": 20.0, "percentile_00_5": -10.0, "percentile_99_5": 120.0, **more}
+    ct = {"3d_fullres": configuration(normalization_schemes=["CTNormalization"])}
+    return plans(ct, foreground_intensity_properties_per_channel={"0": about})
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
@@ -241,6 +249,16 @@ def test_a_configuration_inherits() -> None:
         (plans({"2d": configuration()}), "no configuration 3d_fullres; it has 2d"),
         (plans(transpose_backward=[1, 2, 0]), "do not undo"),
         (plans({"3d_fullres": configuration(patch_size=[0, 1, 1])}), "is none"),
+        (plans({"3d_fullres": configuration(spacing=[2.0, math.nan, 2.0])}), "is none"),
+        (plans({"3d_fullres": configuration(spacing=[2.0, 2.0, math.inf])}), "is none"),
+        (plans({"3d_fullres": configuration(spacing=[1e-320, 2.0, 2.0])}), "is none"),
+        (plans({"3d_fullres": configuration(patch_size=[100_000] * 3)}), "too large"),
+        (plans({"3d_fullres": configuration(patch_size=[math.inf, 1, 1])}), "cannot be used: OverflowError"),
+        (plans({"3d_fullres": configuration(resampling_fn_data_kwargs={"order": 7})}), r"orders \(7, 0\) are none"),
+        (plans({"3d_fullres": configuration(resampling_fn_data_kwargs={"order": 3, "order_z": -1})}), "are none"),
+        (_scaled(percentile_99_5=math.nan), "intensities"),
+        (_scaled(mean=1e300), "intensities"),
+        (b"[" * 100_000, "cannot be used: RecursionError"),
         (b"{", "cannot be used"),
         (b"[]", "cannot be used"),
     ],
@@ -253,4 +271,18 @@ def test_plans_that_cannot_be_followed_are_refused(said: bytes, why: str) -> Non
 def test_labels_that_leave_out_a_number_are_refused() -> None:
     with pytest.raises(PackageRefused, match="labels"):
         parse(plans(), dataset({"background": 0, "tumour": 2}), "3d_fullres")
-    assert RESAMPLING["resampling_fn_data"] == "resample_data_or_seg_to_shape"
+
+
+@pytest.mark.parametrize("order", [[1, 300], [0, 1], [2, 2]])
+def test_regions_that_are_not_different_labels_of_a_byte_are_refused(order: list[int]) -> None:
+    said = dataset({"background": 0, "whole": [1, 2], "core": 2}, regions_class_order=order)
+    with pytest.raises(PackageRefused, match="not different labels of 1 to 255"):
+        parse(plans(), said, "3d_fullres")
+
+
+def test_a_patch_of_many_classes_is_as_large_as_all_of_them() -> None:
+    many = dataset({"background": 0, **{f"part {label}": label for label in range(1, 256)}})
+    large = plans({"3d_fullres": configuration(patch_size=[128, 128, 128])})
+    assert parse(large, dataset(), "3d_fullres").patch == (128, 128, 128)
+    with pytest.raises(PackageRefused, match="too large"):
+        parse(large, many, "3d_fullres")
