@@ -64,6 +64,8 @@ class Ensemble:
     def tumour(self, channels: Floats, spacing_mm: Sequence[float], batch: int = 1) -> Bools:
         """Where the tumour is, (z, y, x), in ``channels``, float32 (channels, z, y, x), turned as the network wants.
 
+        Of a network whose regions overlap all of the tumour's own, with what lies within it (its necrosis) too.
+
         Raises TooLarge for an image of more than ``LARGEST_IMAGE`` voxels at the network's spacing, EmptyRoi for one of
         nothing but 0, PackageRefused where the network fails on it.
         """
@@ -74,7 +76,7 @@ class Ensemble:
         voxels = len(channels) * np.prod([float(count) for count in new_shape(counts, spacing, wanted)])
         if voxels > LARGEST_IMAGE:
             raise TooLarge(f"{voxels:.0f} voxels at the network's spacing, {LARGEST_IMAGE} are the most")
-        how = How(step=self.stated.step, mirror=self.stated.mirror, batch=batch)
+        how = How(step=self.stated.step, mirror=self.stated.mirror, batch=batch, alone=self.label)
         labels = segmented(channels, spacing_mm, plans, self.folds, how)
         return np.asarray(labels == self.label)
 

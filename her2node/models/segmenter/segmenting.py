@@ -44,12 +44,16 @@ Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True)
 class How:
-    """``mirror``: axes after the transposition; ``batch``: patches at a time; ``budget``: bytes of logits at a time."""
+    """``mirror``: axes after the transposition; ``batch``: patches at a time; ``budget``: bytes of logits at a time.
+
+    ``alone``: of regions that overlap the one to label, as if the others were not there; None: all.
+    """
 
     step: float = STEP
     mirror: tuple[int, ...] = ()
     batch: int = 1
     budget: int = BUDGET_BYTES
+    alone: int | None = None
 
 
 def segmented(
@@ -152,14 +156,14 @@ class _Answer:
         """The labels of a block, output by output, so that only one is at the image's own spacing at a time."""
         first, last = int(at.lower[0]), int(at.upper[-1]) + 1
         logits = self._logits(first, last, blocks)
-        labels = self._plans.labels
-        best = self._at_spacing(logits[0], at, first)
-        if labels.regions is not None:
-            found = np.where(best > 0, np.uint8(labels.regions[0]), np.uint8(0))
-            for label, output in zip(labels.regions[1:], logits[1:], strict=True):
-                found[self._at_spacing(output, at, first) > 0] = label
+        regions = self._plans.labels.regions
+        found = np.zeros([len(axis.places) for axis in (at, *self._at[1:])], dtype=np.uint8)
+        if regions is not None:
+            for label, output in zip(regions, logits, strict=True):
+                if self._how.alone in (None, label):
+                    found[self._at_spacing(output, at, first) > 0] = label
             return found
-        found = np.zeros(best.shape, dtype=np.uint8)
+        best = self._at_spacing(logits[0], at, first)
         for label, output in enumerate(logits[1:], start=1):
             other = self._at_spacing(output, at, first)
             found[other > best] = label
