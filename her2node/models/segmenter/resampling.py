@@ -58,8 +58,8 @@ def resampled(image: Floats, shape: tuple[int, ...], how: Resampling, apart: int
 
 
 def _resized(image: Floats, shape: tuple[int, ...], order: int) -> Floats:
-    wide = image.astype(np.float64)
-    found = resize(wide, shape, order, mode="edge", anti_aliasing=False)  # type: ignore[no-untyped-call]
+    """Splines are calculated in double precision whatever the image is in; in single it takes less memory."""
+    found = resize(image, shape, order, mode="edge", anti_aliasing=False)  # type: ignore[no-untyped-call]
     return np.asarray(found, dtype=np.float32)
 
 
@@ -80,6 +80,11 @@ class Positions:
     @property
     def nearest(self) -> npt.NDArray[np.intp]:
         return np.floor(self.places + 0.5).astype(np.intp)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first of the voxels that they lie between, and the last + 1."""
+        return int(self.lower[0]), int(self.upper[-1]) + 1
 
     def part(self, first: int, last: int) -> Positions:
         """Those of the voxels ``first`` to ``last`` - 1."""

@@ -1,8 +1,10 @@
 """The whole way of a segmentation: transpose, crop, normalise, resample, sliding window, resample back, label.
 
 Logits are added up in half precision, as nnU-Net adds them, so that voxels between two labels fall to the same side.
-Memory: the image at the network's spacing, and of the answer as much as ``budget`` allows. Where the answer is larger,
-the image goes by blocks of slices, and patches that reach into two blocks are run for each.
+Memory: some 30 bytes for each voxel of the image while a channel of it is resampled, then some 10 for each voxel and
+channel at the network's spacing, and of the answer there as much as ``budget`` allows. Where it is larger, the image
+goes by blocks of slices, and patches that reach into two blocks are run for each. The answer comes back to the image's
+own spacing by slabs of ``SLAB`` voxels.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ Progress = Callable[[int, int], None]
 
 STEP = 0.5
 BUDGET_BYTES = 2 * 2**30
+SLAB = 2**24
+"""Voxels of the image whose labels are told at a time: of each, up to 20 bytes."""
 _LEAST = 1e-8
 Box = tuple[slice, slice, slice]
 
@@ -79,11 +83,14 @@ def segmented(
     there = axis_apart(plans.image, spacing, wanted)
     normal = (_normalised(turned[place][box], inside, by) for place, by in enumerate(plans.channels))
     shape = new_shape([part.stop - part.start for part in box], spacing, wanted)
-    image = np.stack([resampled(one, shape, plans.image, there) for one in normal])
     labels = np.zeros(turned.shape[1:], dtype=np.uint8)
     back = axis_apart(plans.answer, wanted, spacing)
     cropped = labels[box]
-    for first, last, found in _Answer(image, cropped.shape, plans, networks, how, back, progress).blocks():
+    answer = _Answer(
+        np.stack([resampled(one, shape, plans.image, there) for one in normal]),  # not kept here: it is padded there
+        cropped.shape, plans, networks, how, back, progress,
+    )  # fmt: skip
+    for first, last, found in answer.blocks():
         cropped[first:last] = found
     return np.ascontiguousarray(labels.transpose(plans.transpose_back))
 
@@ -145,17 +152,23 @@ class _Answer:
         planes, outputs = len(self._at[0].places), self._plans.labels.outputs
         kept = outputs if len(self._networks) > 1 else 0  # the sum, while the next fold answers
         plane_bytes = 2 * (outputs + 1 + kept) * math.prod(self._image.shape[2:])
+        slab = max(1, SLAB // math.prod(len(axis.places) for axis in self._at[1:]))
         inner = max(1, self._how.budget // plane_bytes - 2)  # one more at either end, to interpolate with
         count = math.ceil(self._inner[0] / inner)
         bounds = [round(planes * number / count) for number in range(count + 1)]
         for first, last in pairwise(bounds):
             if first < last:
-                yield first, last, self._block(self._at[0].part(first, last), count)
+                lowest, highest = self._at[0].part(first, last).span
+                logits = self._logits(lowest, highest, count)
+                for begin in range(first, last, slab):
+                    at = self._at[0].part(begin, min(begin + slab, last))
+                    below, above = at.span
+                    part = logits[:, below - lowest : above - lowest]
+                    yield begin, begin + len(at.places), self._labelled(part, at)
 
-    def _block(self, at: Positions, blocks: int) -> Bytes:
-        """The labels of a block, output by output, so that only one is at the image's own spacing at a time."""
-        first, last = int(at.lower[0]), int(at.upper[-1]) + 1
-        logits = self._logits(first, last, blocks)
+    def _labelled(self, logits: Halves, at: Positions) -> Bytes:
+        """The labels of a slab, output by output, so that only one is at the image's own spacing at a time."""
+        first, _ = at.span
         regions = self._plans.labels.regions
         found = np.zeros([len(axis.places) for axis in (at, *self._at[1:])], dtype=np.uint8)
         if regions is not None:

@@ -239,12 +239,21 @@ def test_hardware_that_is_not_there_is_named_and_the_other_packages_run(tmp_path
     assert "NoSuchProvider" in str(error)
 
 
-def test_an_image_too_large_at_the_networks_spacing_is_refused_before_it_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("spacing", "most", "said"),
+    [
+        ((10.0, 2.0, 2.0), 20 * 40 * 40, "32000 voxels at the network's spacing"),
+        ((5.0, 1.0, 1.0), 10 * 40 * 40, "16000 voxels at its own spacing"),
+    ],
+)
+def test_an_image_too_large_at_either_spacing_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spacing: tuple[float, float, float], most: int, said: str
 ) -> None:
     package = bright(tmp_path)
     assert package.ensemble is not None
-    image = np.zeros((1, 10, 40, 40), dtype=np.float32)
-    monkeypatch.setattr(ensemble, "LARGEST_IMAGE", 10 * 20 * 20 - 1)
-    with pytest.raises(TooLarge, match="4000 voxels"):
-        package.ensemble.tumour(image, (5.0, 1.0, 1.0))
+    image = np.ones((1, 10, 40, 40), dtype=np.float32)
+    monkeypatch.setattr(ensemble, "LARGEST_IMAGE", most)
+    package.ensemble.tumour(image, spacing)
+    monkeypatch.setattr(ensemble, "LARGEST_IMAGE", most - 1)
+    with pytest.raises(TooLarge, match=said):
+        package.ensemble.tumour(image, spacing)

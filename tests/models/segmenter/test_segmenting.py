@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from skimage.transform import resize
 
 from her2node.errors import EmptyRoi, PackageRefused
+from her2node.models.segmenter import segmenting
 from her2node.models.segmenter.plans import Plans, Resampling, parse
 from her2node.models.segmenter.resampling import axis_apart, interpolated, new_shape, positions, resampled
 from her2node.models.segmenter.segmenting import How, segmented
@@ -57,6 +59,38 @@ def test_blocks_change_nothing() -> None:
     whole = segmented(image, (1.5, 2.2, 2.4), three, [network])
     for budget in (1, 50_000, 200_000):
         assert np.array_equal(whole, segmented(image, (1.5, 2.2, 2.4), three, [network], How(budget=budget)))
+
+
+def test_slabs_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.random.default_rng(6).normal(size=(1, 21, 34, 30)).astype(np.float32)
+    three = parse(plans(), dataset({"background": 0, "wall": 1, "tumour": 2}), "3d_fullres")
+    for spacing in ((1.5, 2.2, 2.4), (7.0, 2.2, 2.4), (2.0, 2.0, 2.0)):
+        whole = segmented(image, spacing, three, [thresholding(0.1, 0.4)])
+        for slab in (1, 5 * 34 * 30):
+            with monkeypatch.context() as patched:
+                patched.setattr(segmenting, "SLAB", slab)
+                for budget in (2**31, 50_000):
+                    how = How(budget=budget)
+                    assert np.array_equal(whole, segmented(image, spacing, three, [thresholding(0.1, 0.4)], how))
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "most"),
+    [((96, 160, 160), (1.0, 1.0, 1.0), 32 * 96 * 160 * 160), ((48, 48, 48), (4.0, 4.0, 4.0), 12 * 96**3)],
+    ids=["image finer than the network", "network finer than the image"],
+)
+def test_memory_is_what_is_said_of_it(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int], spacing: tuple[float, float, float], most: int
+) -> None:
+    image = np.random.default_rng(7).normal(size=(1, *shape)).astype(np.float32)
+    monkeypatch.setattr(segmenting, "SLAB", 2**16)
+    tracemalloc.start()
+    try:
+        segmented(image, spacing, _plans(patch_size=[32] * 3), [thresholding(0.1)], How(budget=2**20))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < most
 
 
 def test_a_transposed_network_sees_its_own_axes_and_answers_in_those_of_the_image() -> None:
