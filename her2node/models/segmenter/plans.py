@@ -1,7 +1,8 @@
 """What a network was trained on: ``plans.json`` and ``dataset.json`` as nnU-Net writes them, of one configuration.
 
-Only what prediction needs is read. What the node cannot reproduce is refused by name: cascades, preprocessors,
-resamplings and normalisations of others; and so is what no network can have been trained with.
+Only what prediction needs is read. What the node cannot reproduce is refused by name: cascades; preprocessors,
+resamplings and normalisations of others; answers that go back otherwise than linearly, and by the nearest slice where
+slices are taken apart. So is what no network can have been trained with.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ class Labels:
 @dataclass(frozen=True)
 class Plans:
     """One configuration. Axes of ``spacing_mm`` and ``patch`` are those after ``transpose`` (three, or two where the
-    network sees single slices); ``transpose_back`` undoes it."""
+    network sees single slices); ``transpose_back`` undoes it. ``answer_apart``: whether slices of the answer are
+    resampled on their own; None: where spacing says so."""
 
     spacing_mm: tuple[float, ...]
     patch: tuple[int, ...]
@@ -75,7 +77,7 @@ class Plans:
     transpose_back: tuple[int, int, int]
     channels: tuple[Normalisation, ...]
     image: Resampling
-    answer: Resampling
+    answer_apart: bool | None
     labels: Labels
 
 
@@ -115,6 +117,9 @@ def _plans(said: dict[str, Any], about: dict[str, Any], chosen: dict[str, Any]) 
     if sorted(forward) != [0, 1, 2] or [forward[axis] for axis in back] != [0, 1, 2]:
         raise PackageRefused(f"plans.json: {forward} and {back} do not undo each other")
     channels, labels = _channels(said, chosen), _labels(about)
+    answer = _resampling(chosen, "resampling_fn_probabilities")
+    if (answer.order, answer.order_across) != (1, 0):
+        raise PackageRefused(f"answers go back by the orders {answer.order} and {answer.order_across}, not 1 and 0")
     if math.prod(patch) * max(len(channels), labels.outputs) > LARGEST_PATCH:
         raise PackageRefused(f"plans.json: a patch of {patch} is too large")
     return Plans(
@@ -124,7 +129,7 @@ def _plans(said: dict[str, Any], about: dict[str, Any], chosen: dict[str, Any]) 
         transpose_back=cast(tuple[int, int, int], back),
         channels=channels,
         image=_resampling(chosen, "resampling_fn_data"),
-        answer=_resampling(chosen, "resampling_fn_probabilities"),
+        answer_apart=answer.across_apart,
         labels=labels,
     )
 

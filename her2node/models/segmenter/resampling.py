@@ -27,12 +27,12 @@ def new_shape(shape: Sequence[int], spacing_mm: Sequence[float], wanted_mm: Sequ
     return tuple(max(1, round(old / new * count)) for old, new, count in sizes)
 
 
-def axis_apart(how: Resampling, spacing_mm: Sequence[float], wanted_mm: Sequence[float]) -> int | None:
-    """The axis across which nothing is interpolated with its neighbours, or None."""
-    if how.across_apart is False:
+def axis_apart(always: bool | None, spacing_mm: Sequence[float], wanted_mm: Sequence[float]) -> int | None:
+    """The axis across which nothing is interpolated with its neighbours, or None. ``always`` None: by the spacings."""
+    if always is False:
         return None
-    for spacings in (spacing_mm,) if how.across_apart else (spacing_mm, wanted_mm):
-        if how.across_apart or max(spacings) / min(spacings) > ANISOTROPIC:
+    for spacings in (spacing_mm,) if always else (spacing_mm, wanted_mm):
+        if always or max(spacings) / min(spacings) > ANISOTROPIC:
             coarsest = [axis for axis, spacing in enumerate(spacings) if spacing == max(spacings)]
             return coarsest[0] if len(coarsest) == 1 else None
     return None

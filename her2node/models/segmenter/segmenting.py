@@ -80,11 +80,11 @@ def segmented(
     spacing = [float(spacing_mm[axis]) for axis in plans.transpose]
     box, inside = _not_zero(turned)
     wanted = [spacing[0], *plans.spacing_mm] if len(plans.spacing_mm) == 2 else list(plans.spacing_mm)
-    there = axis_apart(plans.image, spacing, wanted)
+    there = axis_apart(plans.image.across_apart, spacing, wanted)
     normal = (_normalised(turned[place][box], inside, by) for place, by in enumerate(plans.channels))
     shape = new_shape([part.stop - part.start for part in box], spacing, wanted)
     labels = np.zeros(turned.shape[1:], dtype=np.uint8)
-    back = axis_apart(plans.answer, wanted, spacing)
+    back = axis_apart(plans.answer_apart, wanted, spacing)
     cropped = labels[box]
     answer = _Answer(
         np.stack([resampled(one, shape, plans.image, there) for one in normal]),  # not kept here: it is padded there

@@ -241,13 +241,12 @@ def test_answers_go_back_as_skimage_resizes_them(
 
 
 def test_an_axis_is_taken_apart_where_one_spacing_is_more_than_three_times_another() -> None:
-    how = Resampling(3)
-    assert axis_apart(how, (5.0, 1.0, 1.0), (1.0, 1.0, 1.0)) == 0
-    assert axis_apart(how, (1.0, 1.0, 1.0), (1.0, 4.0, 1.0)) == 1
-    assert axis_apart(how, (3.0, 1.0, 1.0), (1.0, 1.0, 1.0)) is None
-    assert axis_apart(how, (0.2, 1.0, 1.0), (1.0, 1.0, 1.0)) is None  # two coarse axes: none is apart
-    assert axis_apart(Resampling(3, 0, across_apart=False), (9.0, 1.0, 1.0), (1.0, 1.0, 1.0)) is None
-    assert axis_apart(Resampling(3, 0, across_apart=True), (1.2, 1.0, 1.0), (1.0, 1.0, 1.0)) == 0
+    assert axis_apart(None, (5.0, 1.0, 1.0), (1.0, 1.0, 1.0)) == 0
+    assert axis_apart(None, (1.0, 1.0, 1.0), (1.0, 4.0, 1.0)) == 1
+    assert axis_apart(None, (3.0, 1.0, 1.0), (1.0, 1.0, 1.0)) is None
+    assert axis_apart(None, (0.2, 1.0, 1.0), (1.0, 1.0, 1.0)) is None  # two coarse axes: none is apart
+    assert axis_apart(False, (9.0, 1.0, 1.0), (1.0, 1.0, 1.0)) is None
+    assert axis_apart(True, (1.2, 1.0, 1.0), (1.0, 1.0, 1.0)) == 0
 
 
 def test_slices_taken_apart_go_to_the_nearest() -> None:
@@ -263,6 +262,11 @@ def test_slices_taken_apart_go_to_the_nearest() -> None:
 def test_a_configuration_inherits() -> None:
     found = {"3d_lowres": configuration(), "3d_fullres": {"inherits_from": "3d_lowres", "spacing": [1.0, 1.0, 1.0]}}
     assert parse(plans(found), dataset(), "3d_fullres").spacing_mm == (1.0, 1.0, 1.0)
+
+
+def _answering(**how: int) -> bytes:
+    """Plans whose answers go back in another way."""
+    return plans({"3d_fullres": configuration(resampling_fn_probabilities_kwargs=how)})
 
 
 def _scaled(**more: float) -> bytes:
@@ -290,6 +294,8 @@ def _scaled(**more: float) -> bytes:
         (plans({"3d_fullres": configuration(patch_size=[math.inf, 1, 1])}), "cannot be used: OverflowError"),
         (plans({"3d_fullres": configuration(resampling_fn_data_kwargs={"order": 7})}), r"orders \(7, 0\) are none"),
         (plans({"3d_fullres": configuration(resampling_fn_data_kwargs={"order": 3, "order_z": -1})}), "are none"),
+        (_answering(order=3), "by the orders 3 and 0"),
+        (_answering(order=1, order_z=1), "by the orders 1 and 1"),
         (_scaled(percentile_99_5=math.nan), "intensities"),
         (_scaled(mean=1e300), "intensities"),
         (b"[" * 100_000, "cannot be used: RecursionError"),
