@@ -23,6 +23,7 @@ from her2node.models import manifest as manifests
 from her2node.models.building import seal
 from her2node.models.manifest import Segmenter
 from her2node.models.package import CARD, CASES, MANIFEST
+from her2node.models.prediction import Level
 from her2node.models.segmenter import ensemble
 from her2node.models.segmenter import plans as planned
 from her2node.models.segmenter.ensemble import DATASET, PLANS
@@ -46,6 +47,7 @@ class Said:
     tumour: str = "tumour"
     configuration: str = ""
     orientation: str = "LPS"
+    level: str = Level.SITE_TRAINED
 
 
 def import_nnunet(model: Path, out: Path, said: Said) -> Path:
@@ -176,7 +178,7 @@ def _manifest(said: Said, configuration: str, folds: Sequence[str], mirror: Sequ
         "kind": "segmenter",
         "name": said.name,
         "version": "1.0.0",
-        "level": "site-trained",
+        "level": str(said.level),
         "title": said.title,
         "citation": said.citation,
         "intended_use": said.intended_use,
