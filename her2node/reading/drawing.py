@@ -1,7 +1,8 @@
 """The tumour as a network draws it, where no reader has drawn it.
 
-The first segmenter whose series are there draws. Its channels are put on the grid of the first one by geometry and
-turned as the network wants them; the mask lies on that series and goes to the others as a given region does.
+The first segmenter draws whose series are there and which is meant for them. Its channels are put on the grid of the
+first one by geometry and turned as the network wants them; the mask lies on that series and goes to the others as a
+given region does.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from her2node.dicom.codes import Finding
 from her2node.dicom.uids import derived_uid
-from her2node.errors import DemonstrationOnly, ModalityAbsent, NoRoi, NoTumourFound, RoleMissing
+from her2node.errors import DemonstrationOnly, ModalityAbsent, NoRoi, NoTumourFound, OutsideIntendedUse, RoleMissing
 from her2node.models import applicability
 from her2node.models.manifest import Segmenter
 from her2node.models.package import Package
@@ -30,7 +31,7 @@ from her2node.volumes.ct import LOWEST_HU
 from her2node.volumes.regrid import resampled
 from her2node.volumes.volume import Bools, Floats, Geometry, Volume, same_grid
 
-_ABSENT = (DemonstrationOnly, ModalityAbsent, RoleMissing)
+_ABSENT = (DemonstrationOnly, ModalityAbsent, OutsideIntendedUse, RoleMissing)
 """A segmenter that is not meant for the study: the next one may be."""
 
 
@@ -45,10 +46,10 @@ class Drawing:
 def draw(
     segmenters: Sequence[Package], study: Study, selection: Selection, *, demonstration: bool, batch: int
 ) -> Drawing:
-    """The tumour as the first segmenter draws it whose series are there.
+    """The tumour as the first segmenter draws it whose series are there and which is meant for them.
 
     Raises NoRoi, saying why, where none is for this study; NoTumourFound where its mask is empty; RoleAmbiguous,
-    OutsideIntendedUse, TooLarge, EmptyRoi, PackageRefused, MixedOrientations and what ``volumes.build`` raises.
+    TooLarge, EmptyRoi, PackageRefused, MixedOrientations and what ``volumes.build`` raises.
     """
     absent = []
     for package in segmenters:

@@ -180,16 +180,30 @@ def test_a_segmenter_with_synthetic_weights_draws_in_demonstration_mode_alone(ba
     assert "demonstration" in str(refused.refused)
 
 
-def test_a_segmenter_outside_its_limits_draws_nothing_and_within_them_flags(bare: Study, tmp_path: Path) -> None:
-    def limited(limits: str) -> Callable[[str], str]:
-        return lambda said: said.replace('role = "portal"', f'role = "portal"\nslice_thickness_mm = {limits}')
+def limited(limits: str) -> Callable[[str], str]:
+    """The manifest with limits of the slices that the network is for."""
+    return lambda said: said.replace('role = "portal"', f'role = "portal"\nslice_thickness_mm = {limits}')
 
+
+def test_a_segmenter_outside_its_limits_draws_nothing_and_within_them_flags(bare: Study, tmp_path: Path) -> None:
     files = files_of(bare)
     found = read(bare, [bright(tmp_path / "hard", limited("{ hard = [0.5, 2.0] }"), **files)])
-    assert [refused.refused.reason for refused in found.not_measured] == ["outside-intended-use"]
+    (refused,) = found.not_measured
+    assert refused.refused.reason == "no-roi"
+    assert "bright cannot draw it: The study lies outside" in str(refused.refused)
+    assert "slice thickness" in str(refused.refused)
     found = read(bare, [bright(tmp_path / "usual", limited("{ usual = [0.5, 2.0] }"), **files)])
     assert found.segmented is not None
     assert [flag.kind for flag in found.segmented.flags] == ["slice-thickness"]
+
+
+def test_where_a_study_is_outside_the_limits_of_a_segmenter_the_next_one_draws(
+    bare: Study, segmenter: Package, tmp_path: Path
+) -> None:
+    thin = bright(tmp_path, limited("{ hard = [0.5, 2.0] }"), **files_of(bare))
+    found = read(bare, [thin, segmenter])
+    assert found.segmented is not None
+    assert found.segmented.package == segmenter.ref != thin.ref
 
 
 def test_in_shadow_a_segmenter_draws_nothing(bare: Study, segmenter: Package) -> None:
