@@ -71,10 +71,11 @@ class Ensemble:
         for one of nothing but 0, PackageRefused where the network fails on it.
         """
         plans, shape = self.plans, channels.shape[1:]
-        turned = [(shape[axis], spacing_mm[axis]) for axis in plans.transpose]
-        counts, spacing = [count for count, _ in turned], [mm for _, mm in turned]
-        wanted = [spacing[0], *plans.spacing_mm] if len(plans.spacing_mm) == 2 else list(plans.spacing_mm)
-        for sizes, where in ((counts, "its own"), (new_shape(counts, spacing, wanted), "the network's")):
+        turned = [shape[axis] for axis in plans.transpose]
+        for sizes, where in (
+            (turned, "its own"),
+            (new_shape(turned, *plans.spacings(spacing_mm)), "the network's"),
+        ):
             voxels = len(channels) * math.prod(sizes)
             if voxels > LARGEST_IMAGE:
                 raise TooLarge(f"{voxels} voxels at {where} spacing, {LARGEST_IMAGE} are the most")

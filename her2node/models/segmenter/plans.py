@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -79,6 +80,11 @@ class Plans:
     image: Resampling
     answer_apart: bool | None
     labels: Labels
+
+    def spacings(self, spacing_mm: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Of an image of this spacing after the transposition: its own, and the one that the network wants."""
+        own = tuple(float(spacing_mm[axis]) for axis in self.transpose)
+        return own, own[:1] + self.spacing_mm if len(self.spacing_mm) == 2 else self.spacing_mm
 
 
 def parse(plans: bytes, dataset: bytes, configuration: str) -> Plans:

@@ -36,7 +36,6 @@ Network = Callable[[Floats], Floats]
 """Patches, float32 (n, channels, *patch), to logits, float32 (n, outputs, *patch)."""
 Bytes = npt.NDArray[np.uint8]
 Halves = npt.NDArray[np.float16]
-Progress = Callable[[int, int], None]
 
 STEP = 0.5
 BUDGET_BYTES = 2 * 2**30
@@ -66,7 +65,6 @@ def segmented(
     plans: Plans,
     networks: Sequence[Network],
     how: How = How(),
-    progress: Progress = lambda done, of: None,
 ) -> Bytes:
     """Labels, uint8 (z, y, x), for ``channels``, float32 (channels, z, y, x) of ``spacing_mm``.
 
@@ -77,9 +75,8 @@ def segmented(
     if len(channels) != len(plans.channels):
         raise PackageRefused(f"{len(channels)} channels are given, the network takes {len(plans.channels)}")
     turned = channels.transpose(0, *(axis + 1 for axis in plans.transpose))
-    spacing = [float(spacing_mm[axis]) for axis in plans.transpose]
+    spacing, wanted = plans.spacings(spacing_mm)
     box, inside = _not_zero(turned)
-    wanted = [spacing[0], *plans.spacing_mm] if len(plans.spacing_mm) == 2 else list(plans.spacing_mm)
     there = axis_apart(plans.image.across_apart, spacing, wanted)
     normal = (_normalised(turned[place][box], inside, by) for place, by in enumerate(plans.channels))
     shape = new_shape([part.stop - part.start for part in box], spacing, wanted)
@@ -88,7 +85,7 @@ def segmented(
     cropped = labels[box]
     answer = _Answer(
         np.stack([resampled(one, shape, plans.image, there) for one in normal]),  # not kept here: it is padded there
-        cropped.shape, plans, networks, how, back, progress,
+        cropped.shape, plans, networks, how, back,
     )  # fmt: skip
     for first, last, found in answer.blocks():
         cropped[first:last] = found
@@ -136,10 +133,8 @@ class _Answer:
         networks: Sequence[Network],
         how: How,
         apart: int | None,
-        progress: Progress,
     ) -> None:
         self._plans, self._networks, self._how, self._apart = plans, networks, how, apart
-        self._progress, self._done = progress, 0
         patch = plans.patch if len(plans.patch) == 3 else (1, *plans.patch)
         self._patch, self._weight = patch, weight_of(plans.patch).reshape(patch)
         self._inner = image.shape[1:]
@@ -159,7 +154,7 @@ class _Answer:
         for first, last in pairwise(bounds):
             if first < last:
                 lowest, highest = self._at[0].part(first, last).span
-                logits = self._logits(lowest, highest, count)
+                logits = self._logits(lowest, highest)
                 for begin in range(first, last, slab):
                     at = self._at[0].part(begin, min(begin + slab, last))
                     below, above = at.span
@@ -189,20 +184,20 @@ class _Answer:
             values = interpolated(values, axis, self._at[axis], 0, nearest=self._apart == axis)
         return values.astype(np.float16)
 
-    def _logits(self, first: int, last: int, blocks: int) -> Halves:
+    def _logits(self, first: int, last: int) -> Halves:
         """Logits averaged over the folds, float16 (outputs, last - first, rows, columns), of these slices of the image.
 
         Each fold's are put together for themselves and added up in half precision, as nnU-Net does.
         """
         with np.errstate(over="ignore", invalid="ignore"):  # what goes beyond half precision is refused below
-            total = self._of_fold(self._networks[0], first, last, blocks)
+            total = self._of_fold(self._networks[0], first, last)
             for network in self._networks[1:]:
-                total += self._of_fold(network, first, last, blocks)
+                total += self._of_fold(network, first, last)
         total /= np.float16(len(self._networks))
         _need_finite(total)
         return total
 
-    def _of_fold(self, network: Network, first: int, last: int, blocks: int) -> Halves:
+    def _of_fold(self, network: Network, first: int, last: int) -> Halves:
         before = self._pads[0][0]
         lowest, highest = first + before, last + before
         total = np.zeros((self._plans.labels.outputs, last - first, *self._image.shape[2:]), dtype=np.float16)
@@ -220,8 +215,6 @@ class _Answer:
                 rows, columns = (slice(place[axis], place[axis] + self._patch[axis]) for axis in (1, 2))
                 total[:, there, rows, columns] += answer[:, own] * self._weight[own]
                 weights[there, rows, columns] += self._weight[own]
-            self._done += len(chosen)
-            self._progress(self._done, max(self._done, len(places) * blocks * len(self._networks)))
         total /= weights
         (_, _), (top, _), (left, _) = self._pads
         return total[:, :, top : top + self._inner[1], left : left + self._inner[2]]

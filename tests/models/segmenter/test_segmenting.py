@@ -126,11 +126,12 @@ def test_regions_overlap_and_the_later_lies_over_the_earlier() -> None:
 
 
 def test_folds_are_averaged_as_logits() -> None:
+    """Logits of -5, 2 and 2 are -1/3 in the mean, and probabilities of 0.007, 0.88 and 0.88 are 0.59."""
     image = np.full((1, 16, 16, 16), 3.0, dtype=np.float32)
-    plan = _plans()
-    strong, weak = thresholding(-100.0), thresholding(4.0)
-    assert (segmented(image, (2.0, 2.0, 2.0), plan, [weak]) == 0).all()
-    assert (segmented(image, (2.0, 2.0, 2.0), plan, [weak, strong]) == 1).all()
+    against, weak = thresholding(8.0), thresholding(1.0)
+    assert (segmented(image, (2.0, 2.0, 2.0), _plans(), [weak]) == 1).all()
+    assert (segmented(image, (2.0, 2.0, 2.0), _plans(), [against, weak, weak]) == 0).all()
+    assert (segmented(image, (2.0, 2.0, 2.0), _plans(), [against, weak, weak, weak]) == 1).all()
 
 
 def test_ct_is_clipped_and_scaled_by_the_training_set() -> None:
