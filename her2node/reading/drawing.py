@@ -44,23 +44,31 @@ class Drawing:
 
 
 def draw(
-    segmenters: Sequence[Package], study: Study, selection: Selection, *, demonstration: bool, batch: int
+    segmenters: Sequence[Package],
+    study: Study,
+    selection: Selection,
+    *,
+    demonstration: bool,
+    batch: int,
+    seconds: float,
 ) -> Drawing:
     """The tumour as the first segmenter draws it whose series are there and which is meant for them.
 
     Raises NoRoi, saying why, where none is for this study; NoTumourFound where its mask is empty; RoleAmbiguous,
-    TooLarge, EmptyRoi, PackageRefused, MixedOrientations and what ``volumes.build`` raises.
+    TooLarge, TooSlow, EmptyRoi, PackageRefused, MixedOrientations and what ``volumes.build`` raises.
     """
     absent = []
     for package in segmenters:
         try:
-            return _drawn(package, study, selection, demonstration=demonstration, batch=batch)
+            return _drawn(package, study, selection, demonstration=demonstration, batch=batch, seconds=seconds)
         except _ABSENT as error:
             absent.append(f"{package.manifest.name} cannot draw it: {error}")
     raise NoRoi("; ".join(("no SEG and no RTSTRUCT", *absent)))
 
 
-def _drawn(package: Package, study: Study, selection: Selection, *, demonstration: bool, batch: int) -> Drawing:
+def _drawn(
+    package: Package, study: Study, selection: Selection, *, demonstration: bool, batch: int, seconds: float
+) -> Drawing:
     manifest, ensemble = package.manifest, package.ensemble
     assert isinstance(manifest, Segmenter)
     assert ensemble is not None
@@ -70,7 +78,7 @@ def _drawn(package: Package, study: Study, selection: Selection, *, demonstratio
     series_of = required_series(package, study, selection)
     flags = applicability.judge(manifest, series_of)
     first = next(iter(series_of.values()))
-    geometry, mask = _mask(ensemble, list(series_of.values()), batch)
+    geometry, mask = _mask(ensemble, list(series_of.values()), batch, seconds)
     if not mask.any():
         raise NoTumourFound(f"{manifest.name}@{manifest.version} on series {first.series_instance_uid}")
     mask.flags.writeable = False
@@ -90,14 +98,14 @@ def _drawn(package: Package, study: Study, selection: Selection, *, demonstratio
     return Drawing(region, Segmented(package.ref, flags, manifest.cautions))
 
 
-def _mask(ensemble: Ensemble, series: Sequence[Series], batch: int) -> tuple[Geometry, Bools]:
+def _mask(ensemble: Ensemble, series: Sequence[Series], batch: int, seconds: float) -> tuple[Geometry, Bools]:
     """The tumour on the grid of the first series; of what was read only the channels stay while the network runs."""
     geometry = stack_of(series[0]).geometry
     turn = turn_to(ensemble.stated.orientation, geometry.directions)
     channels = np.empty((len(series), *(geometry.shape[axis] for axis in turn.order)), dtype=np.float32)
     for place, one in enumerate(series):
         channels[place] = turn.turned(_on(build(one), geometry))
-    found = ensemble.tumour(channels, turn.spacing(geometry.spacing_mm), batch)
+    found = ensemble.tumour(channels, turn.spacing(geometry.spacing_mm), batch, seconds)
     return geometry, np.ascontiguousarray(turn.back(found))
 
 

@@ -105,6 +105,15 @@ def test_packages_answer_on_what_the_network_drew_and_say_how_far_it_matters(
     assert drawn.segmented.package == segmenter.ref
 
 
+def test_a_network_that_takes_too_long_is_a_reason_and_the_packages_run_without_it(
+    bare: Study, segmenter: Package
+) -> None:
+    found = read(bare, [segmenter, DEMO], demonstration=True, methods=Methods(network_seconds=1e-9))
+    assert [refused.refused.reason for refused in found.not_measured] == ["too-slow"]
+    assert [refused.refused.reason for refused in found.not_predicted] == ["too-slow"]
+    assert found.segmented is None
+
+
 def test_reading_twice_draws_the_same(drawn: Reading, bare: Study, segmenter: Package) -> None:
     again = read(bare, [segmenter, DEMO], demonstration=True)
     assert again.quantities == drawn.quantities

@@ -62,13 +62,13 @@ class Ensemble:
         """The tumour's."""
         return self.plans.labels.values[self.stated.tumour]
 
-    def tumour(self, channels: Floats, spacing_mm: Sequence[float], batch: int = 1) -> Bools:
+    def tumour(self, channels: Floats, spacing_mm: Sequence[float], batch: int = 1, seconds: float = math.inf) -> Bools:
         """Where the tumour is, (z, y, x), in ``channels``, float32 (channels, z, y, x), turned as the network wants.
 
         Of a network whose regions overlap all of the tumour's own, with what lies within it (its necrosis) too.
 
         Raises TooLarge for an image of more than ``LARGEST_IMAGE`` voxels at its own spacing or the network's, EmptyRoi
-        for one of nothing but 0, PackageRefused where the network fails on it.
+        for one of nothing but 0, TooSlow, PackageRefused where the network fails on it.
         """
         plans, shape = self.plans, channels.shape[1:]
         turned = [shape[axis] for axis in plans.transpose]
@@ -79,7 +79,7 @@ class Ensemble:
             voxels = len(channels) * math.prod(sizes)
             if voxels > LARGEST_IMAGE:
                 raise TooLarge(f"{voxels} voxels at {where} spacing, {LARGEST_IMAGE} are the most")
-        how = How(step=self.stated.step, mirror=self.stated.mirror, batch=batch, alone=self.label)
+        how = How(step=self.stated.step, mirror=self.stated.mirror, batch=batch, seconds=seconds, alone=self.label)
         labels = segmented(channels, spacing_mm, plans, self.folds, how)
         return np.asarray(labels == self.label)
 

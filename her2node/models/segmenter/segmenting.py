@@ -13,13 +13,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
+from time import monotonic
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_fill_holes
 
-from her2node.errors import EmptyRoi, PackageRefused
+from her2node.errors import EmptyRoi, PackageRefused, TooSlow
 from her2node.models.segmenter.plans import Normalisation, Plans
 from her2node.models.segmenter.resampling import (
     Positions,
@@ -49,13 +50,15 @@ Box = tuple[slice, slice, slice]
 class How:
     """``mirror``: axes after the transposition; ``batch``: patches at a time; ``budget``: bytes of logits at a time.
 
-    ``alone``: of regions that overlap the one to label, as if the others were not there; None: all.
+    ``seconds``: how long the networks may take. ``alone``: of regions that overlap the one to label, as if the others
+    were not there; None: all.
     """
 
     step: float = STEP
     mirror: tuple[int, ...] = ()
     batch: int = 1
     budget: int = BUDGET_BYTES
+    seconds: float = math.inf
     alone: int | None = None
 
 
@@ -70,7 +73,7 @@ def segmented(
 
     ``networks`` are the folds, whose logits are averaged. Raises EmptyRoi for an image of nothing but 0, and
     PackageRefused where channels or logits are not what the plans say, or logits are no numbers or beyond half
-    precision.
+    precision; TooSlow where the networks take longer than they may.
     """
     if len(channels) != len(plans.channels):
         raise PackageRefused(f"{len(channels)} channels are given, the network takes {len(plans.channels)}")
@@ -134,6 +137,7 @@ class _Answer:
         how: How,
         apart: int | None,
     ) -> None:
+        self._ends = monotonic() + how.seconds
         self._plans, self._networks, self._how, self._apart = plans, networks, how, apart
         patch = plans.patch if len(plans.patch) == 3 else (1, *plans.patch)
         self._patch, self._weight = patch, weight_of(plans.patch).reshape(patch)
@@ -208,6 +212,11 @@ class _Answer:
             if place[0] < highest and place[0] + self._patch[0] > lowest
         ]
         for group in range(0, len(places), self._how.batch):
+            if monotonic() > self._ends:
+                raise TooSlow(
+                    f"{self._how.seconds:g} s",
+                    remedy="set threads, batch, providers or seconds of [segmenter] otherwise",
+                )
             chosen = places[group : group + self._how.batch]
             for place, answer in zip(chosen, self._run(network, chosen), strict=True):
                 begin, end = max(place[0], lowest), min(place[0] + self._patch[0], highest)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.transform import resize
 
-from her2node.errors import EmptyRoi, PackageRefused
+from her2node.errors import EmptyRoi, PackageRefused, TooSlow
 from her2node.models.segmenter import segmenting
 from her2node.models.segmenter.plans import Plans, Resampling, parse
 from her2node.models.segmenter.resampling import axis_apart, interpolated, new_shape, positions, resampled
@@ -199,6 +199,22 @@ def test_the_sum_of_folds_stays_within_half_precision_or_is_refused() -> None:
     assert segmented(image, (2.0, 2.0, 2.0), _plans(), [strong] * 2).all()
     with pytest.raises(PackageRefused, match="not finite, or beyond half precision"):
         segmented(image, (2.0, 2.0, 2.0), _plans(), [strong] * 11)
+
+
+def test_networks_that_take_longer_than_they_may_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that moves on by a minute with every patch."""
+    now, image = [0.0], np.ones((1, 32, 32, 32), np.float32)
+
+    def slow(patches: Floats) -> Floats:
+        now[0] += 60
+        return np.asarray(thresholding(0)(patches))
+
+    monkeypatch.setattr(segmenting, "monotonic", lambda: now[0])
+    segmented(image, (2.0, 2.0, 2.0), _plans(), [slow], How(seconds=26 * 60))
+    assert now[0] == 27 * 60
+    with pytest.raises(TooSlow, match="10 s"):
+        segmented(image, (2.0, 2.0, 2.0), _plans(), [slow], How(seconds=10))
+    assert now[0] == 28 * 60
 
 
 # --- the parts ----------------------------------------------------------------------------------------------
