@@ -214,6 +214,10 @@ class NoReference(Refused):
     """The tissue to compare with is not outlined, or does not hold what it must."""
 
 
+class TooSlow(Refused):
+    """The network takes more time than it is given."""
+
+
 class TooLarge(Refused):
     """This is larger than the node has memory set aside for."""
 

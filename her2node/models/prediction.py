@@ -12,7 +12,7 @@ class Level(StrEnum):
     """Where a package's numbers come from; printed in every report."""
 
     PUBLISHED_COMPLETE = "published-complete"
-    """The paper prints the whole model."""
+    """The paper prints the whole model, or a network's weights are published."""
     PUBLISHED_RECONSTRUCTED = "published-reconstructed"
     """The model is recovered from printed figures."""
     PUBLISHED_THRESHOLD = "published-threshold"

@@ -1,7 +1,8 @@
 """The tumour as a network draws it, where no reader has drawn it.
 
-The first segmenter whose series are there draws. Its channels are put on the grid of the first one by geometry and
-turned as the network wants them; the mask lies on that series and goes to the others as a given region does.
+The first segmenter draws whose series are there and which is meant for them. Its channels are put on the grid of the
+first one by geometry and turned as the network wants them; the mask lies on that series and goes to the others as a
+given region does.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from her2node.dicom.codes import Finding
 from her2node.dicom.uids import derived_uid
-from her2node.errors import DemonstrationOnly, ModalityAbsent, NoRoi, NoTumourFound, RoleMissing
+from her2node.errors import DemonstrationOnly, ModalityAbsent, NoRoi, NoTumourFound, OutsideIntendedUse, RoleMissing
 from her2node.models import applicability
 from her2node.models.manifest import Segmenter
 from her2node.models.package import Package
@@ -30,7 +31,7 @@ from her2node.volumes.ct import LOWEST_HU
 from her2node.volumes.regrid import resampled
 from her2node.volumes.volume import Bools, Floats, Geometry, Volume, same_grid
 
-_ABSENT = (DemonstrationOnly, ModalityAbsent, RoleMissing)
+_ABSENT = (DemonstrationOnly, ModalityAbsent, OutsideIntendedUse, RoleMissing)
 """A segmenter that is not meant for the study: the next one may be."""
 
 
@@ -43,23 +44,31 @@ class Drawing:
 
 
 def draw(
-    segmenters: Sequence[Package], study: Study, selection: Selection, *, demonstration: bool, batch: int
+    segmenters: Sequence[Package],
+    study: Study,
+    selection: Selection,
+    *,
+    demonstration: bool,
+    batch: int,
+    seconds: float,
 ) -> Drawing:
-    """The tumour as the first segmenter draws it whose series are there.
+    """The tumour as the first segmenter draws it whose series are there and which is meant for them.
 
     Raises NoRoi, saying why, where none is for this study; NoTumourFound where its mask is empty; RoleAmbiguous,
-    OutsideIntendedUse, TooLarge, EmptyRoi, PackageRefused, MixedOrientations and what ``volumes.build`` raises.
+    TooLarge, TooSlow, EmptyRoi, PackageRefused, MixedOrientations and what ``volumes.build`` raises.
     """
     absent = []
     for package in segmenters:
         try:
-            return _drawn(package, study, selection, demonstration=demonstration, batch=batch)
+            return _drawn(package, study, selection, demonstration=demonstration, batch=batch, seconds=seconds)
         except _ABSENT as error:
             absent.append(f"{package.manifest.name} cannot draw it: {error}")
     raise NoRoi("; ".join(("no SEG and no RTSTRUCT", *absent)))
 
 
-def _drawn(package: Package, study: Study, selection: Selection, *, demonstration: bool, batch: int) -> Drawing:
+def _drawn(
+    package: Package, study: Study, selection: Selection, *, demonstration: bool, batch: int, seconds: float
+) -> Drawing:
     manifest, ensemble = package.manifest, package.ensemble
     assert isinstance(manifest, Segmenter)
     assert ensemble is not None
@@ -69,7 +78,7 @@ def _drawn(package: Package, study: Study, selection: Selection, *, demonstratio
     series_of = required_series(package, study, selection)
     flags = applicability.judge(manifest, series_of)
     first = next(iter(series_of.values()))
-    geometry, mask = _mask(ensemble, list(series_of.values()), batch)
+    geometry, mask = _mask(ensemble, list(series_of.values()), batch, seconds)
     if not mask.any():
         raise NoTumourFound(f"{manifest.name}@{manifest.version} on series {first.series_instance_uid}")
     mask.flags.writeable = False
@@ -89,14 +98,14 @@ def _drawn(package: Package, study: Study, selection: Selection, *, demonstratio
     return Drawing(region, Segmented(package.ref, flags, manifest.cautions))
 
 
-def _mask(ensemble: Ensemble, series: Sequence[Series], batch: int) -> tuple[Geometry, Bools]:
+def _mask(ensemble: Ensemble, series: Sequence[Series], batch: int, seconds: float) -> tuple[Geometry, Bools]:
     """The tumour on the grid of the first series; of what was read only the channels stay while the network runs."""
     geometry = stack_of(series[0]).geometry
     turn = turn_to(ensemble.stated.orientation, geometry.directions)
     channels = np.empty((len(series), *(geometry.shape[axis] for axis in turn.order)), dtype=np.float32)
     for place, one in enumerate(series):
         channels[place] = turn.turned(_on(build(one), geometry))
-    found = ensemble.tumour(channels, turn.spacing(geometry.spacing_mm), batch)
+    found = ensemble.tumour(channels, turn.spacing(geometry.spacing_mm), batch, seconds)
     return geometry, np.ascontiguousarray(turn.back(found))
 
 

@@ -41,7 +41,7 @@ class Methods:
     - ``decompose``: calculate iodine from two mono-energetic series where there is no map of it.
     - ``reference_vein_hu``: attenuation of the portal vein to which lesions are corrected across scans.
     - ``histograms``: tell every percentile of every distribution, and those that are no part of a report.
-    - ``batch``: how many patches of an image a network sees at a time.
+    - ``batch``: how many patches of an image a network sees at a time; ``network_seconds``: how long it may take.
     - ``images``: whether the images testify to the contrast phase of their series.
     """
 
@@ -57,6 +57,7 @@ class Methods:
     histograms: bool = False
     images: bool = True
     batch: int = 1
+    network_seconds: float = math.inf
 
     @property
     def percents(self) -> Sequence[int]:

@@ -127,7 +127,14 @@ def _regions(
     if not segmenters or not isinstance(tumour, NoRoi):
         return regions, tumour, None
     try:
-        found = draw(segmenters, study, selection, demonstration=demonstration, batch=methods.batch)
+        found = draw(
+            segmenters,
+            study,
+            selection,
+            demonstration=demonstration,
+            batch=methods.batch,
+            seconds=methods.network_seconds,
+        )
     except Refused as error:
         return regions, error, None
     drawn = replace(found.region, registrations=registrations)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -34,6 +34,8 @@ Until = Annotated[
 ]
 Table = Annotated[Path, typer.Option("--table", exists=True, help="CSV with the tissue results and entered values.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the results go.")]
+NetworkLevel = Literal["site-trained", "published-complete", "synthetic-demo"]
+"""Those of ``Level`` that a network may have."""
 Key = Annotated[Path, typer.Option("--key", exists=True, help="Private key (PEM) to sign the package with.")]
 
 
@@ -129,6 +131,7 @@ def import_nnunet(
     citation: Annotated[str, typer.Option(help="Where the network is from.")],
     intended_use: Annotated[str, typer.Option(help="Of which patients and scans it is for.")],
     reference_test: Annotated[str, typer.Option(help="Who drew the regions that it was trained on.")],
+    level: Annotated[NetworkLevel, typer.Option(help="On what it was trained: own cases, others', or phantoms.")],
     tumour: Annotated[str, typer.Option(help="The tumour's label in dataset.json.")] = "tumour",
     configuration: Annotated[str, typer.Option(help="Default: as the folder's name ends.")] = "",
     orientation: Annotated[str, typer.Option(help="Where x, y, z of the training images lead.")] = "LPS",
@@ -137,7 +140,7 @@ def import_nnunet(
     from her2node.training import nnunet
 
     said = nnunet.Said(
-        name, title, citation, intended_use, reference_test, tuple(channel), tumour, configuration, orientation
+        name, title, citation, intended_use, reference_test, tuple(channel), tumour, configuration, orientation, level
     )
     folder = nnunet.import_nnunet(model, out, said)
     _console().print(f"made: {folder}; sign it with `her2node packages sign`")

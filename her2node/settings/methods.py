@@ -87,6 +87,12 @@ class Segmenter(Section):
     )
     threads: int = Field(1, ge=0, le=256, description="CPU threads of a network; 0: one a core.")
     batch: int = Field(1, ge=1, le=64, description="Patches that a network sees at a time; more take more memory.")
+    seconds: float = Field(
+        1200.0,
+        gt=0,
+        le=86400,
+        description="How long drawing may take before it is given up; well below jobs.time_limit, which ends all.",
+    )
 
 
 class Dce(Section):

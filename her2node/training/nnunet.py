@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from pydoc import locate
+from pydoc import ErrorDuringImport, locate
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from her2node.models import manifest as manifests
 from her2node.models.building import seal
 from her2node.models.manifest import Segmenter
 from her2node.models.package import CARD, CASES, MANIFEST
+from her2node.models.prediction import Level
 from her2node.models.segmenter import ensemble
 from her2node.models.segmenter import plans as planned
 from her2node.models.segmenter.ensemble import DATASET, PLANS
@@ -46,6 +47,7 @@ class Said:
     tumour: str = "tumour"
     configuration: str = ""
     orientation: str = "LPS"
+    level: str = Level.SITE_TRAINED
 
 
 def import_nnunet(model: Path, out: Path, said: Said) -> Path:
@@ -120,23 +122,39 @@ def _network(
     architecture = chosen.get("architecture")
     if not architecture:
         raise PackageRefused("plans.json names no architecture: it was written by nnU-Net before 2.3")
-    arguments = dict(architecture["arch_kwargs"])
-    for key in architecture["_kw_requires_import"]:
-        arguments[key] = arguments[key] and _located(arguments[key], "torch.nn.")
-    built = _located(architecture["network_class_name"], "dynamic_network_architectures.")
-    plain = {key.removeprefix("module.").removeprefix("_orig_mod."): value for key, value in weights.items()}
+    built, arguments = _architecture(torch, architecture)
     try:
+        plain = {key.removeprefix("module.").removeprefix("_orig_mod."): value for key, value in weights.items()}
         network = built(len(plans.channels), num_classes=plans.labels.outputs, deep_supervision=False, **arguments)
         network.load_state_dict(plain)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise PackageRefused(f"the network of plans.json does not take the weights: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a network's code raises on what plans.json tells it
+        raise PackageRefused(
+            f"the network of plans.json does not take the weights: {type(error).__name__} {error}"
+        ) from error
     return network.eval()
 
 
-def _located(name: str, within: str) -> Any:
-    found = locate(name) if name.startswith(within) else None
-    if found is None:
-        raise PackageRefused(f"plans.json names {name}, which is nothing of {within.rstrip('.')}")
+def _architecture(torch: Any, said: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
+    """The network's class and what it is made with, in which layers are named and nothing else."""
+    try:
+        arguments = dict(said["arch_kwargs"])
+        for key in said["_kw_requires_import"]:
+            arguments[key] = arguments[key] and _located(arguments[key], "torch.nn.", torch.nn.Module)
+        return _located(said["network_class_name"], "dynamic_network_architectures.", torch.nn.Module), arguments
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PackageRefused(f"plans.json: the architecture is none: {type(error).__name__} {error}") from error
+
+
+def _located(name: str, within: str, kind: type) -> type:
+    """The class of this name. It must be defined ``within``: names lead on from a module to all that it imports."""
+    try:
+        found = locate(name) if name.startswith(within) else None
+    except ErrorDuringImport as error:
+        raise PackageRefused(f"plans.json names {name}, which cannot be imported: {error}") from error
+    if not isinstance(found, type) or not issubclass(found, kind) or not f"{found.__module__}.".startswith(within):
+        raise PackageRefused(f"plans.json names {name}, which is no {kind.__name__} of {within.rstrip('.')}")
     return found
 
 
@@ -160,7 +178,7 @@ def _manifest(said: Said, configuration: str, folds: Sequence[str], mirror: Sequ
         "kind": "segmenter",
         "name": said.name,
         "version": "1.0.0",
-        "level": "site-trained",
+        "level": str(said.level),
         "title": said.title,
         "citation": said.citation,
         "intended_use": said.intended_use,

@@ -57,7 +57,18 @@ def trained(results: Path) -> Path:
 
 def imported(model: Path, out: Path) -> Path:
     """The package that the command makes of the folder, signed."""
-    said = ["--title", "Parity", "--citation", "None.", "--intended-use", "Tests.", "--reference-test", "None."]
+    said = [
+        "--title",
+        "Parity",
+        "--citation",
+        "None.",
+        "--intended-use",
+        "Tests.",
+        "--reference-test",
+        "None.",
+        "--level",
+        "synthetic-demo",
+    ]
     where = ["--out", str(out), "--name", "parity", "--channel", "portal"]
     subprocess.run(
         [sys.executable, "-m", "her2node", "packages", "import-nnunet", str(model), *where, *said], check=True

@@ -105,6 +105,15 @@ def test_packages_answer_on_what_the_network_drew_and_say_how_far_it_matters(
     assert drawn.segmented.package == segmenter.ref
 
 
+def test_a_network_that_takes_too_long_is_a_reason_and_the_packages_run_without_it(
+    bare: Study, segmenter: Package
+) -> None:
+    found = read(bare, [segmenter, DEMO], demonstration=True, methods=Methods(network_seconds=1e-9))
+    assert [refused.refused.reason for refused in found.not_measured] == ["too-slow"]
+    assert [refused.refused.reason for refused in found.not_predicted] == ["too-slow"]
+    assert found.segmented is None
+
+
 def test_reading_twice_draws_the_same(drawn: Reading, bare: Study, segmenter: Package) -> None:
     again = read(bare, [segmenter, DEMO], demonstration=True)
     assert again.quantities == drawn.quantities
@@ -180,16 +189,30 @@ def test_a_segmenter_with_synthetic_weights_draws_in_demonstration_mode_alone(ba
     assert "demonstration" in str(refused.refused)
 
 
-def test_a_segmenter_outside_its_limits_draws_nothing_and_within_them_flags(bare: Study, tmp_path: Path) -> None:
-    def limited(limits: str) -> Callable[[str], str]:
-        return lambda said: said.replace('role = "portal"', f'role = "portal"\nslice_thickness_mm = {limits}')
+def limited(limits: str) -> Callable[[str], str]:
+    """The manifest with limits of the slices that the network is for."""
+    return lambda said: said.replace('role = "portal"', f'role = "portal"\nslice_thickness_mm = {limits}')
 
+
+def test_a_segmenter_outside_its_limits_draws_nothing_and_within_them_flags(bare: Study, tmp_path: Path) -> None:
     files = files_of(bare)
     found = read(bare, [bright(tmp_path / "hard", limited("{ hard = [0.5, 2.0] }"), **files)])
-    assert [refused.refused.reason for refused in found.not_measured] == ["outside-intended-use"]
+    (refused,) = found.not_measured
+    assert refused.refused.reason == "no-roi"
+    assert "bright cannot draw it: The study lies outside" in str(refused.refused)
+    assert "slice thickness" in str(refused.refused)
     found = read(bare, [bright(tmp_path / "usual", limited("{ usual = [0.5, 2.0] }"), **files)])
     assert found.segmented is not None
     assert [flag.kind for flag in found.segmented.flags] == ["slice-thickness"]
+
+
+def test_where_a_study_is_outside_the_limits_of_a_segmenter_the_next_one_draws(
+    bare: Study, segmenter: Package, tmp_path: Path
+) -> None:
+    thin = bright(tmp_path, limited("{ hard = [0.5, 2.0] }"), **files_of(bare))
+    found = read(bare, [thin, segmenter])
+    assert found.segmented is not None
+    assert found.segmented.package == segmenter.ref != thin.ref
 
 
 def test_in_shadow_a_segmenter_draws_nothing(bare: Study, segmenter: Package) -> None:

@@ -45,12 +45,15 @@ def test_what_networks_run_on_changes_the_digest_of_results(tmp_path: Path, line
 
 
 def test_the_settings_of_segmenters_arrive_where_they_are_used(tmp_path: Path) -> None:
-    found = read(tmp_path, '[segmenter]\nproviders = ["CUDAExecutionProvider"]\nthreads = 2\nbatch = 3\n')
-    assert methods_of(found).batch == 3
+    found = read(tmp_path, '[segmenter]\nproviders = ["CUDAExecutionProvider"]\nthreads = 2\nbatch = 3\nseconds = 90\n')
+    assert (methods_of(found).batch, methods_of(found).network_seconds) == (3, 90)
+    assert methods_of(read(tmp_path)).network_seconds < read(tmp_path).jobs.time_limit.total_seconds()
     assert engine_of(found) == Engine(("CUDAExecutionProvider",), 2)
 
 
-@pytest.mark.parametrize("line", ["threads = -1", "batch = 0", "providers = []", 'providers = ["cuda"]'])
+@pytest.mark.parametrize(
+    "line", ["threads = -1", "batch = 0", "seconds = 0", "seconds = inf", "providers = []", 'providers = ["cuda"]']
+)
 def test_settings_of_segmenters_that_cannot_be_meant_are_refused(tmp_path: Path, line: str) -> None:
     with pytest.raises(SettingsRefused, match="segmenter"):
         read(tmp_path, f"[segmenter]\n{line}\n")

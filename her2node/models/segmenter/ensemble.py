@@ -7,6 +7,7 @@ never to change: the folds' mean answer, unmirrored, must give the stated logits
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -31,7 +32,7 @@ PLANS, DATASET = "plans.json", "dataset.json"
 LARGEST_ELEMENTS = 128 * 2**20
 """Stored numbers of one fold: the largest networks that nnU-Net plans have about 100 million."""
 LARGEST_IMAGE = 2**28
-"""Voxels of all channels at the network's spacing."""
+"""Voxels of all channels, at the image's own spacing and at the network's."""
 
 
 @validated(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -61,20 +62,24 @@ class Ensemble:
         """The tumour's."""
         return self.plans.labels.values[self.stated.tumour]
 
-    def tumour(self, channels: Floats, spacing_mm: Sequence[float], batch: int = 1) -> Bools:
+    def tumour(self, channels: Floats, spacing_mm: Sequence[float], batch: int = 1, seconds: float = math.inf) -> Bools:
         """Where the tumour is, (z, y, x), in ``channels``, float32 (channels, z, y, x), turned as the network wants.
 
-        Raises TooLarge for an image of more than ``LARGEST_IMAGE`` voxels at the network's spacing, EmptyRoi for one of
-        nothing but 0, PackageRefused where the network fails on it.
+        Of a network whose regions overlap all of the tumour's own, with what lies within it (its necrosis) too.
+
+        Raises TooLarge for an image of more than ``LARGEST_IMAGE`` voxels at its own spacing or the network's, EmptyRoi
+        for one of nothing but 0, TooSlow, PackageRefused where the network fails on it.
         """
         plans, shape = self.plans, channels.shape[1:]
-        turned = [(shape[axis], spacing_mm[axis]) for axis in plans.transpose]
-        counts, spacing = [count for count, _ in turned], [mm for _, mm in turned]
-        wanted = [spacing[0], *plans.spacing_mm] if len(plans.spacing_mm) == 2 else list(plans.spacing_mm)
-        voxels = len(channels) * np.prod([float(count) for count in new_shape(counts, spacing, wanted)])
-        if voxels > LARGEST_IMAGE:
-            raise TooLarge(f"{voxels:.0f} voxels at the network's spacing, {LARGEST_IMAGE} are the most")
-        how = How(step=self.stated.step, mirror=self.stated.mirror, batch=batch)
+        turned = [shape[axis] for axis in plans.transpose]
+        for sizes, where in (
+            (turned, "its own"),
+            (new_shape(turned, *plans.spacings(spacing_mm)), "the network's"),
+        ):
+            voxels = len(channels) * math.prod(sizes)
+            if voxels > LARGEST_IMAGE:
+                raise TooLarge(f"{voxels} voxels at {where} spacing, {LARGEST_IMAGE} are the most")
+        how = How(step=self.stated.step, mirror=self.stated.mirror, batch=batch, seconds=seconds, alone=self.label)
         labels = segmented(channels, spacing_mm, plans, self.folds, how)
         return np.asarray(labels == self.label)
 

@@ -1,12 +1,15 @@
 """What a network was trained on: ``plans.json`` and ``dataset.json`` as nnU-Net writes them, of one configuration.
 
-Only what prediction needs is read. What the node cannot reproduce is refused by name: cascades, preprocessors,
-resamplings and normalisations of others.
+Only what prediction needs is read. What the node cannot reproduce is refused by name: cascades; preprocessors,
+resamplings and normalisations of others; answers that go back otherwise than linearly, and by the nearest slice where
+slices are taken apart. So is what no network can have been trained with.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -18,6 +21,15 @@ _PREPROCESSOR = "DefaultPreprocessor"
 _RESAMPLING = "resample_data_or_seg_to_shape"
 _LONGEST_CHAIN = 16
 MOST_CLASSES = 255
+
+SMALLEST_MM, LARGEST_MM = 0.05, 50.0
+"""Spacings of images that are looked at whole."""
+LARGEST_PATCH = 2**28
+"""Numbers of a patch, of all its channels or outputs."""
+HIGHEST_ORDER = 5
+"""Of splines."""
+LARGEST_INTENSITY = 1e9
+"""Far beyond what any image stores, and within single precision."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,8 @@ class Labels:
 @dataclass(frozen=True)
 class Plans:
     """One configuration. Axes of ``spacing_mm`` and ``patch`` are those after ``transpose`` (three, or two where the
-    network sees single slices); ``transpose_back`` undoes it."""
+    network sees single slices); ``transpose_back`` undoes it. ``answer_apart``: whether slices of the answer are
+    resampled on their own; None: where spacing says so."""
 
     spacing_mm: tuple[float, ...]
     patch: tuple[int, ...]
@@ -65,8 +78,13 @@ class Plans:
     transpose_back: tuple[int, int, int]
     channels: tuple[Normalisation, ...]
     image: Resampling
-    answer: Resampling
+    answer_apart: bool | None
     labels: Labels
+
+    def spacings(self, spacing_mm: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Of an image of this spacing after the transposition: its own, and the one that the network wants."""
+        own = tuple(float(spacing_mm[axis]) for axis in self.transpose)
+        return own, own[:1] + self.spacing_mm if len(self.spacing_mm) == 2 else self.spacing_mm
 
 
 def parse(plans: bytes, dataset: bytes, configuration: str) -> Plans:
@@ -75,7 +93,7 @@ def parse(plans: bytes, dataset: bytes, configuration: str) -> Plans:
         said, about = json.loads(plans), json.loads(dataset)
         chosen = inherited(said["configurations"], configuration)
         return _plans(said, about, chosen)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise PackageRefused(f"plans.json or dataset.json cannot be used: {type(error).__name__} {error}") from error
 
 
@@ -98,20 +116,27 @@ def _plans(said: dict[str, Any], about: dict[str, Any], chosen: dict[str, Any]) 
     if chosen["preprocessor_name"] != _PREPROCESSOR:
         raise PackageRefused(f"the preprocessor {chosen['preprocessor_name']} is not known here")
     spacing, patch = tuple(map(float, chosen["spacing"])), tuple(map(int, chosen["patch_size"]))
-    if len(patch) not in (2, 3) or len(spacing) != len(patch) or min(patch) < 1 or min(spacing) <= 0:
+    seen = all(SMALLEST_MM <= mm <= LARGEST_MM for mm in spacing)
+    if len(patch) not in (2, 3) or len(spacing) != len(patch) or min(patch) < 1 or not seen:
         raise PackageRefused(f"plans.json: a patch of {patch} at {spacing} mm is none")
     forward, back = tuple(map(int, said["transpose_forward"])), tuple(map(int, said["transpose_backward"]))
     if sorted(forward) != [0, 1, 2] or [forward[axis] for axis in back] != [0, 1, 2]:
         raise PackageRefused(f"plans.json: {forward} and {back} do not undo each other")
+    channels, labels = _channels(said, chosen), _labels(about)
+    answer = _resampling(chosen, "resampling_fn_probabilities")
+    if (answer.order, answer.order_across) != (1, 0):
+        raise PackageRefused(f"answers go back by the orders {answer.order} and {answer.order_across}, not 1 and 0")
+    if math.prod(patch) * max(len(channels), labels.outputs) > LARGEST_PATCH:
+        raise PackageRefused(f"plans.json: a patch of {patch} is too large")
     return Plans(
         spacing_mm=spacing,
         patch=patch,
         transpose=cast(tuple[int, int, int], forward),
         transpose_back=cast(tuple[int, int, int], back),
-        channels=_channels(said, chosen),
+        channels=channels,
         image=_resampling(chosen, "resampling_fn_data"),
-        answer=_resampling(chosen, "resampling_fn_probabilities"),
-        labels=_labels(about),
+        answer_apart=answer.across_apart,
+        labels=labels,
     )
 
 
@@ -128,7 +153,9 @@ def _channels(said: dict[str, Any], chosen: dict[str, Any]) -> tuple[Normalisati
             found.append(Normalisation(scheme, masked=bool(by_mask)))
             continue
         about = said["foreground_intensity_properties_per_channel"][str(place)]
-        numbers = (float(about[key]) for key in ("mean", "std", "percentile_00_5", "percentile_99_5"))
+        numbers = [float(about[key]) for key in ("mean", "std", "percentile_00_5", "percentile_99_5")]
+        if not all(abs(number) <= LARGEST_INTENSITY for number in numbers):
+            raise PackageRefused(f"plans.json: the intensities {numbers} are none")
         found.append(Normalisation(scheme, False, *numbers))
     return tuple(found)
 
@@ -138,7 +165,10 @@ def _resampling(chosen: dict[str, Any], key: str) -> Resampling:
         raise PackageRefused(f"the resampling {chosen[key]} is not known here")
     how = chosen[f"{key}_kwargs"]
     apart = how.get("force_separate_z")
-    return Resampling(int(how["order"]), int(how.get("order_z", 0)), None if apart is None else bool(apart))
+    orders = int(how["order"]), int(how.get("order_z", 0))
+    if not all(0 <= order <= HIGHEST_ORDER for order in orders):
+        raise PackageRefused(f"plans.json: splines of the orders {orders} are none")
+    return Resampling(*orders, None if apart is None else bool(apart))
 
 
 def _labels(about: dict[str, Any]) -> Labels:
@@ -148,6 +178,8 @@ def _labels(about: dict[str, Any]) -> Labels:
         order = tuple(int(value) for value in about["regions_class_order"])
         if len(order) != len(named):
             raise PackageRefused("dataset.json: regions_class_order and labels differ")
+        if len(set(order)) != len(order) or not all(1 <= label <= MOST_CLASSES for label in order):
+            raise PackageRefused(f"dataset.json: the regions {order} are not different labels of 1 to {MOST_CLASSES}")
         return Labels(dict(zip(named, order, strict=True)), len(order), order)
     values = {name: int(value[0] if isinstance(value, list) else value) for name, value in named.items()}
     if sorted(values.values()) != list(range(1, len(values) + 1)) or not values or len(values) > MOST_CLASSES:

@@ -27,12 +27,12 @@ def new_shape(shape: Sequence[int], spacing_mm: Sequence[float], wanted_mm: Sequ
     return tuple(max(1, round(old / new * count)) for old, new, count in sizes)
 
 
-def axis_apart(how: Resampling, spacing_mm: Sequence[float], wanted_mm: Sequence[float]) -> int | None:
-    """The axis across which nothing is interpolated with its neighbours, or None."""
-    if how.across_apart is False:
+def axis_apart(always: bool | None, spacing_mm: Sequence[float], wanted_mm: Sequence[float]) -> int | None:
+    """The axis across which nothing is interpolated with its neighbours, or None. ``always`` None: by the spacings."""
+    if always is False:
         return None
-    for spacings in (spacing_mm,) if how.across_apart else (spacing_mm, wanted_mm):
-        if how.across_apart or max(spacings) / min(spacings) > ANISOTROPIC:
+    for spacings in (spacing_mm,) if always else (spacing_mm, wanted_mm):
+        if always or max(spacings) / min(spacings) > ANISOTROPIC:
             coarsest = [axis for axis, spacing in enumerate(spacings) if spacing == max(spacings)]
             return coarsest[0] if len(coarsest) == 1 else None
     return None
@@ -58,8 +58,8 @@ def resampled(image: Floats, shape: tuple[int, ...], how: Resampling, apart: int
 
 
 def _resized(image: Floats, shape: tuple[int, ...], order: int) -> Floats:
-    wide = image.astype(np.float64)
-    found = resize(wide, shape, order, mode="edge", anti_aliasing=False)  # type: ignore[no-untyped-call]
+    """Splines are calculated in double precision whatever the image is in; in single it takes less memory."""
+    found = resize(image, shape, order, mode="edge", anti_aliasing=False)  # type: ignore[no-untyped-call]
     return np.asarray(found, dtype=np.float32)
 
 
@@ -80,6 +80,11 @@ class Positions:
     @property
     def nearest(self) -> npt.NDArray[np.intp]:
         return np.floor(self.places + 0.5).astype(np.intp)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first of the voxels that they lie between, and the last + 1."""
+        return int(self.lower[0]), int(self.upper[-1]) + 1
 
     def part(self, first: int, last: int) -> Positions:
         """Those of the voxels ``first`` to ``last`` - 1."""

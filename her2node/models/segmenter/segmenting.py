@@ -1,8 +1,10 @@
 """The whole way of a segmentation: transpose, crop, normalise, resample, sliding window, resample back, label.
 
 Logits are added up in half precision, as nnU-Net adds them, so that voxels between two labels fall to the same side.
-Memory: the image at the network's spacing, and of the answer as much as ``budget`` allows. Where the answer is larger,
-the image goes by blocks of slices, and patches that reach into two blocks are run for each.
+Memory: some 30 bytes for each voxel of the image while a channel of it is resampled, then some 10 for each voxel and
+channel at the network's spacing, and of the answer there as much as ``budget`` allows. Where it is larger, the image
+goes by blocks of slices, and patches that reach into two blocks are run for each. The answer comes back to the image's
+own spacing by slabs of ``SLAB`` voxels.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
+from time import monotonic
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_fill_holes
 
-from her2node.errors import EmptyRoi, PackageRefused
+from her2node.errors import EmptyRoi, PackageRefused, TooSlow
 from her2node.models.segmenter.plans import Normalisation, Plans
 from her2node.models.segmenter.resampling import (
     Positions,
@@ -33,22 +37,29 @@ Network = Callable[[Floats], Floats]
 """Patches, float32 (n, channels, *patch), to logits, float32 (n, outputs, *patch)."""
 Bytes = npt.NDArray[np.uint8]
 Halves = npt.NDArray[np.float16]
-Progress = Callable[[int, int], None]
 
 STEP = 0.5
 BUDGET_BYTES = 2 * 2**30
+SLAB = 2**24
+"""Voxels of the image whose labels are told at a time: of each, up to 20 bytes."""
 _LEAST = 1e-8
 Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
 class How:
-    """``mirror``: axes after the transposition; ``batch``: patches at a time; ``budget``: bytes of logits at a time."""
+    """``mirror``: axes after the transposition; ``batch``: patches at a time; ``budget``: bytes of logits at a time.
+
+    ``seconds``: how long the networks may take. ``alone``: of regions that overlap the one to label, as if the others
+    were not there; None: all.
+    """
 
     step: float = STEP
     mirror: tuple[int, ...] = ()
     batch: int = 1
     budget: int = BUDGET_BYTES
+    seconds: float = math.inf
+    alone: int | None = None
 
 
 def segmented(
@@ -57,27 +68,29 @@ def segmented(
     plans: Plans,
     networks: Sequence[Network],
     how: How = How(),
-    progress: Progress = lambda done, of: None,
 ) -> Bytes:
     """Labels, uint8 (z, y, x), for ``channels``, float32 (channels, z, y, x) of ``spacing_mm``.
 
     ``networks`` are the folds, whose logits are averaged. Raises EmptyRoi for an image of nothing but 0, and
-    PackageRefused where channels or logits are not what the plans say.
+    PackageRefused where channels or logits are not what the plans say, or logits are no numbers or beyond half
+    precision; TooSlow where the networks take longer than they may.
     """
     if len(channels) != len(plans.channels):
         raise PackageRefused(f"{len(channels)} channels are given, the network takes {len(plans.channels)}")
     turned = channels.transpose(0, *(axis + 1 for axis in plans.transpose))
-    spacing = [float(spacing_mm[axis]) for axis in plans.transpose]
+    spacing, wanted = plans.spacings(spacing_mm)
     box, inside = _not_zero(turned)
-    wanted = [spacing[0], *plans.spacing_mm] if len(plans.spacing_mm) == 2 else list(plans.spacing_mm)
-    there = axis_apart(plans.image, spacing, wanted)
+    there = axis_apart(plans.image.across_apart, spacing, wanted)
     normal = (_normalised(turned[place][box], inside, by) for place, by in enumerate(plans.channels))
     shape = new_shape([part.stop - part.start for part in box], spacing, wanted)
-    image = np.stack([resampled(one, shape, plans.image, there) for one in normal])
     labels = np.zeros(turned.shape[1:], dtype=np.uint8)
-    back = axis_apart(plans.answer, wanted, spacing)
+    back = axis_apart(plans.answer_apart, wanted, spacing)
     cropped = labels[box]
-    for first, last, found in _Answer(image, cropped.shape, plans, networks, how, back, progress).blocks():
+    answer = _Answer(
+        np.stack([resampled(one, shape, plans.image, there) for one in normal]),  # not kept here: it is padded there
+        cropped.shape, plans, networks, how, back,
+    )  # fmt: skip
+    for first, last, found in answer.blocks():
         cropped[first:last] = found
     return np.ascontiguousarray(labels.transpose(plans.transpose_back))
 
@@ -123,10 +136,9 @@ class _Answer:
         networks: Sequence[Network],
         how: How,
         apart: int | None,
-        progress: Progress,
     ) -> None:
+        self._ends = monotonic() + how.seconds
         self._plans, self._networks, self._how, self._apart = plans, networks, how, apart
-        self._progress, self._done = progress, 0
         patch = plans.patch if len(plans.patch) == 3 else (1, *plans.patch)
         self._patch, self._weight = patch, weight_of(plans.patch).reshape(patch)
         self._inner = image.shape[1:]
@@ -139,25 +151,31 @@ class _Answer:
         planes, outputs = len(self._at[0].places), self._plans.labels.outputs
         kept = outputs if len(self._networks) > 1 else 0  # the sum, while the next fold answers
         plane_bytes = 2 * (outputs + 1 + kept) * math.prod(self._image.shape[2:])
+        slab = max(1, SLAB // math.prod(len(axis.places) for axis in self._at[1:]))
         inner = max(1, self._how.budget // plane_bytes - 2)  # one more at either end, to interpolate with
         count = math.ceil(self._inner[0] / inner)
         bounds = [round(planes * number / count) for number in range(count + 1)]
         for first, last in pairwise(bounds):
             if first < last:
-                yield first, last, self._block(self._at[0].part(first, last), count)
+                lowest, highest = self._at[0].part(first, last).span
+                logits = self._logits(lowest, highest)
+                for begin in range(first, last, slab):
+                    at = self._at[0].part(begin, min(begin + slab, last))
+                    below, above = at.span
+                    part = logits[:, below - lowest : above - lowest]
+                    yield begin, begin + len(at.places), self._labelled(part, at)
 
-    def _block(self, at: Positions, blocks: int) -> Bytes:
-        """The labels of a block, output by output, so that only one is at the image's own spacing at a time."""
-        first, last = int(at.lower[0]), int(at.upper[-1]) + 1
-        logits = self._logits(first, last, blocks)
-        labels = self._plans.labels
-        best = self._at_spacing(logits[0], at, first)
-        if labels.regions is not None:
-            found = np.where(best > 0, np.uint8(labels.regions[0]), np.uint8(0))
-            for label, output in zip(labels.regions[1:], logits[1:], strict=True):
-                found[self._at_spacing(output, at, first) > 0] = label
+    def _labelled(self, logits: Halves, at: Positions) -> Bytes:
+        """The labels of a slab, output by output, so that only one is at the image's own spacing at a time."""
+        first, _ = at.span
+        regions = self._plans.labels.regions
+        found = np.zeros([len(axis.places) for axis in (at, *self._at[1:])], dtype=np.uint8)
+        if regions is not None:
+            for label, output in zip(regions, logits, strict=True):
+                if self._how.alone in (None, label):
+                    found[self._at_spacing(output, at, first) > 0] = label
             return found
-        found = np.zeros(best.shape, dtype=np.uint8)
+        best = self._at_spacing(logits[0], at, first)
         for label, output in enumerate(logits[1:], start=1):
             other = self._at_spacing(output, at, first)
             found[other > best] = label
@@ -170,18 +188,20 @@ class _Answer:
             values = interpolated(values, axis, self._at[axis], 0, nearest=self._apart == axis)
         return values.astype(np.float16)
 
-    def _logits(self, first: int, last: int, blocks: int) -> Halves:
+    def _logits(self, first: int, last: int) -> Halves:
         """Logits averaged over the folds, float16 (outputs, last - first, rows, columns), of these slices of the image.
 
         Each fold's are put together for themselves and added up in half precision, as nnU-Net does.
         """
-        total = self._of_fold(self._networks[0], first, last, blocks)
-        for network in self._networks[1:]:
-            total += self._of_fold(network, first, last, blocks)
+        with np.errstate(over="ignore", invalid="ignore"):  # what goes beyond half precision is refused below
+            total = self._of_fold(self._networks[0], first, last)
+            for network in self._networks[1:]:
+                total += self._of_fold(network, first, last)
         total /= np.float16(len(self._networks))
+        _need_finite(total)
         return total
 
-    def _of_fold(self, network: Network, first: int, last: int, blocks: int) -> Halves:
+    def _of_fold(self, network: Network, first: int, last: int) -> Halves:
         before = self._pads[0][0]
         lowest, highest = first + before, last + before
         total = np.zeros((self._plans.labels.outputs, last - first, *self._image.shape[2:]), dtype=np.float16)
@@ -192,6 +212,11 @@ class _Answer:
             if place[0] < highest and place[0] + self._patch[0] > lowest
         ]
         for group in range(0, len(places), self._how.batch):
+            if monotonic() > self._ends:
+                raise TooSlow(
+                    f"{self._how.seconds:g} s",
+                    remedy="set threads, batch, providers or seconds of [segmenter] otherwise",
+                )
             chosen = places[group : group + self._how.batch]
             for place, answer in zip(chosen, self._run(network, chosen), strict=True):
                 begin, end = max(place[0], lowest), min(place[0] + self._patch[0], highest)
@@ -199,8 +224,6 @@ class _Answer:
                 rows, columns = (slice(place[axis], place[axis] + self._patch[axis]) for axis in (1, 2))
                 total[:, there, rows, columns] += answer[:, own] * self._weight[own]
                 weights[there, rows, columns] += self._weight[own]
-            self._done += len(chosen)
-            self._progress(self._done, max(self._done, len(places) * blocks * len(self._networks)))
         total /= weights
         (_, _), (top, _), (left, _) = self._pads
         return total[:, :, top : top + self._inner[1], left : left + self._inner[2]]
@@ -223,6 +246,13 @@ class _Answer:
             found = network(np.ascontiguousarray(np.flip(patches, along)))
             if found.shape != wanted:
                 raise PackageRefused(f"the network answers {found.shape}, {wanted} was expected")
+            _need_finite(found)
             answer += np.flip(found, along)
         answer /= np.float32(len(sets))
         return answer[:, :, None] if flat else answer
+
+
+def _need_finite(outputs: npt.NDArray[np.floating[Any]]) -> None:
+    """Raises PackageRefused: NaN compares as smaller, and would be the background."""
+    if not all(np.isfinite(output).all() for output in outputs):
+        raise PackageRefused("the network's logits are not finite, or beyond half precision")

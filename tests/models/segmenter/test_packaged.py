@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from onnx import TensorProto, helper, load_model_from_string, numpy_helper
 
@@ -19,6 +20,7 @@ from tests.models.segmenter.packaged import (
     LEVEL,
     MANIFEST,
     PATCH,
+    SEED,
     bright,
     cases,
     files_of,
@@ -49,6 +51,29 @@ def test_of_several_folds_the_mean_decides(tmp_path: Path) -> None:
     image = np.full((1, *PATCH), LEVEL + 49, dtype=np.float32)
     assert not two.ensemble.tumour(image, (5.0, 2.0, 2.0)).any()
     assert two.ensemble.tumour(image + 2, (5.0, 2.0, 2.0)).all()
+
+
+def test_a_region_within_the_tumour_belongs_to_it(tmp_path: Path) -> None:
+    """The first output is the sum's excess over one level, the last over another: the tumour, and the core within."""
+    said = dataset({"background": 0, "tumour": [1, 2], "necrosis": 2}, regions_class_order=[1, 2])
+    model = load_model_from_string(thresholding_graph())
+    weights, bias = np.ones((2, 1, 1, 1, 1), np.float32), np.array([-50, -LEVEL], np.float32)
+    del model.graph.initializer[:]
+    model.graph.initializer.extend([numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(bias, "bias")])
+    noise = float(np.random.RandomState(SEED).standard_normal((1, 1, *PATCH))[0, 0, 0, 0, 0])
+    judged = cases(places=[(0, 0, 0, 0)], logits=[noise - 50])
+    more = {"fold-0.onnx": model.SerializeToString(), "dataset.json": said, "cases.json": judged}
+    image = np.zeros((1, *PATCH), dtype=np.float32)
+    image[0, :, 4:20], image[0, :, 8:12] = 100, 200
+
+    def drawn(name: str) -> npt.NDArray[np.bool_]:
+        change = MANIFEST.replace('tumour = "tumour"', f'tumour = "{name}"')
+        package = bright(tmp_path / name, lambda _: change, **more)
+        assert package.ensemble is not None
+        return package.ensemble.tumour(image, (5.0, 2.0, 2.0))
+
+    assert np.array_equal(drawn("tumour"), image[0] > 50)
+    assert np.array_equal(drawn("necrosis"), image[0] > LEVEL)
 
 
 def test_a_fold_that_misses_its_worked_case_is_not_loaded(tmp_path: Path, keys: Keys) -> None:
@@ -214,12 +239,21 @@ def test_hardware_that_is_not_there_is_named_and_the_other_packages_run(tmp_path
     assert "NoSuchProvider" in str(error)
 
 
-def test_an_image_too_large_at_the_networks_spacing_is_refused_before_it_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("spacing", "most", "said"),
+    [
+        ((10.0, 2.0, 2.0), 20 * 40 * 40, "32000 voxels at the network's spacing"),
+        ((5.0, 1.0, 1.0), 10 * 40 * 40, "16000 voxels at its own spacing"),
+    ],
+)
+def test_an_image_too_large_at_either_spacing_is_refused_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spacing: tuple[float, float, float], most: int, said: str
 ) -> None:
     package = bright(tmp_path)
     assert package.ensemble is not None
-    image = np.zeros((1, 10, 40, 40), dtype=np.float32)
-    monkeypatch.setattr(ensemble, "LARGEST_IMAGE", 10 * 20 * 20 - 1)
-    with pytest.raises(TooLarge, match="4000 voxels"):
-        package.ensemble.tumour(image, (5.0, 1.0, 1.0))
+    image = np.ones((1, 10, 40, 40), dtype=np.float32)
+    monkeypatch.setattr(ensemble, "LARGEST_IMAGE", most)
+    package.ensemble.tumour(image, spacing)
+    monkeypatch.setattr(ensemble, "LARGEST_IMAGE", most - 1)
+    with pytest.raises(TooLarge, match=said):
+        package.ensemble.tumour(image, spacing)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import tracemalloc
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -11,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.transform import resize
 
-from her2node.errors import EmptyRoi, PackageRefused
+from her2node.errors import EmptyRoi, PackageRefused, TooSlow
+from her2node.models.segmenter import segmenting
 from her2node.models.segmenter.plans import Plans, Resampling, parse
 from her2node.models.segmenter.resampling import axis_apart, interpolated, new_shape, positions, resampled
 from her2node.models.segmenter.segmenting import How, segmented
 from her2node.models.segmenter.windows import flips, padding, starts, weight_of
-from tests.models.segmenter.made import RESAMPLING, configuration, dataset, plans, thresholding
+from tests.models.segmenter.made import configuration, dataset, plans, thresholding
 
 Floats = npt.NDArray[np.float32]
 
@@ -57,6 +61,38 @@ def test_blocks_change_nothing() -> None:
         assert np.array_equal(whole, segmented(image, (1.5, 2.2, 2.4), three, [network], How(budget=budget)))
 
 
+def test_slabs_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.random.default_rng(6).normal(size=(1, 21, 34, 30)).astype(np.float32)
+    three = parse(plans(), dataset({"background": 0, "wall": 1, "tumour": 2}), "3d_fullres")
+    for spacing in ((1.5, 2.2, 2.4), (7.0, 2.2, 2.4), (2.0, 2.0, 2.0)):
+        whole = segmented(image, spacing, three, [thresholding(0.1, 0.4)])
+        for slab in (1, 5 * 34 * 30):
+            with monkeypatch.context() as patched:
+                patched.setattr(segmenting, "SLAB", slab)
+                for budget in (2**31, 50_000):
+                    how = How(budget=budget)
+                    assert np.array_equal(whole, segmented(image, spacing, three, [thresholding(0.1, 0.4)], how))
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "most"),
+    [((96, 160, 160), (1.0, 1.0, 1.0), 32 * 96 * 160 * 160), ((48, 48, 48), (4.0, 4.0, 4.0), 12 * 96**3)],
+    ids=["image finer than the network", "network finer than the image"],
+)
+def test_memory_is_what_is_said_of_it(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int], spacing: tuple[float, float, float], most: int
+) -> None:
+    image = np.random.default_rng(7).normal(size=(1, *shape)).astype(np.float32)
+    monkeypatch.setattr(segmenting, "SLAB", 2**16)
+    tracemalloc.start()
+    try:
+        segmented(image, spacing, _plans(patch_size=[32] * 3), [thresholding(0.1)], How(budget=2**20))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < most
+
+
 def test_a_transposed_network_sees_its_own_axes_and_answers_in_those_of_the_image() -> None:
     turned = parse(plans(transpose_forward=[2, 0, 1], transpose_backward=[1, 2, 0]), dataset(), "3d_fullres")
     image = np.zeros((1, 20, 30, 40), dtype=np.float32)
@@ -90,11 +126,12 @@ def test_regions_overlap_and_the_later_lies_over_the_earlier() -> None:
 
 
 def test_folds_are_averaged_as_logits() -> None:
+    """Logits of -5, 2 and 2 are -1/3 in the mean, and probabilities of 0.007, 0.88 and 0.88 are 0.59."""
     image = np.full((1, 16, 16, 16), 3.0, dtype=np.float32)
-    plan = _plans()
-    strong, weak = thresholding(-100.0), thresholding(4.0)
-    assert (segmented(image, (2.0, 2.0, 2.0), plan, [weak]) == 0).all()
-    assert (segmented(image, (2.0, 2.0, 2.0), plan, [weak, strong]) == 1).all()
+    against, weak = thresholding(8.0), thresholding(1.0)
+    assert (segmented(image, (2.0, 2.0, 2.0), _plans(), [weak]) == 1).all()
+    assert (segmented(image, (2.0, 2.0, 2.0), _plans(), [against, weak, weak]) == 0).all()
+    assert (segmented(image, (2.0, 2.0, 2.0), _plans(), [against, weak, weak, weak]) == 1).all()
 
 
 def test_ct_is_clipped_and_scaled_by_the_training_set() -> None:
@@ -135,6 +172,49 @@ def test_an_image_of_nothing_and_a_network_of_another_shape_are_refused() -> Non
         segmented(image, (2.0, 2.0, 2.0), _plans(), [thresholding(1, 2)])
     with pytest.raises(PackageRefused, match="channels"):
         segmented(np.ones((2, 16, 16, 16), np.float32), (2.0, 2.0, 2.0), _plans(), [thresholding(1)])
+
+
+def _with_a_voxel(value: float) -> Callable[[Floats], Floats]:
+    """A network that answers 1 for the tumour, and ``value`` in the middle of a patch, whose weight is 10."""
+
+    def network(patches: Floats) -> Floats:
+        answer = np.asarray(thresholding(0)(patches))
+        answer[:, 1, 8, 8, 8] = value
+        return answer
+
+    return network
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 20_000.0, -20_000.0])
+def test_logits_that_are_no_numbers_or_beyond_half_precision_are_no_background(value: float) -> None:
+    image = np.ones((1, 16, 16, 16), np.float32)
+    assert segmented(image, (2.0, 2.0, 2.0), _plans(), [_with_a_voxel(600.0)]).all()
+    with pytest.raises(PackageRefused, match="not finite, or beyond half precision"):
+        segmented(image, (2.0, 2.0, 2.0), _plans(), [_with_a_voxel(value)])
+
+
+def test_the_sum_of_folds_stays_within_half_precision_or_is_refused() -> None:
+    image = np.ones((1, 16, 16, 16), np.float32)
+    strong = _with_a_voxel(6_000.0)
+    assert segmented(image, (2.0, 2.0, 2.0), _plans(), [strong] * 2).all()
+    with pytest.raises(PackageRefused, match="not finite, or beyond half precision"):
+        segmented(image, (2.0, 2.0, 2.0), _plans(), [strong] * 11)
+
+
+def test_networks_that_take_longer_than_they_may_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that moves on by a minute with every patch."""
+    now, image = [0.0], np.ones((1, 32, 32, 32), np.float32)
+
+    def slow(patches: Floats) -> Floats:
+        now[0] += 60
+        return np.asarray(thresholding(0)(patches))
+
+    monkeypatch.setattr(segmenting, "monotonic", lambda: now[0])
+    segmented(image, (2.0, 2.0, 2.0), _plans(), [slow], How(seconds=26 * 60))
+    assert now[0] == 27 * 60
+    with pytest.raises(TooSlow, match="10 s"):
+        segmented(image, (2.0, 2.0, 2.0), _plans(), [slow], How(seconds=10))
+    assert now[0] == 28 * 60
 
 
 # --- the parts ----------------------------------------------------------------------------------------------
@@ -178,13 +258,12 @@ def test_answers_go_back_as_skimage_resizes_them(
 
 
 def test_an_axis_is_taken_apart_where_one_spacing_is_more_than_three_times_another() -> None:
-    how = Resampling(3)
-    assert axis_apart(how, (5.0, 1.0, 1.0), (1.0, 1.0, 1.0)) == 0
-    assert axis_apart(how, (1.0, 1.0, 1.0), (1.0, 4.0, 1.0)) == 1
-    assert axis_apart(how, (3.0, 1.0, 1.0), (1.0, 1.0, 1.0)) is None
-    assert axis_apart(how, (0.2, 1.0, 1.0), (1.0, 1.0, 1.0)) is None  # two coarse axes: none is apart
-    assert axis_apart(Resampling(3, 0, across_apart=False), (9.0, 1.0, 1.0), (1.0, 1.0, 1.0)) is None
-    assert axis_apart(Resampling(3, 0, across_apart=True), (1.2, 1.0, 1.0), (1.0, 1.0, 1.0)) == 0
+    assert axis_apart(None, (5.0, 1.0, 1.0), (1.0, 1.0, 1.0)) == 0
+    assert axis_apart(None, (1.0, 1.0, 1.0), (1.0, 4.0, 1.0)) == 1
+    assert axis_apart(None, (3.0, 1.0, 1.0), (1.0, 1.0, 1.0)) is None
+    assert axis_apart(None, (0.2, 1.0, 1.0), (1.0, 1.0, 1.0)) is None  # two coarse axes: none is apart
+    assert axis_apart(False, (9.0, 1.0, 1.0), (1.0, 1.0, 1.0)) is None
+    assert axis_apart(True, (1.2, 1.0, 1.0), (1.0, 1.0, 1.0)) == 0
 
 
 def test_slices_taken_apart_go_to_the_nearest() -> None:
@@ -202,6 +281,18 @@ def test_a_configuration_inherits() -> None:
     assert parse(plans(found), dataset(), "3d_fullres").spacing_mm == (1.0, 1.0, 1.0)
 
 
+def _answering(**how: int) -> bytes:
+    """Plans whose answers go back in another way."""
+    return plans({"3d_fullres": configuration(resampling_fn_probabilities_kwargs=how)})
+
+
+def _scaled(**more: float) -> bytes:
+    """Plans of a CT whose training set had these intensities."""
+    about = {"mean": 40.0, "std": 20.0, "percentile_00_5": -10.0, "percentile_99_5": 120.0, **more}
+    ct = {"3d_fullres": configuration(normalization_schemes=["CTNormalization"])}
+    return plans(ct, foreground_intensity_properties_per_channel={"0": about})
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
@@ -213,6 +304,18 @@ def test_a_configuration_inherits() -> None:
         (plans({"2d": configuration()}), "no configuration 3d_fullres; it has 2d"),
         (plans(transpose_backward=[1, 2, 0]), "do not undo"),
         (plans({"3d_fullres": configuration(patch_size=[0, 1, 1])}), "is none"),
+        (plans({"3d_fullres": configuration(spacing=[2.0, math.nan, 2.0])}), "is none"),
+        (plans({"3d_fullres": configuration(spacing=[2.0, 2.0, math.inf])}), "is none"),
+        (plans({"3d_fullres": configuration(spacing=[1e-320, 2.0, 2.0])}), "is none"),
+        (plans({"3d_fullres": configuration(patch_size=[100_000] * 3)}), "too large"),
+        (plans({"3d_fullres": configuration(patch_size=[math.inf, 1, 1])}), "cannot be used: OverflowError"),
+        (plans({"3d_fullres": configuration(resampling_fn_data_kwargs={"order": 7})}), r"orders \(7, 0\) are none"),
+        (plans({"3d_fullres": configuration(resampling_fn_data_kwargs={"order": 3, "order_z": -1})}), "are none"),
+        (_answering(order=3), "by the orders 3 and 0"),
+        (_answering(order=1, order_z=1), "by the orders 1 and 1"),
+        (_scaled(percentile_99_5=math.nan), "intensities"),
+        (_scaled(mean=1e300), "intensities"),
+        (b"[" * 100_000, "cannot be used: RecursionError"),
         (b"{", "cannot be used"),
         (b"[]", "cannot be used"),
     ],
@@ -225,4 +328,18 @@ def test_plans_that_cannot_be_followed_are_refused(said: bytes, why: str) -> Non
 def test_labels_that_leave_out_a_number_are_refused() -> None:
     with pytest.raises(PackageRefused, match="labels"):
         parse(plans(), dataset({"background": 0, "tumour": 2}), "3d_fullres")
-    assert RESAMPLING["resampling_fn_data"] == "resample_data_or_seg_to_shape"
+
+
+@pytest.mark.parametrize("order", [[1, 300], [0, 1], [2, 2]])
+def test_regions_that_are_not_different_labels_of_a_byte_are_refused(order: list[int]) -> None:
+    said = dataset({"background": 0, "whole": [1, 2], "core": 2}, regions_class_order=order)
+    with pytest.raises(PackageRefused, match="not different labels of 1 to 255"):
+        parse(plans(), said, "3d_fullres")
+
+
+def test_a_patch_of_many_classes_is_as_large_as_all_of_them() -> None:
+    many = dataset({"background": 0, **{f"part {label}": label for label in range(1, 256)}})
+    large = plans({"3d_fullres": configuration(patch_size=[128, 128, 128])})
+    assert parse(large, dataset(), "3d_fullres").patch == (128, 128, 128)
+    with pytest.raises(PackageRefused, match="too large"):
+        parse(large, many, "3d_fullres")
