@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -15,7 +15,9 @@ from rich.console import Console
 from her2node import settings
 from her2node.errors import Refused
 from her2node.models.prediction import Level
-from her2node.service.cohorts import Query
+
+if TYPE_CHECKING:
+    from her2node.service.cohorts import Query
 
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file (TOML).")]
 Studies = Annotated[
@@ -117,6 +119,8 @@ def from_paper(
 
 def _place(studies: Path | None, ledger: bool, since: datetime | None, until: datetime | None) -> Path | Query:
     """Where the studies are. Raises Refused where that is said twice or not at all."""
+    from her2node.service.cohorts import Query
+
     if ledger is (studies is not None) or (studies is not None and (since or until)):
         raise Refused("the studies come from --studies DIR or from --ledger", remedy="name one of the two")
     return studies or Query(since and since.date(), until and until.date())
