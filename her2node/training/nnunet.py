@@ -23,6 +23,7 @@ from her2node.models import manifest as manifests
 from her2node.models.building import seal
 from her2node.models.manifest import Segmenter
 from her2node.models.package import CARD, CASES, MANIFEST
+from her2node.models.prediction import Level
 from her2node.models.segmenter import ensemble
 from her2node.models.segmenter import plans as planned
 from her2node.models.segmenter.ensemble import DATASET, PLANS
@@ -46,6 +47,7 @@ class Said:
     tumour: str = "tumour"
     configuration: str = ""
     orientation: str = "LPS"
+    level: str = Level.SITE_TRAINED
 
 
 def import_nnunet(model: Path, out: Path, said: Said) -> Path:
@@ -69,13 +71,13 @@ def import_nnunet(model: Path, out: Path, said: Said) -> Path:
         network = _network(torch, files[PLANS], said_configuration, plans, stored["network_weights"])
         mirrors.add(tuple(stored.get("inference_allowed_mirroring_axes") or ()))
         folds.append(f"{checkpoint.parent.name.replace('_', '-')}.onnx")
-        files[folds[-1]] = _exported(torch, network, noise)
+        files[folds[-1]] = exported(torch, network, noise)
         with torch.no_grad():
             answers.append(network(noise).numpy()[0])
     if len(mirrors) != 1:
         raise PackageRefused(f"the folds were trained with different mirror axes: {sorted(mirrors)}")
-    text = _manifest(said, said_configuration, folds, mirrors.pop())
-    return _written(out / said.name, text, files, np.mean(answers, axis=0))
+    text = manifest_of(said, said_configuration, folds, mirrors.pop())
+    return written(out / said.name, text, files, np.mean(answers, axis=0))
 
 
 def _torch() -> Any:
@@ -140,7 +142,7 @@ def _located(name: str, within: str) -> Any:
     return found
 
 
-def _exported(torch: Any, network: Any, noise: Any) -> bytes:
+def exported(torch: Any, network: Any, noise: Any) -> bytes:
     target = io.BytesIO()
     torch.onnx.export(
         network,
@@ -154,13 +156,13 @@ def _exported(torch: Any, network: Any, noise: Any) -> bytes:
     return target.getvalue()
 
 
-def _manifest(said: Said, configuration: str, folds: Sequence[str], mirror: Sequence[int]) -> str:
+def manifest_of(said: Said, configuration: str, folds: Sequence[str], mirror: Sequence[int]) -> str:
     stated = {
         "format": 1,
         "kind": "segmenter",
         "name": said.name,
         "version": "1.0.0",
-        "level": "site-trained",
+        "level": str(said.level),
         "title": said.title,
         "citation": said.citation,
         "intended_use": said.intended_use,
@@ -192,7 +194,7 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _written(folder: Path, text: str, files: Mapping[str, bytes], expected: np.ndarray[Any, Any]) -> Path:
+def written(folder: Path, text: str, files: Mapping[str, bytes], expected: np.ndarray[Any, Any]) -> Path:
     """Write, seal and judge the package. ``expected``: torch's mean logits on the noise."""
     filler = f'{text}\n[files]\n"{CARD}" = "{"0" * 64}"\n'
     manifest = manifests.parse(filler.encode())
