@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 
 import pytest
 import structlog
@@ -57,3 +60,22 @@ def test_what_pydicom_quotes_of_a_data_set_is_not_logged() -> None:
     log.configure("json", out)
     logging.getLogger("pydicom").error("invalid value for PN: 'Li^Na'")
     assert out.getvalue() == ""
+
+
+def test_lines_of_processes_that_share_a_stream_are_whole(tmp_path: Path) -> None:
+    """Containers run unbuffered: there a line that takes two writes is glued to that of another process."""
+    shared = tmp_path / "log"
+    code = (
+        "from her2node import log\n"
+        "log.configure('json')\n"
+        "for _ in range(2000):\n"
+        "    log.emit(log.Event.DELIVERED, objects=3)\n"
+    )
+    with shared.open("ab") as stream:
+        writers = [
+            subprocess.Popen([sys.executable, "-u", "-c", code], stdout=stream, stderr=stream) for _ in range(3)
+        ]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    lines = shared.read_text().splitlines()
+    assert len(lines) == 6000
+    assert all(json.loads(line)["event"] == "delivered" for line in lines)
