@@ -90,7 +90,7 @@ def configure(form: Literal["console", "json"] = "console", stream: TextIO | Non
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        # One write a line: roles share a stream, and `print` writes the end of a line by itself where nothing is buffered.
+        # One write a line: roles share a stream, and `print` writes the end of a line by itself if nothing is buffered.
         logger_factory=structlog.WriteLoggerFactory(out),
         cache_logger_on_first_use=False,
     )

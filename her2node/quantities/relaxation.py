@@ -113,10 +113,10 @@ _AGENTS = (
     _Agent(("gadoxet", "primovist", "eovist", "eob-dtpa"), 7.2, 5.5),
     _Agent(("gadopentet", "magnevist", "gd-dtpa"), 4.3, 3.8),
 )
-"""r1 in human whole blood of 37 C, all of one study: Shen 2015, doi 10.1097/RLI.0000000000000132. In plasma others have
-4.78 and 4.97 +- 0.59 for gadobutrol, 3.80 and 3.28 for gadoteridol, 3.32 and 3.00 for gadoterate (Szomolanyi 2019, doi
-10.1097/RLI.0000000000000577). The first whose name stands in the text is meant: DTPA-BMEA, EOB-DTPA and DTPA-BMA go
-before DTPA."""
+"""r1 in human whole blood of 37 C, all of one study: Shen 2015 (Invest Radiol 50:330-338). Others differ: in plasma
+they have 4.78 and 4.97 +- 0.59 for gadobutrol, 3.80 and 3.28 for gadoteridol, 3.32 and 3.00 for gadoterate, and in
+blood at 3 T 3.47, 2.61 and 2.72 (Szomolanyi 2019, doi 10.1097/RLI.0000000000000577). The first whose name stands in the
+text is meant: DTPA-BMEA, EOB-DTPA and DTPA-BMA go before DTPA."""
 _RELAXIVITY_SOURCE = "Shen 2015, human blood"
 RELAXIVITY = 4.5
 """/s/mM: what is taken where agent or field is not known (the value of QIBA's reference objects)."""

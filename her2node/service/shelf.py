@@ -48,7 +48,11 @@ def demonstration_name(form: str) -> str:
     return f"{form}-demo"
 
 
-DEMONSTRATION_PACKAGES = ("synthetic-demo-ct", *map(demonstration_name, FORMS_OF_DEMONSTRATION))
+DEMONSTRATION_PACKAGES = (
+    "synthetic-demo-ct",
+    *map(demonstration_name, FORMS_OF_DEMONSTRATION),
+    "synthetic-demo-segmenter",
+)
 
 
 def running_of(settings: Settings) -> Running:

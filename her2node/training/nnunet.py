@@ -27,6 +27,7 @@ from her2node.models.prediction import Level
 from her2node.models.segmenter import ensemble
 from her2node.models.segmenter import plans as planned
 from her2node.models.segmenter.ensemble import DATASET, PLANS
+from her2node.volumes.volume import Floats
 
 CHECKPOINT = "checkpoint_final.pth"
 SEED, PLACES = 1, 12
@@ -56,7 +57,7 @@ def import_nnunet(model: Path, out: Path, said: Said) -> Path:
     ``said.configuration`` is by default the last part of the folder's name, as nnU-Net gives it. Raises Refused without
     torch, and PackageRefused for what is no such folder, cannot be built or exported, or answers otherwise as ONNX.
     """
-    torch = _torch()
+    torch = torch_of_the_extra()
     said_configuration = said.configuration or model.resolve().name.split("__")[-1]
     files = {name: _read(model / name) for name in (PLANS, DATASET)}
     plans = planned.parse(files[PLANS], files[DATASET], said_configuration)
@@ -64,23 +65,24 @@ def import_nnunet(model: Path, out: Path, said: Said) -> Path:
     if not checkpoints:
         raise PackageRefused(f"{model} has no fold_*/{CHECKPOINT}")
     shape = (1, len(plans.channels), *plans.patch)
-    noise = torch.from_numpy(np.random.RandomState(SEED).standard_normal(shape).astype(np.float32))
+    noise = torch.from_numpy(noise_of(shape))
     answers, mirrors, folds = [], set(), []
     for checkpoint in checkpoints:
         stored = _checkpoint(torch, checkpoint)
         network = _network(torch, files[PLANS], said_configuration, plans, stored["network_weights"])
         mirrors.add(tuple(stored.get("inference_allowed_mirroring_axes") or ()))
         folds.append(f"{checkpoint.parent.name.replace('_', '-')}.onnx")
-        files[folds[-1]] = _exported(torch, network, noise)
+        files[folds[-1]] = exported(torch, network, noise)
         with torch.no_grad():
             answers.append(network(noise).numpy()[0])
     if len(mirrors) != 1:
         raise PackageRefused(f"the folds were trained with different mirror axes: {sorted(mirrors)}")
-    text = _manifest(said, said_configuration, folds, mirrors.pop())
-    return _written(out / said.name, text, files, np.mean(answers, axis=0))
+    text = manifest_of(said, said_configuration, folds, mirrors.pop())
+    return written(out / said.name, text, files, np.mean(answers, axis=0))
 
 
-def _torch() -> Any:
+def torch_of_the_extra() -> Any:
+    """The module torch. Raises Refused where what exports networks is not installed."""
     try:
         import dynamic_network_architectures  # noqa: F401 - its classes are looked up by name
         import onnx  # noqa: F401 - torch exports through it
@@ -158,7 +160,13 @@ def _located(name: str, within: str, kind: type) -> type:
     return found
 
 
-def _exported(torch: Any, network: Any, noise: Any) -> bytes:
+def noise_of(shape: Sequence[int]) -> Floats:
+    """The patch of noise whose answer a package keeps as its worked case."""
+    return np.random.RandomState(SEED).standard_normal(tuple(shape)).astype(np.float32)
+
+
+def exported(torch: Any, network: Any, noise: Any) -> bytes:
+    """The network as ONNX, with a free number of patches."""
     target = io.BytesIO()
     torch.onnx.export(
         network,
@@ -172,7 +180,7 @@ def _exported(torch: Any, network: Any, noise: Any) -> bytes:
     return target.getvalue()
 
 
-def _manifest(said: Said, configuration: str, folds: Sequence[str], mirror: Sequence[int]) -> str:
+def manifest_of(said: Said, configuration: str, folds: Sequence[str], mirror: Sequence[int]) -> str:
     stated = {
         "format": 1,
         "kind": "segmenter",
@@ -210,7 +218,7 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _written(folder: Path, text: str, files: Mapping[str, bytes], expected: np.ndarray[Any, Any]) -> Path:
+def written(folder: Path, text: str, files: Mapping[str, bytes], expected: np.ndarray[Any, Any]) -> Path:
     """Write, seal and judge the package. ``expected``: torch's mean logits on the noise."""
     filler = f'{text}\n[files]\n"{CARD}" = "{"0" * 64}"\n'
     manifest = manifests.parse(filler.encode())

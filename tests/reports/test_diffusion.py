@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 
 from her2node import phantoms
+from her2node.dicom.codes import Diffusion
 from her2node.phantoms.diffusion import DiffusionOptions, make
 from her2node.phantoms.weighting import Tagging
 from her2node.reading import Reading, read
@@ -58,6 +60,25 @@ def test_dcmqi_reads_back_every_coefficient_with_its_unit_and_derivation(written
         ]
         assert same
         assert same[0]["units"]["CodeValue"] == "um2/s"
+
+
+def test_dcmqi_reads_back_the_maps_of_adc_d_d_star_and_f(written: Written, tmp_path: Path) -> None:
+    back = {}
+    for number, one in enumerate(write(written.reading, making.STAMP, (ObjectKind.PARAMETRIC_MAP,))):
+        file = tmp_path / f"{number}.dcm"
+        file.write_bytes(one.content())
+        assert gates.dciodvfy(file) == ([], [])
+        found = gates.parametric_map(file, tmp_path / str(number))
+        back[found.said["QuantityValueCode"]["CodeValue"], found.said["MeasurementUnitsCode"]["CodeValue"]] = found
+    units = {Diffusion.ADC: "um2/s", Diffusion.D: "um2/s", Diffusion.D_STAR: "um2/s", Diffusion.F: "1"}
+    assert back.keys() == {(code.value, unit) for code, unit in units.items()}
+    for code, unit in units.items():
+        found, made = back[code.value, unit], next(m for m in written.reading.maps if m.code == code)
+        defined = np.isfinite(made.voxels)
+        assert defined.any()
+        assert (found.voxels[defined] == made.voxels[defined]).all()
+        assert (found.voxels[~defined] < np.nanmin(made.voxels)).all()
+        assert found.origin_mm == pytest.approx(made.geometry.origin_mm)
 
 
 def test_the_report_says_that_mr_was_done(written: Written) -> None:

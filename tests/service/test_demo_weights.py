@@ -10,10 +10,11 @@ import pytest
 
 from her2node.errors import DemonstrationOnly, NoRoi
 from her2node.models.literature.forms import NONE_INVENTED
-from her2node.models.manifest import Scalar
+from her2node.models.manifest import Scalar, Segmenter
 from her2node.models.package import MANIFEST, SHIPPED, load, shipped_trust
 from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import Level
+from her2node.reading.drawing import draw
 from her2node.selection.choice import Selection
 from her2node.selection.study import Study
 from her2node.service import demo_weights, shelf
@@ -29,8 +30,12 @@ NOWHERE = Findings(Study("1.2", ()), Selection((), {}, {}), (), (), NoRoi())
 def test_what_is_fitted_on_phantoms_is_refused_outside_a_demonstration(name: str, tmp_path: Path) -> None:
     package = load(SHIPPED / name, shipped_trust())
     assert package.manifest.level is Level.SYNTHETIC_DEMO
-    with pytest.raises(DemonstrationOnly):
-        predict(package, NOWHERE, Conditions({}))
+    if isinstance(package.manifest, Segmenter):
+        with pytest.raises(NoRoi, match="demonstration"):
+            draw([package], NOWHERE.study, NOWHERE.selection, demonstration=False, batch=1, seconds=60)
+    else:
+        with pytest.raises(DemonstrationOnly):
+            predict(package, NOWHERE, Conditions({}))
     with pytest.raises(DemonstrationOnly):
         shelf.enable(Settings(state_dir=tmp_path), name)
 

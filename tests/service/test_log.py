@@ -72,9 +72,7 @@ def test_lines_of_processes_that_share_a_stream_are_whole(tmp_path: Path) -> Non
         "    log.emit(log.Event.DELIVERED, objects=3)\n"
     )
     with shared.open("ab") as stream:
-        writers = [
-            subprocess.Popen([sys.executable, "-u", "-c", code], stdout=stream, stderr=stream) for _ in range(3)
-        ]
+        writers = [subprocess.Popen([sys.executable, "-u", "-c", code], stdout=stream, stderr=stream) for _ in range(3)]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     lines = shared.read_text().splitlines()
     assert len(lines) == 6000

@@ -16,7 +16,7 @@ from her2node.errors import PackageRefused, Refused
 from her2node.models.manifest import Segmenter, parse
 from her2node.models.prediction import Level
 from her2node.training import nnunet
-from her2node.training.nnunet import Said, _located, _manifest, import_nnunet
+from her2node.training.nnunet import Said, _located, import_nnunet, manifest_of
 
 SAID = Said("site-net", 'A "quoted" title', "Nobody 2024, 胃.", "Tests.", "A reader.", ("arterial", "portal"))
 
@@ -36,7 +36,9 @@ def test_without_torch_the_error_says_what_to_install(tmp_path: Path, monkeypatc
 
 
 def test_the_manifest_that_is_written_says_what_was_said() -> None:
-    text = _manifest(replace(SAID, level=Level.SYNTHETIC_DEMO), "3d_fullres", ["fold-0.onnx", "fold-all.onnx"], (0, 2))
+    text = manifest_of(
+        replace(SAID, level=Level.SYNTHETIC_DEMO), "3d_fullres", ["fold-0.onnx", "fold-all.onnx"], (0, 2)
+    )
     found = parse(f'{text}\n[files]\n"CARD.md" = "{"0" * 64}"\n'.encode())
     assert isinstance(found, Segmenter)
     assert found.level is Level.SYNTHETIC_DEMO
