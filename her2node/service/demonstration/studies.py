@@ -16,9 +16,10 @@ from her2node.phantoms.diffusion import DiffusionOptions
 from her2node.phantoms.dual_energy import DualEnergyOptions
 from her2node.phantoms.flow import Tissue
 from her2node.phantoms.leakage import Leaky
-from her2node.phantoms.options import PhantomOptions, RoiForm
+from her2node.phantoms.options import PhantomOptions
 from her2node.phantoms.perfusion import PerfusionOptions
 from her2node.phantoms.pet import PetOptions
+from her2node.phantoms.study import PhantomStudy
 from her2node.service.demonstration import truths
 from her2node.service.demonstration.comparison import Expected
 
@@ -69,6 +70,8 @@ class Shown:
     study: Sendable
     expected: tuple[Expected, ...]
     planted: float | None
+    to_draw: PhantomStudy | None = None
+    """The same study where nobody has drawn its tumour and the node must."""
 
 
 def plan(kind: Kind) -> Shown:
@@ -77,14 +80,14 @@ def plan(kind: Kind) -> Shown:
 
 
 CT_OPTIONS = PhantomOptions(
-    seed=SEED, rows=192, columns=192, slices=48, slice_spacing_mm=2.5, rois=(RoiForm.BINARY,)
+    seed=SEED, rows=192, columns=192, slices=48, slice_spacing_mm=2.5, rois=()
 )  # fmt: skip
 
 
 def _ct() -> Shown:
     study = ct.make(CT_OPTIONS)
     expected = tuple(truths.of_ct(study))
-    return Shown(Kind.CT, "CT, four phases", study, expected, study.truth.her2_probability)
+    return Shown(Kind.CT, "CT, four phases", study, expected, study.truth.her2_probability, study)
 
 
 def _perfusion() -> Shown:

@@ -18,6 +18,7 @@ from her2node.ledger.story_records import StudyStory
 from her2node.models.prediction import Level
 from her2node.service.demonstration.answers import Answer, Silent, answers_of, silent_of
 from her2node.service.demonstration.comparison import Comparison, compare
+from her2node.service.demonstration.overlap import compare_drawn
 from her2node.service.demonstration.studies import Kind, Shown
 
 _PREFIX = "HER2 AI - not for diagnosis - "
@@ -141,13 +142,15 @@ def tell(shown: Shown, story: StudyStory | None, arrived: Sequence[Path], began:
     mine = [(ds, path) for ds, path in headers if ds.StudyInstanceUID == shown.study.study_instance_uid]
     reports = [ds for ds, _ in mine if _measures(ds)]
     report = reports[0] if reports else None
+    drawn = next((path for ds, path in mine if ds.Modality == "SEG"), None)
+    overlap = () if shown.to_draw is None else (compare_drawn(drawn, shown.to_draw),)
     return ToldStudy(
         kind=shown.kind,
         title=shown.title,
         study=shown.study.study_instance_uid,
         arrived=tuple((str(ds.get("SeriesDescription", "")), path) for ds, path in mine),
         reports=len(reports),
-        comparisons=compare(report, shown.expected),
+        comparisons=(*overlap, *compare(report, shown.expected)),
         answers=answers_of(report) if report is not None else (),
         silent=silent_of(report) if report is not None else (),
         planted=shown.planted,
