@@ -118,12 +118,16 @@ def deliver(config: Config = None) -> None:
 @app.command()
 def demo(
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where the files go.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="KIND", help="ct, perfusion, dual-energy, diffusion, dce or pet; may repeat."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """A phantom study through the whole running node into a small test PACS, with the truth beside the numbers."""
+    """Phantom studies through the whole running node into a small test PACS, with the truth beside the numbers."""
     from her2node.service import demo as demonstration
 
-    told = demonstration.run(out, say=(lambda line: None) if as_json else _out().print)
+    told = demonstration.run(out, only or [], say=(lambda line: None) if as_json else _out().print)
     if as_json:
         _print_json(told.as_json())
     else:

@@ -1,7 +1,8 @@
-"""Many phantoms with a planted effect: studies to train and test on, and their table of measurements.
+"""Many phantoms with a planted effect: studies to train and test on, and of CT their table of measurements.
 
-The label of each case is drawn from ``planted.PLANTED``, a declared logistic relation to portal and arterial
-attenuation. What a fit finds here is that relation, and nothing about patients.
+The label of each case is drawn from a declared logistic relation (``planted``): of CT to portal and arterial
+attenuation, of DCE-MRI to Ktrans, of PET to the highest uptake. What a fit finds here is that relation, and nothing
+about patients.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from her2node.errors import PhantomRefused
-from her2node.phantoms import ct
+from her2node.phantoms import ct, dce, pet
 from her2node.phantoms.anatomy import Phase, varied
 from her2node.phantoms.classic import sampling
+from her2node.phantoms.dce import DceOptions, DceStudy
+from her2node.phantoms.leakage import Leaky
 from her2node.phantoms.options import PhantomOptions
+from her2node.phantoms.pet import PetOptions, PetStudy
 from her2node.phantoms.rendering import RESCALE_INTERCEPT, mask, stored_phases
 from her2node.phantoms.study import PhantomStudy
 from her2node.phantoms.truth import truth_of
@@ -42,12 +46,43 @@ def cohort(n: int, seed: int, template: PhantomOptions | None = None) -> Iterato
     The patients' seeds are drawn without repetition from 32 bits, so that cohorts of different seeds hardly share any.
     Raises PhantomRefused for a negative ``n`` or ``seed``.
     """
-    if n < 0 or seed < 0:
-        raise PhantomRefused(f"a cohort of {n} with seed {seed}")
     options = template or PhantomOptions(rois=())
     for case_seed in _seeds(n, seed):
         truth = truth_of(varied(case_seed), case_seed)
         yield Case(replace(options, seed=case_seed, anatomy=None), truth.her2_positive, truth.her2_probability)
+
+
+def dynamic(n: int, seed: int, template: DceOptions) -> Iterator[DceStudy]:
+    """``n`` DCE-MRI of different patients, whose tumours leak differently and without plasma (standard Tofts).
+
+    Ktrans 0.18 ± 0.07 1/min within 0.05 and 0.4, ve 0.2 to 0.45, T1 1.0 to 1.4 s; every other tumour has a core of
+    half its Ktrans. ``template`` sets the rest. Raises PhantomRefused as ``cohort`` does.
+    """
+    for case_seed in _seeds(n, seed):
+        rng = np.random.default_rng(np.random.SeedSequence([case_seed, 6]))
+        ktrans = round(float(np.clip(rng.normal(0.18, 0.07), 0.05, 0.4)), 4)
+        ve, t1_ms = round(float(rng.uniform(0.2, 0.45)), 4), round(float(rng.uniform(1000, 1400)), 1)
+        core = Leaky(ktrans / 2, ve, 0.0, t1_ms) if rng.uniform() < 0.5 else None
+        size = float(rng.uniform(0.4, 0.7))
+        tumour = Leaky(ktrans, ve, 0.0, t1_ms)
+        yield dce.make(replace(template, seed=case_seed, tumour=tumour, core=core, core_size=size))
+
+
+def uptake(n: int, seed: int, template: PetOptions) -> Iterator[PetStudy]:
+    """``n`` PET of different patients: the primary tumour's uptake and size are drawn, what it is made of stays.
+
+    SUVmax 11 ± 4 within 4.5 and 24, axes 0.7 to 1.1 times those of ``pet.TUMOUR``. ``template`` sets the rest. Raises
+    PhantomRefused as ``cohort`` does.
+    """
+    for case_seed in _seeds(n, seed):
+        rng = np.random.default_rng(np.random.SeedSequence([case_seed, 7]))
+        times = float(np.clip(rng.normal(11, 4), 4.5, 24)) / pet.TUMOUR.highest
+        tumour = replace(
+            pet.TUMOUR,
+            shape=pet.TUMOUR.shape.scaled(float(rng.uniform(0.7, 1.1))),
+            layers=tuple((size, times * suv) for size, suv in pet.TUMOUR.layers),
+        )
+        yield pet.make(replace(template, seed=case_seed, lesions=(tumour, pet.NODE)))
 
 
 def table(n: int, seed: int, template: PhantomOptions | None = None) -> npt.NDArray[np.float64]:
@@ -62,6 +97,9 @@ def table(n: int, seed: int, template: PhantomOptions | None = None) -> npt.NDAr
 
 
 def _seeds(n: int, seed: int) -> list[int]:
+    """Raises PhantomRefused for a negative number or seed."""
+    if n < 0 or seed < 0:
+        raise PhantomRefused(f"a cohort of {n} with seed {seed}")
     rng = np.random.default_rng(np.random.SeedSequence([seed, 5]))
     found: dict[int, None] = {}
     while len(found) < n:

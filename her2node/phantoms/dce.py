@@ -29,6 +29,7 @@ from her2node.phantoms.leakage import Leaky, first_minute
 from her2node.phantoms.options import RoiForm
 from her2node.phantoms.outlines import Drawn, Ground, Outlined
 from her2node.phantoms.planes import Plane, transverse
+from her2node.phantoms.planted import PLANTED_KTRANS, Label
 from her2node.phantoms.shapes import Floats
 from her2node.phantoms.study import file_meta
 from her2node.phantoms.weighting import scale_as_philips
@@ -85,6 +86,14 @@ class DceStudy:
     def _since(self, when: int) -> timedelta:
         return timedelta(seconds=self.options.times_s[when] - self.options.times_s[0])
 
+    @property
+    def label(self) -> Label:
+        """Planted by the mean Ktrans of the tumour, core and rim by their shares."""
+        options = self.options
+        share = 0.0 if options.core is None else options.core_size**3
+        core = options.core or options.tumour
+        return PLANTED_KTRANS.label((1 - share) * options.tumour.ktrans + share * core.ktrans, options.seed)
+
     def as_json(self) -> dict[str, object]:
         """The truth with the UID of the study."""
         options = self.options
@@ -100,6 +109,7 @@ class DceStudy:
             "haematocrit": options.haematocrit,
             "relaxivity": options.relaxivity,
             "times_s": options.times_s,
+            **asdict(self.label),
         }
 
 

@@ -7,7 +7,7 @@ made. Two bed positions follow each other, so that images differ in time; the sl
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import StrEnum
 
@@ -26,6 +26,7 @@ from her2node.phantoms.headers import copied, da, decimal, fill, tm
 from her2node.phantoms.options import RoiForm
 from her2node.phantoms.outlines import Drawn, Ground, Outlined
 from her2node.phantoms.planes import Plane, holds, transverse
+from her2node.phantoms.planted import PLANTED_SUVMAX, Label
 from her2node.phantoms.shapes import Ellipsoid, Floats, Shape
 from her2node.phantoms.study import file_meta
 from her2node.phantoms.uptake_truth import Lesion
@@ -148,6 +149,13 @@ class PetStudy:
         uid = derived_uid("phantom pet series", self.study_instance_uid, name)
         return Head(uid, number, description, modality, self.examination.started)
 
+    @property
+    def label(self) -> Label | None:
+        """Planted by the highest uptake of the first primary tumour; None without one."""
+        primary = (lesion for lesion in self.options.lesions if lesion.kind == Finding.PRIMARY_NEOPLASM)
+        highest = next((lesion.highest for lesion in primary), None)
+        return None if highest is None else PLANTED_SUVMAX.label(highest, self.options.seed)
+
     def as_json(self) -> dict[str, object]:
         """The truth with the UID of the study."""
         options = self.options
@@ -158,6 +166,7 @@ class PetStudy:
             "liver_suvbw": LIVER_SUV,
             "uptake_minutes": options.uptake.total_seconds() / 60,
             "lean_janmahasatian_kg": person.lean_janmahasatian * person.weight_kg,
+            **(asdict(self.label) if self.label else {}),
         }
 
 

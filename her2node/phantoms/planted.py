@@ -1,6 +1,6 @@
-"""The declared relation between a phantom's tumour and its HER-2 'label'.
+"""The declared relations between a phantom's tumour and its HER-2 'label'.
 
-It is invented, so that a cohort of phantoms has an effect to find, and says nothing about patients.
+They are invented, so that a cohort of phantoms has an effect to find, and say nothing about patients.
 """
 
 from __future__ import annotations
@@ -26,7 +26,38 @@ class Planted:
 
     def draw(self, probability: float, seed: int) -> bool:
         """The label of the phantom of this seed."""
-        return bool(np.random.default_rng(np.random.SeedSequence([seed, 2])).uniform() < probability)
+        return drawn(probability, seed)
+
+
+@dataclass(frozen=True)
+class PlantedLine:
+    """logit p = intercept + slope·(x − centre) of one figure x of the tumour."""
+
+    intercept: float
+    slope: float
+    centre: float
+
+    def label(self, figure: float, seed: int) -> Label:
+        """That of the phantom of this seed."""
+        probability = 1 / (1 + math.exp(-(self.intercept + self.slope * (figure - self.centre))))
+        return Label(probability, drawn(probability, seed))
+
+
+@dataclass(frozen=True)
+class Label:
+    """Whether a phantom is 'positive', and the probability with which that was drawn."""
+
+    her2_probability: float
+    her2_positive: bool
+
+
+def drawn(probability: float, seed: int) -> bool:
+    """The label of the phantom of this seed."""
+    return bool(np.random.default_rng(np.random.SeedSequence([seed, 2])).uniform() < probability)
 
 
 PLANTED = Planted(intercept=-1.0, portal_slope=0.12, arterial_slope=-0.05)
+PLANTED_KTRANS = PlantedLine(intercept=-0.5, slope=25.0, centre=0.18)
+"""Of DCE-MRI: by the mean Ktrans of the tumour, 1/min."""
+PLANTED_SUVMAX = PlantedLine(intercept=-0.5, slope=0.4, centre=11.0)
+"""Of PET: by the highest SUVbw of the primary tumour."""

@@ -33,8 +33,14 @@ from her2node.service import register
 from her2node.service.register import Choice, Mode, Running, engine_of, folders_of, keys_of, running
 from her2node.settings import Settings
 
-FORMS_OF_DEMONSTRATION = ("wangna2020-attenuation", "zhangxiao-texture-lda", "zhangxiao-texture-nda")
-"""Forms that ship a second time, with weights fitted on phantoms: those that the demonstration's study can answer."""
+FORMS_OF_DEMONSTRATION = (
+    "wangna2020-attenuation",
+    "zhangxiao-texture-lda",
+    "zhangxiao-texture-nda",
+    "zhangxiao2021-dce",
+    "mi-uptake-volume",
+)
+"""Forms that ship a second time, with weights fitted on phantoms: those that the demonstration's studies can answer."""
 
 
 def demonstration_name(form: str) -> str:

@@ -395,11 +395,13 @@ def test_every_package_that_predicts_is_held_against_its_formula() -> None:
         "ji2017-adc",
         "ji2017-d",
         "lee2017-portal-liver",
+        "mi-uptake-volume-demo",
         "synthetic-demo-ct",
         "wangna2020-attenuation-demo",
         "zhangjn2016-suvmax",
         "zhangxiao-texture-lda-demo",
         "zhangxiao-texture-nda-demo",
+        "zhangxiao2021-dce-demo",
         "zheng-portal-node",
     }
 

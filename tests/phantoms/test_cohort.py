@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from her2node.errors import PhantomRefused
-from her2node.phantoms import PhantomOptions, Phase, cohort, ct
-from her2node.phantoms.planted import PLANTED
+from her2node.phantoms import PhantomOptions, Phase, cohort, ct, pet
+from her2node.phantoms.dce import DceOptions
+from her2node.phantoms.pet import PetOptions
+from her2node.phantoms.planted import PLANTED, PLANTED_KTRANS, PLANTED_SUVMAX, PlantedLine
 
 COARSE = PhantomOptions(rows=64, columns=64, slices=16, slice_spacing_mm=5.0, rois=())
 
@@ -91,3 +93,58 @@ def test_a_case_without_tumour_in_its_slices_is_refused() -> None:
 def test_a_negative_number_or_seed_is_refused(n: int, seed: int) -> None:
     with pytest.raises(PhantomRefused):
         list(cohort.cohort(n, seed))
+    with pytest.raises(PhantomRefused):
+        list(cohort.dynamic(n, seed, DceOptions()))
+    with pytest.raises(PhantomRefused):
+        list(cohort.uptake(n, seed, PetOptions()))
+
+
+def test_dynamic_cohorts_are_the_same_every_time_and_differ_in_how_tumours_leak() -> None:
+    first, again = (list(cohort.dynamic(30, 4, DceOptions())) for _ in range(2))
+    assert [study.options for study in first] == [study.options for study in again]
+    assert len({study.study_instance_uid for study in first}) == 30
+    leaks = [study.options.tumour for study in first]
+    assert all(0.05 <= tumour.ktrans <= 0.4 and tumour.vp == 0 for tumour in leaks)
+    assert np.std([tumour.ktrans for tumour in leaks]) > 0.03
+    assert {study.options.core is None for study in first} == {True, False}
+
+
+def test_uptake_cohorts_are_the_same_every_time_and_differ_in_uptake_and_size() -> None:
+    first, again = (list(cohort.uptake(30, 4, PetOptions())) for _ in range(2))
+    assert [study.options for study in first] == [study.options for study in again]
+    tumours = [study.options.lesions[0] for study in first]
+    assert all(4.5 <= tumour.highest <= 24 for tumour in tumours)
+    assert np.std([tumour.highest for tumour in tumours]) > 2
+    assert max(tumour.shape.volume_mm3 for tumour in tumours) > 2 * min(tumour.shape.volume_mm3 for tumour in tumours)
+
+
+def test_the_label_of_a_dynamic_study_is_drawn_by_the_mean_ktrans_of_rim_and_core() -> None:
+    for study in cohort.dynamic(20, 6, DceOptions()):
+        options, share = study.options, study.options.core_size**3
+        core = options.tumour.ktrans if options.core is None else options.core.ktrans
+        ktrans = (1 - share) * options.tumour.ktrans + share * core
+        assert study.label.her2_probability == pytest.approx(1 / (1 + np.exp(0.5 - 25 * (ktrans - 0.18))))
+        assert study.as_json()["her2_positive"] is study.label.her2_positive
+
+
+def test_the_label_of_a_pet_is_drawn_by_its_highest_uptake() -> None:
+    for study in cohort.uptake(20, 6, PetOptions()):
+        assert study.label is not None
+        highest = study.options.lesions[0].highest
+        assert study.label.her2_probability == pytest.approx(1 / (1 + np.exp(0.5 - 0.4 * (highest - 11))))
+        assert study.as_json()["her2_positive"] is study.label.her2_positive
+
+
+def test_a_pet_without_a_primary_tumour_has_no_label() -> None:
+    study = pet.make(PetOptions(lesions=(pet.NODE,)))
+    assert study.label is None
+    assert "her2_probability" not in study.as_json()
+
+
+@pytest.mark.parametrize("planted", [PLANTED_KTRANS, PLANTED_SUVMAX])
+def test_labels_of_a_planted_line_come_as_often_as_it_says(planted: PlantedLine) -> None:
+    for figure in (planted.centre - 1 / planted.slope, planted.centre, planted.centre + 2 / planted.slope):
+        labels = [planted.label(figure, seed) for seed in range(1000)]
+        (expected,) = {label.her2_probability for label in labels}
+        error = np.sqrt(expected * (1 - expected) / len(labels))
+        assert abs(np.mean([label.her2_positive for label in labels]) - expected) < 3 * error

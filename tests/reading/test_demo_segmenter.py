@@ -22,7 +22,7 @@ from her2node.phantoms.rendering import mask
 from her2node.reading.drawing import draw
 from her2node.selection import select
 from her2node.selection.study import open_study
-from her2node.service import demo
+from her2node.service.demonstration import studies
 from her2node.training import demo_segmenter
 
 (PACKAGE,) = load_packages([demo_segmenter.NAME]).packages
@@ -74,7 +74,7 @@ def test_the_median_dice_coefficient_of_50_unseen_phantoms_is_at_least_085(tmp_p
 
 def test_the_phantoms_were_not_trained_on_and_nor_was_that_of_the_demonstration() -> None:
     trained = {case.options.seed for case in cohort.cohort(demo_segmenter.PATIENTS, demo_segmenter.SEED)}
-    assert not trained & {*UNSEEN, demo.OPTIONS.seed}
+    assert not trained & {*UNSEEN, studies.CT_OPTIONS.seed}
 
 
 def test_the_card_says_how_it_was_made_and_that_it_says_nothing_of_patients() -> None:
