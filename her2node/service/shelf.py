@@ -154,12 +154,15 @@ def _usable(settings: Settings, folder: Path) -> str:
 
 
 def card(settings: Settings, name: str) -> str:
-    """The card of a package, by NAME or NAME@VERSION. Raises NotFound."""
+    """The card of a package, by NAME or NAME@VERSION. Raises NotFound, PackageRefused for one that has none to read."""
     wanted, _, version = name.partition("@")
     for folder in package_folders(folders_of(settings)):
         said = _said(folder)
         if said and said.name == wanted and version in ("", said.version):
-            return (folder / CARD).read_text(encoding="utf-8")
+            try:
+                return (folder / CARD).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise PackageRefused(f"{folder.name}/{CARD} cannot be read: {error}") from error
     raise NotFound(f"package {name}", remedy="`her2node packages list` names those there are")
 
 

@@ -208,3 +208,22 @@ def test_a_segmenter_whose_hardware_is_not_there_is_refused_and_the_others_run(
     assert [package.manifest.name for package in shelf.shelf_of(other).on] == [LEE]
     (line,) = (said for said, good in shelf.verify(other, None, enabled_only=True) if not good)
     assert "NoSuchExecutionProvider" in line
+
+
+def test_a_folder_that_no_parser_gets_to_the_end_of_is_listed_and_the_others_beside_it(
+    settings: Settings, keys: Keys, tmp_path: Path
+) -> None:
+    place = tmp_path / "more"
+    for name, content in (("deep", b"a = " + b"[" * 5000), ("digits", b"a = " + b"1" * 5000)):
+        (place / name).mkdir(parents=True)
+        (place / name / "package.toml").write_bytes(content)
+    write(place, None)
+    (place / "small" / "CARD.md").unlink()
+    having = Settings(state_dir=settings.state_dir, packages={"enabled": ["deep", LEE], "folders": [place]})
+    told = {row["name"]: (row["version"], row["usable"].partition(":")[0]) for row in shelf.listing(having)}
+    assert (told["deep"], told["digits"], told[LEE]) == (("", "no"), ("", "no"), ("1.1.0", "yes"))
+    assert [package.manifest.name for package in shelf.shelf_of(having).on] == [LEE]
+    with pytest.raises(NotFound):
+        shelf.card(having, "deep")
+    with pytest.raises(PackageRefused, match=r"small/CARD\.md cannot be read"):
+        shelf.card(having, "small")
