@@ -233,9 +233,11 @@ def disable(settings: Settings, name: str) -> str:
 
 
 def roll_back(settings: Settings, name: str) -> str:
-    """Let the version and mode before hold again."""
+    """Let the version and mode before hold again, before the first command what the settings say."""
     last = register.roll_back(settings, name)
-    return f"{name}@{last.version} is {last.mode}{_LATER}"
+    if last is not None:
+        return f"{name}@{last.version} is {last.mode}{_LATER}"
+    return f"{name} is {running_of(settings).mode_of(name)}, as the settings say{_LATER}"
 
 
 def install(settings: Settings, folder: Path) -> str:
