@@ -37,7 +37,7 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\.[A-Za-z0-9
 def _expression(value: str) -> str:
     try:
         re.compile(value)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{value!r} is no regular expression: {error}") from error
     return value
 
@@ -357,12 +357,12 @@ def parse(content: bytes) -> Manifest:
     """Read package.toml. Raises PackageRefused, naming every key that cannot be used."""
     try:
         manifest = _MANIFEST.validate_python(tomllib.loads(content.decode()))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PackageRefused(f"package.toml cannot be read: {error}") from error
     except ValidationError as error:
         # the first place is the kind that the classes are told by
         lines = (f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
         raise PackageRefused(f"package.toml: {'; '.join(lines)}") from error
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, numbers too long, lists too deep
+        raise PackageRefused(f"package.toml cannot be read: {error}") from error
     for flaw in _disagreements(manifest):
         raise PackageRefused(f"package.toml {flaw}")
     return manifest

@@ -48,6 +48,8 @@ STATED_TOLERANCE = 1e-9
 """By how much a graph's probability may differ from what package.toml says that it calculates."""
 LARGEST_ELEMENTS = 8 * 2**20
 """Stored numbers in model.onnx, as their dimensions claim."""
+MOST_CASES = 1000
+"""Worked cases, each of which runs whenever the package is loaded."""
 
 
 @validated(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -153,7 +155,7 @@ def load(folder: Path, trust: Trust, engine: Engine = ENGINE) -> Package:
 def _session(manifest: Manifest, files: Mapping[str, bytes]) -> Session | None:
     if not isinstance(manifest, Scalar):
         return None
-    onnx_file.check(files[MODEL], LARGEST_ELEMENTS)
+    onnx_file.check_arithmetic(files[MODEL], LARGEST_ELEMENTS)
     session = Session(files[MODEL])
     _check_ports(manifest, session)
     return session
@@ -243,11 +245,13 @@ def _check_cases(package: Package, manifest: Scalar, content: bytes) -> None:
     """Every worked case comes out, and what the manifest states that the graph calculates comes out of it too."""
     try:
         cases = _CASES.validate_python(json.loads(content))
-    except (ValidationError, ValueError) as error:
+    except (ValidationError, ValueError, RecursionError) as error:
         raise PackageRefused(f"cases.json cannot be read: {error}") from error
     names = {given.name for given in manifest.inputs}
     if not cases or any(case.inputs.keys() != names for case in cases):
         raise PackageRefused(f"cases.json must hold cases that give every input: {', '.join(sorted(names))}")
+    if len(cases) > MOST_CASES:
+        raise PackageRefused(f"cases.json holds {len(cases)} cases, {MOST_CASES} are allowed")
     answers = package.probabilities([case.inputs for case in cases])
     for case, answer in zip(cases, answers, strict=True):
         if abs(answer - case.probability) > case.tolerance:

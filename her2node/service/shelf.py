@@ -160,12 +160,15 @@ def _usable(settings: Settings, folder: Path) -> str:
 
 
 def card(settings: Settings, name: str) -> str:
-    """The card of a package, by NAME or NAME@VERSION. Raises NotFound."""
+    """The card of a package, by NAME or NAME@VERSION. Raises NotFound, PackageRefused for one that has none to read."""
     wanted, _, version = name.partition("@")
     for folder in package_folders(folders_of(settings)):
         said = _said(folder)
         if said and said.name == wanted and version in ("", said.version):
-            return (folder / CARD).read_text(encoding="utf-8")
+            try:
+                return (folder / CARD).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise PackageRefused(f"{folder.name}/{CARD} cannot be read: {error}") from error
     raise NotFound(f"package {name}", remedy="`her2node packages list` names those there are")
 
 
@@ -236,9 +239,11 @@ def disable(settings: Settings, name: str) -> str:
 
 
 def roll_back(settings: Settings, name: str) -> str:
-    """Let the version and mode before hold again."""
+    """Let the version and mode before hold again, before the first command what the settings say."""
     last = register.roll_back(settings, name)
-    return f"{name}@{last.version} is {last.mode}{_LATER}"
+    if last is not None:
+        return f"{name}@{last.version} is {last.mode}{_LATER}"
+    return f"{name} is {running_of(settings).mode_of(name)}, as the settings say{_LATER}"
 
 
 def install(settings: Settings, folder: Path) -> str:
