@@ -161,8 +161,8 @@ class Prior:
 class Logistic:
     """The coefficients of a logistic package as a person can check them; ``building`` makes the graph from them.
 
-    ``covariance``: of the intercept and the coefficients, in the order of the inputs; with it every answer has a 95 %
-    interval. ``covariance_source`` says how it was had.
+    ``covariance``: of the intercept and the coefficients, in the order of the inputs, a row of zeros for an input that
+    only shuts patients out; with it every answer has a 95 % interval. ``covariance_source`` says how it was had.
     """
 
     intercept: float
@@ -404,8 +404,7 @@ def _of_scalar(manifest: Scalar, names: list[str]) -> Iterator[str]:
         yield "sets output.unlikely above output.likely"
     if manifest.logistic and set(manifest.logistic.coefficients) != set(names):
         yield "gives other logistic.coefficients than inputs: they differ"
-    spread = manifest.logistic.covariance if manifest.logistic else ()
-    if spread and not is_covariance(spread, len(names) + 1):
+    if manifest.logistic and manifest.logistic.covariance and not _is_of_coefficients(manifest.logistic, names):
         yield "has a logistic.covariance that is no covariance of intercept and coefficients"
     rule = manifest.threshold
     if rule is None and manifest.level is Level.PUBLISHED_THRESHOLD:
@@ -452,6 +451,17 @@ def _of_segmenter(manifest: Segmenter) -> Iterator[str]:
         yield f"draws on {', '.join(others)}; networks are run on the contrast phases of CT"
     if any(len(set(several)) != len(several) for several in (said.channels, said.folds, said.mirror)):
         yield "names a channel, fold or axis of network twice"
+
+
+def _is_of_coefficients(model: Logistic, names: list[str]) -> bool:
+    """Whether the covariance is one of intercept and coefficients; rows of coefficients of 0 may be zero."""
+    size = 1 + len(names)
+    if {len(row) for row in model.covariance} != {size} or len(model.covariance) != size:
+        return False
+    spread = np.array(model.covariance)
+    sure = [place for place, name in enumerate(names, 1) if model.coefficients[name] == 0 and not spread[place].any()]
+    rest = np.delete(np.delete(spread, sure, axis=0), sure, axis=1)
+    return is_covariance(tuple(map(tuple, rest.tolist())), len(rest))
 
 
 def _rounds_to(count: int, of: int, share: float) -> bool:

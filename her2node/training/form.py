@@ -18,7 +18,7 @@ from her2node.dicom.codes import Code
 from her2node.errors import CohortRefused, PackageRefused, SettingsRefused
 from her2node.models import manifest as manifests
 from her2node.models.building import sealed
-from her2node.models.literature.forms import NONE_INVENTED
+from her2node.models.literature.forms import INVERTED, NONE_INVENTED
 from her2node.models.manifest import Input, Output, QuantityInput
 from her2node.models.package import MANIFEST, SIGNATURE, Package, read_folder
 from her2node.models.predicting import Standing
@@ -36,6 +36,10 @@ CATEGORIES = Output(
     unlikely=0.1,
     explanation="The form names no such thresholds; these are this node's: likely means at least as probable as not, "
     "unlikely means fewer than one in ten.",
+)
+UPRIGHT = (
+    "The form's paper predicts HER2-negative tumours; this package does not: its answer is the probability of "
+    "HER2-positive ones."
 )
 LACKING = 0.1
 """A candidate that a larger share of the studies lacks is none; a study that lacks one of the others is left out."""
@@ -110,10 +114,11 @@ class Form:
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """The form's own that hold of the package that comes out: an invented relation gives invented coefficients."""
-        if self.level is Level.SYNTHETIC_DEMO:
-            return tuple(caution for caution in self.said.cautions if caution != NONE_INVENTED)
-        return self.said.cautions
+        """The form's own that hold of the package that comes out: an invented relation gives invented coefficients, and
+        whatever the paper predicted, what is trained is the probability of HER2-positive tumours."""
+        untrue = {INVERTED, NONE_INVENTED} if self.level is Level.SYNTHETIC_DEMO else {INVERTED}
+        kept = tuple(caution for caution in self.said.cautions if caution not in untrue)
+        return (*kept, UPRIGHT) if self.said.training.label == "her2-negative" else kept
 
     @property
     def signature(self) -> Signature | None:

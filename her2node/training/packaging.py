@@ -1,4 +1,4 @@
-"""A fitted model becomes a package: only the inputs that it uses, scaling folded in."""
+"""A fitted model becomes a package: the inputs that it uses, scaling folded in, and those that shut patients out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from her2node.models.manifest import (
     Requirement,
 )
 from her2node.models.prediction import Level
-from her2node.training.arrays import Doubles
+from her2node.training.arrays import Cases, Doubles
 from her2node.training.certainty import training_set, with_covariance
 from her2node.training.cohort import Cohort
 from her2node.training.discriminants import Nearest, Network
@@ -58,25 +58,33 @@ def write(
     """
     if not model.kept:
         raise NothingLearned(f"{form.method} keeps none of {len(form.names)} inputs")
-    used = tuple(form.inputs[place] for place in model.kept)
-    names = _names(used)
-    kept = model.alone()
-    values = cohort.cases.values[:, list(model.kept)]
+    places = asked_of(form, model)
+    inputs = tuple(form.inputs[place] for place in places)
+    names = _names(inputs)
+    kept = model.of_inputs(places)
+    values = cohort.cases.values[:, list(places)]
     package = folder / form.name
     package.mkdir(parents=True, exist_ok=True)
     (package / RECORD).write_text(_record(form, cohort, seed), encoding="utf-8")
-    features = kept_features(form, used)
+    features = kept_features(form, inputs)
     if features:
         (package / FEATURES).write_text(features, encoding="utf-8")
     write_package(
         package,
-        toml(_manifest(form, cohort, kept, used, values, cautions) | ({"features": FEATURES} if features else {})),
+        toml(_manifest(form, cohort, kept, inputs, values, cautions) | ({"features": FEATURES} if features else {})),
         graph(kept, names),
         worked_cases(kept, names, values),
         card,
     )
     sign_and_load(package, private_pem)
     return package
+
+
+def asked_of(form: Form, model: Fitted) -> tuple[int, ...]:
+    """The places of the package's inputs: those that the model uses, and those with a hard limit. A patient beyond it
+    was left out of the cohort, and often all others had one value; an answer on such a patient would rest on nobody."""
+    gates = (place for place, given in enumerate(form.inputs) if given.limits.hard is not None)
+    return tuple(sorted({*model.kept, *gates}))
 
 
 def graph(model: Fitted, names: Sequence[str]) -> bytes:
@@ -110,13 +118,13 @@ def worked_cases(model: Fitted, names: Sequence[str], values: Doubles) -> list[d
 
 
 def _manifest(
-    form: Form, cohort: Cohort, model: Fitted, used: Sequence[Input], values: Doubles, cautions: Sequence[str]
+    form: Form, cohort: Cohort, model: Fitted, asked: Sequence[Input], values: Doubles, cautions: Sequence[str]
 ) -> dict[str, object]:
     cases, said = cohort.cases, form.said
-    inputs = [_with_range(given, column) for given, column in zip(used, values.T, strict=True)]
+    inputs = [_with_range(given, column) for given, column in zip(asked, values.T, strict=True)]
     if model.scanners:
         inputs.append(_scanner_input(model.scanners))
-    measured = _measured_on(cohort, used)
+    measured = _measured_on(cohort, asked)
     requires = [_as_made(form, cohort, wanted) for wanted in said.requires if (wanted.role, wanted.phase) in measured]
     counted = f"{len(cases)} studies of {len(set(cases.patients))} patients"
     after = f"Form after: {said.citation}{f' doi:{said.doi}' if said.doi else ''} Not its coefficients."
@@ -143,11 +151,26 @@ def _manifest(
         "prior": Prior(cases.positives, cases.negatives, f"the training cohort; {form.label}"),
     }
     if isinstance(model, Model) and not model.scanners:
-        coefficients = logistic(model, _names(used))
-        if form.method is Method.LOGISTIC and not apart(model, replace(cases, names=_names(used), values=values)):
-            coefficients = with_covariance(coefficients, values, cases.labels, cases.patients)
+        coefficients = logistic(model, _names(asked))
+        if form.method is Method.LOGISTIC and not apart(model, replace(cases, names=_names(asked), values=values)):
+            coefficients = _with_certainty(coefficients, model.kept, cases, values)
         manifest["logistic"] = coefficients
-    return manifest | {"training_set": training_set(used, values)}
+    used = list(model.kept)
+    return manifest | {"training_set": training_set([asked[place] for place in used], values[:, used])}
+
+
+def _with_certainty(model: Logistic, used: Sequence[int], cases: Cases, values: Doubles) -> Logistic:
+    """The model with its covariance, that of the inputs which it uses; the rows of the others are zero, for nothing of
+    the answer hangs on them."""
+    names = list(model.coefficients)
+    alone = Logistic(model.intercept, {names[place]: model.coefficients[names[place]] for place in used})
+    sure = with_covariance(alone, values[:, list(used)], cases.labels, cases.patients)
+    if not sure.covariance:
+        return model
+    found = np.zeros((1 + len(names), 1 + len(names)))
+    rows = [0, *(1 + place for place in used)]
+    found[np.ix_(rows, rows)] = sure.covariance
+    return replace(model, covariance=tuple(map(tuple, found.tolist())), covariance_source=sure.covariance_source)
 
 
 def _names(inputs: Sequence[Input]) -> tuple[str, ...]:
