@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from her2node.errors import MixedOrientations, OutsideIntendedUse, QuantityMissing, Refused
+from her2node.errors import EmptyRoi, MixedOrientations, OutsideIntendedUse, QuantityMissing, Refused
 from her2node.models.image.stated import CropStated
 from her2node.models.image.view import View, seen, stacked
 from her2node.models.inputs import Where
@@ -34,7 +34,8 @@ class Crop:
 def gather(manifest: Image, views: Sequence[View], not_measured: Sequence[NotMeasured], where: Where) -> Crop:
     """The crop of the tumour in the package's phases.
 
-    Raises why a phase could not be looked at; MixedOrientations where phases lie in several frames of reference;
+    Raises why a phase could not be looked at; EmptyRoi where the network is told the region and no voxel of the crop
+    lies in it; MixedOrientations where phases lie in several frames of reference;
     OutsideIntendedUse for a region that the crop does not hold with its margin, and for a crop that reaches too far out
     of the images.
     """
@@ -43,8 +44,9 @@ def gather(manifest: Image, views: Sequence[View], not_measured: Sequence[NotMea
     frames = {view.geometry.frame_of_reference_uid for view in chosen}
     if len(frames) > 1:
         raise MixedOrientations(f"the phases lie in {len(frames)} frames of reference: no crop is the same in all")
-    first = chosen[0]
-    _need_room(crop, first)
+    _need_room(crop, chosen[0])
+    if crop.mask and not chosen[0].mask.any():
+        raise EmptyRoi("no voxel of the package's crop lies in it")
     where_seen = seen(chosen)
     return Crop(stacked(chosen), where_seen, chosen, tuple(_flags(crop, chosen, where_seen)), _remarks(chosen))
 

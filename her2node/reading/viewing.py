@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
 from her2node.dicom.codes import Saliency, Unit
-from her2node.errors import EmptyRoi, Refused
+from her2node.errors import Refused
 from her2node.models import crops
 from her2node.models.image.stated import CropStated
 from her2node.models.image.view import View, view
@@ -37,16 +36,14 @@ def views_of(
     moved: bool,
 ) -> tuple[View, ...]:
     """The crops of a series about a region, as it was first laid; ``found``: how its tissue is displaced here, None on
-    the series that it was first laid on. One is left out that no voxel of the region lies in."""
+    the series that it was first laid on."""
     by_mm = found.by_mm if moved and isinstance(found, Displacement) else STILL
     followed, unsure = _told(found, moved=moved)
-    views = []
-    for crop in wanted:
-        if role in crop.roles:
-            with suppress(EmptyRoi):
-                seen = view(crop, roi, volume, role, by_mm)
-                views.append(replace(seen, followed=followed, unsure=unsure))
-    return tuple(views)
+    return tuple(
+        replace(view(crop, roi, volume, role, by_mm), followed=followed, unsure=unsure)
+        for crop in wanted
+        if role in crop.roles
+    )
 
 
 def _told(found: Displacement | Refused | None, *, moved: bool) -> tuple[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from her2node.errors import EmptyRoi
 from her2node.models.image.stated import CropStated
 from her2node.rois.moving import displaced
 from her2node.rois.roi import Roi
@@ -62,8 +63,8 @@ def centred(crop: CropStated, roi: Roi) -> Geometry:
 def view(crop: CropStated, roi: Roi, volume: Volume, role: Role, by_mm: Triple = (0.0, 0.0, 0.0)) -> View:
     """The crop of ``volume`` about a region, whose tissue lies ``by_mm`` away there; ``roi`` as it was first laid.
 
-    Raises EmptyRoi where no voxel centre of the crop lies in the region, MixedOrientations in another frame of
-    reference.
+    The mask is empty where no voxel centre of the crop lies in the region. Raises MixedOrientations in another frame
+    of reference.
     """
     grid = centred(crop, roi)
     there = replace(grid, origin_mm=_triple(np.add(grid.origin_mm, by_mm)))
@@ -76,7 +77,7 @@ def view(crop: CropStated, roi: Roi, volume: Volume, role: Role, by_mm: Triple =
         volume.series_instance_uid,
         grid,
         hu,
-        displaced(roi, grid, (0.0, 0.0, 0.0)).mask,
+        _mask(roi, grid),
         _reaches(roi, grid),
         roi.cut_off,
         _nearest(volume, there),
@@ -105,6 +106,13 @@ def _centres(roi: Roi) -> npt.NDArray[np.float64]:
     """The centre of every voxel of the region, (n, 3) in mm."""
     first = [side.start for side in roi.box]
     return roi.geometry.to_patient(np.argwhere(roi.mask[roi.box]) + first)
+
+
+def _mask(roi: Roi, grid: Geometry) -> Bools:
+    try:
+        return displaced(roi, grid, (0.0, 0.0, 0.0)).mask
+    except EmptyRoi:
+        return np.zeros(grid.shape, dtype=np.bool_)
 
 
 def _reaches(roi: Roi, grid: Geometry) -> Triple:
