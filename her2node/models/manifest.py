@@ -1,8 +1,9 @@
 """package.toml: everything about a package that is no weight.
 
-The classes below are the format; unknown keys are refused. Four kinds: ``scalar`` (a probability), ``measured``
-(quantities beside printed cut-offs that are no rule), ``form`` (a model without weights, to be trained), ``segmenter``
-(a network that draws the tumour; ``roi`` and ``inputs`` fall away). Required:
+The classes below are the format; unknown keys are refused. Five kinds: ``scalar`` (a probability), ``image`` (a
+probability of a crop of the images; ``inputs`` fall away), ``measured`` (quantities beside printed cut-offs that are no
+rule), ``form`` (a model without weights, to be trained), ``segmenter`` (a network that draws the tumour; ``roi`` and
+``inputs`` fall away). Required:
 ``format``, ``kind``, ``name``, ``version``, ``level``, ``title``, ``citation``, ``intended_use``, ``reference_test``,
 ``roi``, ``inputs``, ``files``, and what the kind itself demands.
 """
@@ -20,6 +21,8 @@ from pydantic.dataclasses import dataclass
 
 from her2node.dicom.codes import Code
 from her2node.errors import PackageRefused
+from her2node.models.image import stated
+from her2node.models.image.stated import CropStated
 from her2node.models.prediction import Level
 from her2node.models.units import known
 from her2node.selection.choice import PHASES
@@ -299,6 +302,18 @@ class Scalar(_Stated):
 
 
 @dataclass(frozen=True, config=_STRICT, kw_only=True)
+class Image(_Stated):
+    """A crop of the images about the tumour to a probability."""
+
+    kind: Literal["image"]
+    crop: CropStated
+    output: Output
+    prior: Prior
+    roi: Literal["needed"] = "needed"
+    inputs: tuple[()] = ()
+
+
+@dataclass(frozen=True, config=_STRICT, kw_only=True)
 class MeasuredOnly(_Stated):
     """Quantities beside printed cut-offs, without a probability; no model."""
 
@@ -347,7 +362,7 @@ class Segmenter(_Stated):
     inputs: tuple[()] = ()
 
 
-Manifest = Scalar | MeasuredOnly | Form | Segmenter
+Manifest = Scalar | Image | MeasuredOnly | Form | Segmenter
 """One package.toml."""
 
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Annotated[Manifest, Field(discriminator="kind")])
@@ -384,9 +399,13 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
         yield "measures in the tumour but does not need an ROI"
     if (manifest.level is Level.MEASURED_ONLY) is not isinstance(manifest, MeasuredOnly):
         yield f"has the level {manifest.level} and the kind {manifest.kind}, which do not go together"
+    if isinstance(manifest, Scalar | Image) and manifest.output.unlikely > manifest.output.likely:
+        yield "sets output.unlikely above output.likely"
     match manifest:
         case Scalar():
             yield from _of_scalar(manifest, names)
+        case Image():
+            yield from _of_image(manifest)
         case MeasuredOnly() if {cut.input for cut in manifest.cut_offs} != set(names):
             yield "has inputs without a cut-off, or cut-offs without an input"
         case Form():
@@ -400,8 +419,6 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
 def _of_scalar(manifest: Scalar, names: list[str]) -> Iterator[str]:
     if not names:
         yield "has no inputs"
-    if manifest.output.unlikely > manifest.output.likely:
-        yield "sets output.unlikely above output.likely"
     if manifest.logistic and set(manifest.logistic.coefficients) != set(names):
         yield "gives other logistic.coefficients than inputs: they differ"
     if manifest.logistic and manifest.logistic.covariance and not _is_of_coefficients(manifest.logistic, names):
@@ -442,13 +459,16 @@ def _of_form(manifest: Form, names: list[str]) -> Iterator[str]:
         yield "takes candidates from a role that it does not require"
 
 
+def _of_image(manifest: Image) -> Iterator[str]:
+    if manifest.level is Level.PUBLISHED_THRESHOLD:
+        yield "has the level of a threshold and looks at images"
+    yield from _on_phases(manifest, manifest.crop.roles, "crop.channels")
+    yield from stated.flaws(manifest.crop)
+
+
 def _of_segmenter(manifest: Segmenter) -> Iterator[str]:
     said = manifest.network
-    if tuple(requirement.role for requirement in manifest.requires) != said.channels:
-        yield "requires other roles than network.channels, or in another order"
-    others = [r.role for r in manifest.requires if r.modality != "CT" or r.phase or r.role not in PHASES]
-    if others:
-        yield f"draws on {', '.join(others)}; networks are run on the contrast phases of CT"
+    yield from _on_phases(manifest, said.channels, "network.channels")
     if any(len(set(several)) != len(several) for several in (said.channels, said.folds, said.mirror)):
         yield "names a channel, fold or axis of network twice"
 
@@ -462,6 +482,14 @@ def _is_of_coefficients(model: Logistic, names: list[str]) -> bool:
     sure = [place for place, name in enumerate(names, 1) if model.coefficients[name] == 0 and not spread[place].any()]
     rest = np.delete(np.delete(spread, sure, axis=0), sure, axis=1)
     return is_covariance(tuple(map(tuple, rest.tolist())), len(rest))
+
+
+def _on_phases(manifest: Manifest, channels: tuple[Role, ...], named: str) -> Iterator[str]:
+    if tuple(requirement.role for requirement in manifest.requires) != channels:
+        yield f"requires other roles than {named}, or in another order"
+    others = [r.role for r in manifest.requires if r.modality != "CT" or r.phase or r.role not in PHASES]
+    if others:
+        yield f"looks at {', '.join(others)}; networks are run on the contrast phases of CT"
 
 
 def _rounds_to(count: int, of: int, share: float) -> bool:

@@ -1,4 +1,4 @@
-"""A model package: a folder that is read once, judged, and becomes a function from inputs to probabilities.
+"""A model package: a folder that is read once, judged, and becomes a function from inputs or images to probabilities.
 
 The folder is called NAME or NAME@VERSION and holds package.toml, CARD.md, for what predicts model.onnx and cases.json,
 for what segments fold-N.onnx, plans.json, dataset.json and cases.json, for packages of others package.toml.sig, and
@@ -23,7 +23,9 @@ from her2node.errors import PackageRefused, SettingsRefused, WorkedCaseFailed
 from her2node.models import manifest as manifests
 from her2node.models import onnx_file
 from her2node.models.formula import stated_probability
-from her2node.models.manifest import Manifest, QuantityInput, Requirement, Scalar, Segmenter
+from her2node.models.image import classifier
+from her2node.models.image.classifier import Classifier
+from her2node.models.manifest import Image, Manifest, QuantityInput, Requirement, Scalar, Segmenter
 from her2node.models.prediction import PackageRef
 from her2node.models.segmenter import ensemble
 from her2node.models.segmenter.ensemble import Ensemble
@@ -70,8 +72,8 @@ class Package:
     """A package that is trusted and, where it has a model, reproduces its own worked cases.
 
     ``sha256`` is that of package.toml. ``trusted_by``: ``shipped`` or the fingerprint of a key. ``session`` is None for
-    what predicts nothing, ``ensemble`` for what segments nothing. ``features``: what it wants measured beside what
-    always is.
+    what predicts nothing from inputs, ``ensemble`` for what segments nothing, ``classifier`` for what looks at no
+    image. ``features``: what it wants measured beside what always is.
     """
 
     manifest: Manifest
@@ -81,6 +83,7 @@ class Package:
     features: Signature | None = field(repr=False, default=None, kw_only=True)
     session: Session | None = field(repr=False, compare=False)
     ensemble: Ensemble | None = field(repr=False, compare=False, default=None, kw_only=True)
+    classifier: Classifier | None = field(repr=False, compare=False, default=None, kw_only=True)
 
     @property
     def ref(self) -> PackageRef:
@@ -95,6 +98,11 @@ class Package:
             sha256=self.sha256,
             reference_test=said.reference_test,
         )
+
+    @property
+    def has_model(self) -> bool:
+        """Whether it holds anything that worked cases try."""
+        return bool(self.session or self.ensemble or self.classifier)
 
     def reconstruction(self, requirement: Requirement) -> Reconstruction | None:
         """How it wants a required series reconstructed: where the requirement sets no limits, by its features file."""
@@ -144,11 +152,14 @@ def load(folder: Path, trust: Trust, engine: Engine = ENGINE) -> Package:
         session=session,
         features=_features(manifest, files),
         ensemble=ensemble.read(manifest, files, engine) if isinstance(manifest, Segmenter) else None,
+        classifier=classifier.read(manifest.crop, files[MODEL], engine) if isinstance(manifest, Image) else None,
     )
     if isinstance(manifest, Scalar):
         _check_cases(package, manifest, files[CASES])
     if package.ensemble is not None:
         ensemble.check_cases(package.ensemble, files[CASES])
+    if package.classifier is not None:
+        classifier.check_cases(package.classifier, files[CASES])
     return package
 
 
@@ -204,7 +215,7 @@ def _own_files(manifest: Manifest) -> set[str]:
     """The files that a package of this kind has."""
     if isinstance(manifest, Segmenter):
         return {CARD, CASES, ensemble.PLANS, ensemble.DATASET, *manifest.network.folds}
-    return {CARD, CASES, MODEL} if isinstance(manifest, Scalar) else {CARD}
+    return {CARD, CASES, MODEL} if isinstance(manifest, Scalar | Image) else {CARD}
 
 
 def _features(manifest: Manifest, files: Mapping[str, bytes]) -> Signature | None:

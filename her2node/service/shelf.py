@@ -188,7 +188,7 @@ def verify(settings: Settings, folder: Path | None, *, enabled_only: bool = Fals
             yield f"{one.name}: {error}", False
         else:
             said = package.manifest
-            proof = "worked cases hold" if package.session or package.ensemble else "it has no model"
+            proof = "worked cases hold" if package.has_model else "it has no model"
             yield f"{said.name} {said.version} ({said.level}): trusted by {package.trusted_by}, {proof}", True
 
 

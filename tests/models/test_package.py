@@ -224,7 +224,7 @@ true_negatives = 40
     [
         (lambda m: m + "surprise = 1\n", "surprise"),
         (lambda m: m.replace("format = 1", "format = 2"), "format"),
-        (lambda m: m.replace('kind = "scalar"', 'kind = "image"'), "kind"),
+        (lambda m: m.replace('kind = "scalar"', 'kind = "video"'), "kind"),
         (lambda m: m.replace('level = "site-trained"', 'level = "excellent"'), "level"),
         (lambda m: m.replace('name = "small"', 'name = "../small"'), "name"),
         (lambda m: m.replace('unit = "[hnsf\'U]"', 'unit = "furlong"'), "furlong"),
