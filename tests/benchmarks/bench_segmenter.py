@@ -26,7 +26,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 SPACING_MM, WANTED_MM = (2.0, 1.0, 1.0), 1.5
-SHAPE = (72, 256, 256)
+SHAPE = (56, 200, 200)
 PATCH = (64, 96, 96)
 FEATURES = [32, 64, 128, 256]
 SEED = 4
