@@ -73,7 +73,8 @@ class Package:
 
     ``sha256`` is that of package.toml. ``trusted_by``: ``shipped`` or the fingerprint of a key. ``session`` is None for
     what predicts nothing from inputs, ``ensemble`` for what segments nothing, ``classifier`` for what looks at no
-    image. ``features``: what it wants measured beside what always is.
+    image; the last two also for what was loaded without networks. ``features``: what it wants measured beside what
+    always is.
     """
 
     manifest: Manifest
@@ -132,9 +133,11 @@ class Package:
         return float(answer[0])
 
 
-def load(folder: Path, trust: Trust, engine: Engine = ENGINE) -> Package:
-    """Read and judge one package; its networks run on ``engine``. Raises PackageRefused with the reason, or
-    WorkedCaseFailed."""
+def load(folder: Path, trust: Trust, engine: Engine | None = ENGINE) -> Package:
+    """Read and judge one package; its networks run on ``engine``, and with None stay unread: what it needs is told.
+
+    Raises PackageRefused with the reason, or WorkedCaseFailed.
+    """
     files = read_folder(folder)
     content = files.pop(MANIFEST)
     name, _, version = folder.name.partition("@")
@@ -151,16 +154,30 @@ def load(folder: Path, trust: Trust, engine: Engine = ENGINE) -> Package:
         card=files[CARD].decode(errors="replace"),
         session=session,
         features=_features(manifest, files),
-        ensemble=ensemble.read(manifest, files, engine) if isinstance(manifest, Segmenter) else None,
-        classifier=classifier.read(manifest.crop, files[MODEL], engine) if isinstance(manifest, Image) else None,
+        ensemble=_ensemble(manifest, files, engine),
+        classifier=_classifier(manifest, files, engine),
     )
     if isinstance(manifest, Scalar):
         _check_cases(package, manifest, files[CASES])
-    if package.ensemble is not None:
-        ensemble.check_cases(package.ensemble, files[CASES])
-    if package.classifier is not None:
-        classifier.check_cases(package.classifier, files[CASES])
     return package
+
+
+def _ensemble(manifest: Manifest, files: Mapping[str, bytes], engine: Engine | None) -> Ensemble | None:
+    """The networks of a segmenter, which reproduce their worked cases."""
+    if engine is None or not isinstance(manifest, Segmenter):
+        return None
+    found = ensemble.read(manifest, files, engine)
+    ensemble.check_cases(found, files[CASES])
+    return found
+
+
+def _classifier(manifest: Manifest, files: Mapping[str, bytes], engine: Engine | None) -> Classifier | None:
+    """The network of an image model, which reproduces its worked cases."""
+    if engine is None or not isinstance(manifest, Image):
+        return None
+    found = classifier.read(manifest.crop, files[MODEL], engine)
+    classifier.check_cases(found, files[CASES])
+    return found
 
 
 def _session(manifest: Manifest, files: Mapping[str, bytes]) -> Session | None:
@@ -300,7 +317,7 @@ def package_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def load_packages(
-    enabled: Sequence[str], folders: Sequence[Path] = (), keys: Sequence[Path] = (), engine: Engine = ENGINE
+    enabled: Sequence[str], folders: Sequence[Path] = (), keys: Sequence[Path] = (), engine: Engine | None = ENGINE
 ) -> Loaded:
     """Load what is enabled by ``NAME`` or ``NAME@VERSION`` from what ships and from ``folders``.
 
@@ -324,7 +341,7 @@ def load_packages(
     return Loaded(tuple(packages), tuple(refused))
 
 
-def _load_wanted(wanted: str, folders: Sequence[Path], trust: Trust, engine: Engine) -> Package:
+def _load_wanted(wanted: str, folders: Sequence[Path], trust: Trust, engine: Engine | None) -> Package:
     """The one package of this name and version; of several versions the name alone is not enough."""
     name, _, version = wanted.partition("@")
     candidates = [folder for folder in folders if folder.name.partition("@")[0] == name]

@@ -27,6 +27,7 @@ from her2node.models.package import (
     shipped_trust,
 )
 from her2node.models.prediction import Level
+from her2node.models.session import Engine
 from her2node.reading.entered import INPUTS, value_of
 from her2node.selection.roles import Role
 from her2node.service import register
@@ -68,14 +69,17 @@ class Shelf:
     shadow: tuple[Package, ...]
 
 
-def shelf_of(settings: Settings) -> Shelf:
-    """Load the packages that shall run; each that is refused is logged, and the others run."""
-    wanted = running_of(settings)
-    return Shelf(_loaded(settings, wanted.on), _loaded(settings, wanted.shadow))
+def shelf_of(settings: Settings, *, networks: bool = True) -> Shelf:
+    """Load the packages that shall run; each that is refused is logged, and the others run.
+
+    Without ``networks`` those of segmenters stay unread: they are large, and what a package needs stands beside them.
+    """
+    wanted, engine = running_of(settings), engine_of(settings) if networks else None
+    return Shelf(_loaded(settings, wanted.on, engine), _loaded(settings, wanted.shadow, engine))
 
 
-def _loaded(settings: Settings, wanted: Sequence[str]) -> tuple[Package, ...]:
-    loaded = load_packages(wanted, folders_of(settings), keys_of(settings), engine_of(settings))
+def _loaded(settings: Settings, wanted: Sequence[str], engine: Engine | None) -> tuple[Package, ...]:
+    loaded = load_packages(wanted, folders_of(settings), keys_of(settings), engine)
     for name, error in loaded.refused:
         emit(Event.PACKAGE_REFUSED, package=name, reason=error.reason, detail=str(error))
     return loaded.packages
@@ -89,7 +93,7 @@ def runnable(packages: Sequence[Package], demonstration: bool) -> tuple[Package,
 def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
     """Refuse a name that neither the node nor an enabled package asks a reader for, and a value that cannot be it;
     empty takes back."""
-    shelf = shelf_of(settings)
+    shelf = shelf_of(settings, networks=False)
     asked = {
         given.name: given
         for package in (*shelf.on, *shelf.shadow)
