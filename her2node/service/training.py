@@ -66,13 +66,14 @@ def train(
 
     Raises Refused."""
     check_extra()
-    from her2node.training import course, form
+    from her2node.training import course, form, patients
 
     private_pem = _key(key)
     asked = form.read(package_folder(settings, wanted), result)
     rows = _rows(asked.package, table, studies)
     told, cases = course.gather(asked, sources(settings, studies, rows), rows, _finder(settings, asked.package), say)
-    return course.train(told, cases, out, private_pem, seed, say, synthetic=synthetic)
+    site_key = patients.site_key(settings.state_dir)
+    return course.train(told, cases, out, private_pem, seed, say, synthetic=synthetic, site_key=site_key)
 
 
 def package_folder(settings: Settings, wanted: str) -> Path:
@@ -91,7 +92,7 @@ def package_folder(settings: Settings, wanted: str) -> Path:
 def evaluate(settings: Settings, wanted: str, studies: Path | Query, table: Path, out: Path) -> Evaluated:
     """Run a package, by name or folder, on a cohort that had no part in making it. Raises Refused."""
     check_extra()
-    from her2node.training import document, evaluation
+    from her2node.training import document, evaluation, patients
 
     folder = package_folder(settings, wanted)
     package = load(folder, shipped_trust(keys_of(settings)))
@@ -99,7 +100,8 @@ def evaluate(settings: Settings, wanted: str, studies: Path | Query, table: Path
     if package.manifest.level is Level.SYNTHETIC_DEMO and not settings.demonstration:
         raise DemonstrationOnly(package.manifest.name)
     ask = partial(evaluation.asked, _finder(settings, package))
-    found = evaluation.evaluate(package, folder, rows, sources(settings, studies, rows), ask)
+    site_key = patients.site_key(settings.state_dir)
+    found = evaluation.evaluate(package, folder, rows, sources(settings, studies, rows), ask, site_key)
     written = document.write(evaluation.report(package, found), out, f"evaluation-{package.manifest.name}")
     return Evaluated(found, written)
 

@@ -107,7 +107,9 @@ def evaluate(
 
 def from_paper(
     first: Annotated[Path, typer.Argument(exists=True, help="The whole package, with [paper] (TOML).")],
-    second: Annotated[Path, typer.Argument(exists=True, help="[paper] as a second person typed it (TOML).")],
+    second: Annotated[
+        Path, typer.Argument(exists=True, help="[paper] and [[inputs]] as a second person typed them (TOML).")
+    ],
     out: Out,
     key: Key,
 ) -> None:

@@ -69,6 +69,11 @@ class Findings:
     synthetic: bool = False
 
     @property
+    def identified(self) -> bool:
+        """Whether the images say whose they are: without a PatientID ``patient`` stands for the study alone."""
+        return self.patient != _of_person(self.study_instance_uid)
+
+    @property
     def where(self) -> Where:
         """Where the package is measured. Raises why it would not answer."""
         if isinstance(self.standing, Refused):
@@ -123,7 +128,10 @@ def patient_of(study: Study) -> str:
     """A digest of who it is: PatientID and its issuer; of a study without one, the study itself."""
     header = study.series[0].first
     said = [text(header, "PatientID"), text(header, "IssuerOfPatientID")]
-    who = "\n".join(said) if said[0] else study.study_instance_uid
+    return _of_person("\n".join(said) if said[0] else study.study_instance_uid)
+
+
+def _of_person(who: str) -> str:
     return hashlib.sha256(who.encode()).hexdigest()[:16]
 
 

@@ -204,8 +204,8 @@ def _key(code: Code, modifier: Code | None, method: Code | None) -> _Key:
     return code.value, modifier.value if modifier else "", method.value if method else ""
 
 
-def _tags(wanted: Signature) -> dict[_Key, str]:
-    """The names of the radiomics that a signature wants, by codes."""
+def radiomics_of(wanted: Signature) -> dict[str, tuple[Code, Code | None, Code]]:
+    """The radiomics that a signature wants, by tag (of a filtered image FILTER_TAG): what, its aggregation, how."""
     configuration = wanted.radiomics
     if configuration is None:
         return {}
@@ -213,10 +213,14 @@ def _tags(wanted: Signature) -> dict[_Key, str]:
     parts += [(f"{one.name}_", configuration.method_of(one), configuration.of_response(one))
               for one in configuration.filters]  # fmt: skip
     return {
-        _key(name.code, name.aggregation, method): f"{start}{tag}"
+        f"{start}{tag}": (name.code, name.aggregation, method)
         for start, method, alike in parts
         for tag, name in radiomics.catalogue(alike).items()
     }
+
+
+def _tags(wanted: Signature) -> dict[_Key, str]:
+    return {_key(*codes): tag for tag, codes in radiomics_of(wanted).items()}
 
 
 def _candidates(

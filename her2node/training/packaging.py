@@ -26,6 +26,7 @@ from her2node.models.manifest import (
     Requirement,
 )
 from her2node.models.prediction import Level
+from her2node.training import patients
 from her2node.training.arrays import Cases, Doubles
 from her2node.training.certainty import training_set, with_covariance
 from her2node.training.cohort import Cohort
@@ -36,7 +37,7 @@ from her2node.training.pipelines import Fitted, Method, Model, apart
 from her2node.training.writing import scanner_graph, sign_and_load, toml
 
 RECORD = "training.json"
-"""In the package: how it was trained, and digests of the studies, by which an external cohort is told from them."""
+"""In the package: how it was trained, and digests of studies and patients, by which a cohort is told from them."""
 FEATURES = "features.toml"
 """In the package: what the node measures for it beside what it always does."""
 _TOLERANCE = 1e-9
@@ -51,6 +52,7 @@ def write(
     seed: int,
     cautions: Sequence[str],
     card: str,
+    site_key: bytes | None = None,
 ) -> Path:
     """Write the signed package into ``folder``/NAME and return its folder.
 
@@ -65,7 +67,7 @@ def write(
     values = cohort.cases.values[:, list(places)]
     package = folder / form.name
     package.mkdir(parents=True, exist_ok=True)
-    (package / RECORD).write_text(_record(form, cohort, seed), encoding="utf-8")
+    (package / RECORD).write_text(_record(form, cohort, seed, site_key), encoding="utf-8")
     features = kept_features(form, inputs)
     if features:
         (package / FEATURES).write_text(features, encoding="utf-8")
@@ -240,8 +242,8 @@ def _usual(said: Limits | None, seen: Sequence[float | None]) -> Limits | None:
     return replace(said or Limits(), usual=(min(known), max(known)))
 
 
-def _record(form: Form, cohort: Cohort, seed: int) -> str:
-    record = {
+def _record(form: Form, cohort: Cohort, seed: int, site_key: bytes | None) -> str:
+    record: dict[str, object] = {
         "definition": form.label,
         "form": f"{form.said.name}@{form.said.version}",
         "method": form.method.value,
@@ -253,6 +255,10 @@ def _record(form: Form, cohort: Cohort, seed: int) -> str:
         "excluded": cohort.reasons,
         "studies_sha256": sorted(study_digest(member.findings.study_instance_uid) for member in cohort.members),
     }
+    whose = {member.findings.patient for member in cohort.members if member.findings.identified}
+    if site_key is not None and form.level is Level.SITE_TRAINED and len(whose) > 1:
+        record["patients_by"] = patients.name_of(site_key)
+        record["patients_hmac"] = patients.digests(site_key, whose)
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
 
