@@ -36,10 +36,9 @@ def run(out: Path | None, only: Sequence[str], say: Callable[[str], object]) -> 
     folder.mkdir(parents=True, exist_ok=True)
     log.configure(stream=(folder / "pacs.log").open("w", encoding="utf-8", buffering=1))
     pacs = DemoPacs(folder / "pacs")
-    settings = running.write_settings(folder, pacs.port)
-    say(f"starting the node on port {settings.reception.port} and a test PACS on port {pacs.port} ...")
     try:
-        with running.node(folder):
+        with running.node(folder, pacs.port) as settings:
+            say(f"starting the node on port {settings.reception.port} and a test PACS on port {pacs.port} ...")
             shown = [plan(kind) for kind in Kind if kind in only or not only]
             began = [_sent(settings, one, folder, say) for one in shown]
             say("the node now works ...")

@@ -51,12 +51,12 @@ def report_of(files: Sequence[Path]) -> Dataset:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_study_has_truths_at_tolerances_within_a_tenth_of_them(kind: Kind) -> None:
+def test_every_study_has_truths_at_tolerances_far_within_them(kind: Kind) -> None:
     shown = plan(kind)
     assert len(shown.expected) >= 3
     assert len({one.name for one in shown.expected}) == len(shown.expected)
     for one in shown.expected:
-        assert 0 < one.tolerance <= 0.1 * one.truth, one.name
+        assert 0 < one.tolerance <= (0.15 if shown.to_draw else 0.1) * one.truth, one.name
 
 
 def test_no_two_studies_are_one() -> None:

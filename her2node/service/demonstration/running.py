@@ -21,7 +21,7 @@ from her2node.ledger.story_records import StudyLine, StudyStory
 from her2node.service.demonstration import pacs
 from her2node.settings import Peer, Settings
 
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds that the node has to start, and again from the last image to the last delivery."""
 
 
@@ -71,13 +71,14 @@ def _free_port() -> int:
 
 
 @contextmanager
-def node(folder: Path) -> Iterator[None]:
-    """`her2node up` as a process of its own, its log in node.log, for the length of the block."""
+def node(folder: Path, pacs_port: int) -> Iterator[Settings]:
+    """`her2node up` as a process of its own, its log in node.log, for the length of the block; its settings."""
+    settings = write_settings(folder, pacs_port)
     command = [sys.executable, "-m", "her2node", "up", "--config", str(folder / "her2node.toml")]
     with (folder / "node.log").open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
     try:
-        yield
+        yield settings
     finally:
         process.terminate()
         try:
