@@ -114,12 +114,12 @@ def test_every_object_says_that_it_is_not_for_diagnosis(shown: dict[str, dict]) 
 @PATIENT
 @pytest.mark.soak
 def test_the_demonstrations_studies_come_back_to_an_orthanc_with_one_report_each(tmp_path: Path) -> None:
-    with Orthanc(tmp_path / "pacs", ae_title="DEMOPACS") as pacs, running.node(tmp_path, pacs.port) as settings:
+    with Orthanc(tmp_path / "pacs", ae_title="DEMOPACS") as pacs, running.node(tmp_path, pacs.port) as node:
         plans = [plan(kind) for kind in Kind]
         sent = {one.study.study_instance_uid: write(one.study, tmp_path / "phantom" / one.kind) for one in plans}
         for files in sent.values():
-            running.send(settings, files)
-        running.wait(settings, sent)
+            running.send(node, files)
+        running.wait(node, sent)
         for one in plans:
             uid = one.study.study_instance_uid
             back = returned(pacs, uid)
