@@ -17,9 +17,9 @@ from her2node.errors import Refused
 from her2node.phantoms.study import write as write_phantom
 from her2node.service.demonstration import running
 from her2node.service.demonstration.pacs import DemoPacs
+from her2node.service.demonstration.running import RunningNode
 from her2node.service.demonstration.studies import Kind, Shown, plan
 from her2node.service.demonstration.told import Told, tell
-from her2node.settings import Settings
 
 __all__ = ["Kind", "Told", "run"]
 
@@ -36,14 +36,13 @@ def run(out: Path | None, only: Sequence[str], say: Callable[[str], object]) -> 
     folder.mkdir(parents=True, exist_ok=True)
     log.configure(stream=(folder / "pacs.log").open("w", encoding="utf-8", buffering=1))
     pacs = DemoPacs(folder / "pacs")
-    settings = running.write_settings(folder, pacs.port)
-    say(f"starting the node on port {settings.reception.port} and a test PACS on port {pacs.port} ...")
     try:
-        with running.node(folder):
+        with running.node(folder, pacs.port) as node:
+            say(f"starting the node on port {node.settings.reception.port} and a test PACS on port {pacs.port} ...")
             shown = [plan(kind) for kind in Kind if kind in only or not only]
-            began = [_sent(settings, one, folder, say) for one in shown]
+            began = [_sent(node, one, folder, say) for one in shown]
             say("the node now works ...")
-            stories = running.wait(settings, [one.study.study_instance_uid for one in shown])
+            stories = running.wait(node, [one.study.study_instance_uid for one in shown])
     finally:
         pacs.stop()
     arrived = pacs.files()
@@ -51,9 +50,9 @@ def run(out: Path | None, only: Sequence[str], say: Callable[[str], object]) -> 
     return Told(told, time.monotonic() - started, folder)
 
 
-def _sent(settings: Settings, shown: Shown, folder: Path, say: Callable[[str], object]) -> float:
+def _sent(node: RunningNode, shown: Shown, folder: Path, say: Callable[[str], object]) -> float:
     """Make a study and send it; when its first image left."""
     images = write_phantom(shown.study, folder / "phantom" / shown.kind)
-    began = running.send(settings, images)
+    began = running.send(node, images)
     say(f"sent {shown.title}: {len(images)} objects")
     return began

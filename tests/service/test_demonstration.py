@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from pydicom.dataset import Dataset
 from rich.console import Console
 
 from her2node.dicom.codes import Uptake
-from her2node.errors import Refused
+from her2node.errors import Refused, Transient
 from her2node.phantoms import RoiForm, ct, write
 from her2node.phantoms.shapes import Ellipsoid
 from her2node.service import demo, folders
@@ -51,12 +53,12 @@ def report_of(files: Sequence[Path]) -> Dataset:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_study_has_truths_at_tolerances_within_a_tenth_of_them(kind: Kind) -> None:
+def test_every_study_has_truths_at_tolerances_far_within_them(kind: Kind) -> None:
     shown = plan(kind)
     assert len(shown.expected) >= 3
     assert len({one.name for one in shown.expected}) == len(shown.expected)
     for one in shown.expected:
-        assert 0 < one.tolerance <= 0.1 * one.truth, one.name
+        assert 0 < one.tolerance <= (0.15 if shown.to_draw else 0.1) * one.truth, one.name
 
 
 def test_no_two_studies_are_one() -> None:
@@ -133,7 +135,7 @@ def test_a_study_without_a_report_or_with_two_fails_the_demonstration(pet: Shown
 
 
 def test_what_is_printed_names_each_number_and_what_differs(told: ToldStudy) -> None:
-    console = Console(record=True, width=120)
+    console = Console(record=True, width=200)
     row = told.comparisons[0]
     spoilt = replace(told, comparisons=(replace(row, value=1.0), Comparison("never measured", None, 1.0, "1", 0.1)))
     Told((told, spoilt), 12.0, Path("somewhere")).print(console)
@@ -173,6 +175,16 @@ def test_a_study_that_there_is_not_is_refused_before_anything_starts(tmp_path: P
     with pytest.raises(Refused, match="no study xray"):
         demo.run(tmp_path / "out", ["pet", "xray"], print)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_node_that_has_ended_is_told_at_once_with_its_log(returned: list[Path], tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    ended = running.RunningNode(running.write_settings(tmp_path, 11113), process, tmp_path / "node.log")
+    with pytest.raises(Transient, match="ended"):
+        running.send(ended, returned)
+    with pytest.raises(Transient, match="ended"):
+        running.wait(ended, ["1.2.3"])
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

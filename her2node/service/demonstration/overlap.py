@@ -20,7 +20,7 @@ def compare_drawn(segmentation: Path | None, study: PhantomStudy) -> Comparison:
     """The Dice coefficient 2 |A and B| / (|A| + |B|) of a binary SEG on the study's outlined series and the voxels
     whose centres lie in the tumour; None where no SEG came."""
     value = None if segmentation is None else _dice(dcmread(segmentation), study)
-    return Comparison("Dice coefficient of the drawn region", value, 1.0, "1", 1 - DICE)
+    return Comparison("Dice of the drawn region", value, 1.0, "1", 1 - DICE)
 
 
 def _dice(ds: Dataset, study: PhantomStudy) -> float:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from her2node import settings as settings_file
@@ -21,8 +22,22 @@ from her2node.ledger.story_records import StudyLine, StudyStory
 from her2node.service.demonstration import pacs
 from her2node.settings import Peer, Settings
 
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds that the node has to start, and again from the last image to the last delivery."""
+
+
+@dataclass(frozen=True)
+class RunningNode:
+    """A node as a process of its own, and its log."""
+
+    settings: Settings
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def check(self) -> None:
+        """Raises Transient where it has ended."""
+        if self.process.poll() is not None:
+            raise Transient("the node has ended", remedy=f"read {self.log}")
 
 
 def write_settings(folder: Path, pacs_port: int) -> Settings:
@@ -71,13 +86,15 @@ def _free_port() -> int:
 
 
 @contextmanager
-def node(folder: Path) -> Iterator[None]:
+def node(folder: Path, pacs_port: int) -> Iterator[RunningNode]:
     """`her2node up` as a process of its own, its log in node.log, for the length of the block."""
+    settings = write_settings(folder, pacs_port)
     command = [sys.executable, "-m", "her2node", "up", "--config", str(folder / "her2node.toml")]
-    with (folder / "node.log").open("wb") as file:
+    log = folder / "node.log"
+    with log.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
     try:
-        yield
+        yield RunningNode(settings, process, log)
     finally:
         process.terminate()
         try:
@@ -88,9 +105,10 @@ def node(folder: Path) -> Iterator[None]:
             process.wait()
 
 
-def send(settings: Settings, images: Sequence[Path]) -> float:
+def send(running: RunningNode, images: Sequence[Path]) -> float:
     """C-STORE a study as the PACS would; when its first image left. Raises Transient where no node answers."""
-    here = Peer(ae=settings.reception.ae_title, host="127.0.0.1", port=settings.reception.port)
+    reception = running.settings.reception
+    here = Peer(ae=reception.ae_title, host="127.0.0.1", port=reception.port)
     files = [Outgoing.of(path) for path in images]
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -101,20 +119,23 @@ def send(settings: Settings, images: Sequence[Path]) -> float:
                     link.store(file)
             return began
         except Transient:
+            running.check()
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)  # the node is still starting
 
 
-def wait(settings: Settings, studies: Collection[str]) -> Mapping[str, StudyStory]:
-    """Wait until everything of these studies is delivered, PATIENCE at most; the stories of those that are."""
-    ledger = open_ledger(settings.ledger_url)
+def wait(running: RunningNode, studies: Collection[str]) -> Mapping[str, StudyStory]:
+    """Wait until everything of these studies is delivered, PATIENCE at most; the stories of those that are. Raises
+    Transient where the node ends before."""
+    ledger = open_ledger(running.settings.ledger_url)
     deadline = time.monotonic() + PATIENCE
     try:
         while True:
             done = {line.study_instance_uid for line in ledger.studies() if _delivered(line)} & set(studies)
             if done == set(studies) or time.monotonic() > deadline:
                 return {uid: ledger.study(uid) for uid in done}
+            running.check()
             time.sleep(0.1)
     finally:
         ledger.close()

@@ -86,7 +86,7 @@ CT_OPTIONS = PhantomOptions(
 
 def _ct() -> Shown:
     study = ct.make(CT_OPTIONS)
-    expected = tuple(truths.of_ct(study))
+    expected = tuple(truths.of_drawn_ct(study))
     return Shown(Kind.CT, "CT, four phases", study, expected, study.truth.her2_probability, study)
 
 

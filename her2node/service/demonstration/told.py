@@ -84,7 +84,7 @@ class ToldStudy:
         for row in self.comparisons:
             sign = "agrees" if row.agrees else "DIFFERS"
             value = "none" if row.value is None else f"{row.value:.5g}"
-            table.add_row(f"  {row.name}", value, f"{row.truth:.5g}", f"{row.tolerance:.2g}", row.unit, sign)
+            table.add_row(f"  {row.name}", value, f"{row.truth:.5g}", _short(row.tolerance), row.unit, sign)
         return table
 
     def _estimates(self) -> Iterator[str]:
@@ -162,6 +162,10 @@ def _sort(description: str) -> str:
     """What an object is by its series description; all maps alike."""
     words = description.removeprefix(_PREFIX)
     return "map" if words.startswith("map ") else words
+
+
+def _short(tolerance: float) -> str:
+    return f"{tolerance:.3g}" if tolerance < 1000 else f"{tolerance:.0f}"
 
 
 def _measures(ds: Dataset) -> bool:
