@@ -1,12 +1,12 @@
 """How fast radiomics is: the node's engine beside PyRadiomics' C engine and z-rad, on the same voxels in one run.
 
 ``python -m tests.benchmarks.bench_radiomics [--rounds N] [--pyradiomics PYTHON] [--no-zrad] [--largest VOXELS]``. All
-engines measure an ellipsoid of 21,000 voxels of textured noise at 1 mm: ours every feature of IBSI 1 with texture merged in space, z-rad
-the same, PyRadiomics its default 107. They take turns; ratios are those of processor time (user and system), which
-other work on the machine moves less than the wall clock. PyRadiomics 3.0.1 builds by hand only, in an environment of
-its own (``"numpy<2"``, setuptools<70, wheel, cython<3.1 and versioneer first, then ``pip install --no-build-isolation
---no-deps pyradiomics==3.0.1`` with SimpleITK, PyWavelets, pykwalify, six); name the Python that has it. Then ours grows
-to 5 million voxels, or to ``--largest``. Warm runs are timed; compiling is told apart.
+engines measure an ellipsoid of 21,000 voxels of textured noise at 1 mm: ours every feature of IBSI 1 with texture
+merged in space, z-rad the same, PyRadiomics its default 107. They take turns; ratios are those of processor time (user
+and system), which other work on the machine moves less than the wall clock. PyRadiomics 3.0.1 builds by hand only, in
+an environment of its own (``"numpy<2"``, setuptools<70, wheel, cython<3.1 and versioneer first, then ``pip install
+--no-build-isolation --no-deps pyradiomics==3.0.1`` with SimpleITK, PyWavelets, pykwalify, six); name the Python that
+has it. Then ours grows to 5 million voxels, or to ``--largest``. Warm runs are timed; compiling is told apart.
 """
 
 from __future__ import annotations
