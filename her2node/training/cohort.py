@@ -26,7 +26,7 @@ from her2node.models.prediction import InputUsed
 from her2node.selection.study import open_instance
 from her2node.training.arrays import Cases, Integers
 from her2node.training.findings import OWN, Findings
-from her2node.training.labels import Tissue, tissue
+from her2node.training.labels import Rule, Tissue, tissue
 
 _NEEDED = ("study", "ihc")
 _KNOWN = frozenset({*_NEEDED, "ish", "ratio", "patient", "scanner", "fold", "specimen", "specimen_date", "treated"})
@@ -106,9 +106,11 @@ class Cohort:
         return dict(Counter(why for _, why in self.excluded).most_common())
 
 
-def read_table(file: Path, entered: Sequence[str], *, alone: bool = True) -> tuple[Row, ...]:
+def read_table(
+    file: Path, entered: Sequence[str], *, alone: bool = True, rule: Rule = Rule.GUIDELINE
+) -> tuple[Row, ...]:
     """Read the table; ``entered`` names the inputs that a reader enters. Their columns must be there where the table is
-    ``alone``, and may lack where the node was told of its studies too.
+    ``alone``, and may lack where the node was told of its studies too. Labels go by ``rule``.
 
     Raises CohortRefused and LabelRefused, naming the line.
     """
@@ -121,7 +123,7 @@ def read_table(file: Path, entered: Sequence[str], *, alone: bool = True) -> tup
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CohortRefused(f"the table {file} cannot be read: {error}") from error
     _check_columns(columns, entered, needed=(*_NEEDED, *entered) if alone else _NEEDED)
-    rows = tuple(_row(line, entered, number) for number, line in enumerate(lines, start=2))
+    rows = tuple(_row(line, entered, number, rule) for number, line in enumerate(lines, start=2))
     twice = [study for study, count in Counter(row.study for row in rows).items() if count > 1]
     if twice:
         raise CohortRefused(
@@ -140,11 +142,11 @@ def _check_columns(columns: Sequence[str], entered: Sequence[str], *, needed: Se
         raise CohortRefused(f"nobody asks for the column {unknown[0]}", remedy="leave it out, or name it as an input")
 
 
-def _row(line: Mapping[str, str], entered: Sequence[str], number: int) -> Row:
+def _row(line: Mapping[str, str], entered: Sequence[str], number: int, rule: Rule) -> Row:
     try:
         return Row(
             study=line["study"],
-            tissue=tissue(line["ihc"], line.get("ish", ""), line.get("ratio", "")),
+            tissue=tissue(line["ihc"], line.get("ish", ""), line.get("ratio", ""), rule),
             patient=line.get("patient", ""),
             scanner=line.get("scanner", ""),
             fold=line.get("fold", ""),

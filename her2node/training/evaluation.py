@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from her2node.training.cohort import Row, Source, name_once
 from her2node.training.discrimination import Interval, delong
 from her2node.training.document import Document, Section
 from her2node.training.findings import Finder
-from her2node.training.labels import DEFINITION
+from her2node.training.labels import Rule
 from her2node.training.packaging import RECORD, study_digest
 from her2node.training.report import NOTICE, performance
 
@@ -61,6 +62,7 @@ class Evaluation:
     answered: tuple[Answered, ...]
     excluded: tuple[tuple[str, str], ...]
     apart: str = ""
+    rule: Rule = Rule.GUIDELINE
 
     @property
     def labels(self) -> Bools:
@@ -136,11 +138,21 @@ def evaluate(
         name_once(names, case.study_instance_uid, row.study)
         makers.check(package.manifest.name, case, row, site_key)
         answered.append(case)
-    found = Evaluation(tuple(answered), tuple(excluded), makers.said)
+    found = Evaluation(tuple(answered), tuple(excluded), makers.said, rule_of(folder))
     if not answered or found.labels.all() or not found.labels.any():
         reasons = "; ".join(f"{study}: {why}" for study, why in excluded[:3])
         raise CohortRefused(f"{len(answered)} answers, of which both classes are needed", remedy=reasons)
     return found
+
+
+def rule_of(folder: Path) -> Rule:
+    """By which tissue results were positive where the package was trained; the guideline's for every other package."""
+    return Rule(_record(folder).get("rule", Rule.GUIDELINE))
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    file = folder / RECORD
+    return dict(json.loads(file.read_bytes())) if file.is_file() else {}
 
 
 def check_kind(package: Package) -> Scalar:
@@ -179,8 +191,7 @@ def _answered(row: Row, studies: Mapping[str, Source], ask: Ask) -> Answered:
 
 
 def _makers(folder: Path, site_key: bytes | None) -> _Makers:
-    record = folder / RECORD
-    said = json.loads(record.read_bytes()) if record.is_file() else {}
+    said = _record(folder)
     ours = site_key is not None and said.get("patients_by") == patients.name_of(site_key)
     return _Makers(
         frozenset(said.get("studies_sha256", ())), frozenset(said.get("patients_hmac", ())) if ours else None
@@ -206,7 +217,8 @@ def report(package: Package, found: Evaluation) -> Document:
                     NOTICE,
                     f"{said.title} ({said.level}). {said.citation}",
                     found.apart,
-                    f"{len(labels)} cases, {int(labels.sum())} positive. Definition of the label: {DEFINITION}.",
+                    f"{len(labels)} cases, {int(labels.sum())} positive. Definition of the label: "
+                    f"{found.rule.definition}.",
                     *said.conflicts,
                 ),
                 rows=_counted("left out because", reasons),

@@ -28,7 +28,7 @@ from her2node.quantities.quantity import Quantity
 from her2node.quantities.signature import MAZDA_LIKE, Signature
 from her2node.selection.roles import Role
 from her2node.training.findings import Findings
-from her2node.training.labels import DEFINITION, OF_PHANTOMS
+from her2node.training.labels import OF_PHANTOMS, Rule
 from her2node.training.pipelines import Method, Plan
 
 CATEGORIES = Output(
@@ -58,6 +58,8 @@ class Form:
     sha256: str = ""
     level: Level = Level.SITE_TRAINED
     """Of the package that comes out."""
+    rule: Rule = Rule.GUIDELINE
+    """By which tissue results are positive."""
 
     @property
     def package(self) -> Package:
@@ -100,12 +102,16 @@ class Form:
     @property
     def label(self) -> str:
         """How the label of the package that comes out is defined."""
-        return OF_PHANTOMS if self.level is Level.SYNTHETIC_DEMO else DEFINITION
+        return OF_PHANTOMS if self.level is Level.SYNTHETIC_DEMO else self.rule.definition
 
     @property
     def reference_test(self) -> str:
         """Of the package that comes out."""
-        return f"None: labels are {OF_PHANTOMS}" if self.level is Level.SYNTHETIC_DEMO else self.said.reference_test
+        if self.level is Level.SYNTHETIC_DEMO:
+            return f"None: labels are {OF_PHANTOMS}"
+        if self.rule is Rule.GUIDELINE:
+            return self.said.reference_test
+        return f"HER2 immunohistochemistry of tissue; {self.rule.definition}"
 
     @property
     def roi_protocol(self) -> str:

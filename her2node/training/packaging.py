@@ -244,6 +244,7 @@ def _usual(said: Limits | None, seen: Sequence[float | None]) -> Limits | None:
 
 def _record(form: Form, cohort: Cohort, seed: int, site_key: bytes | None) -> str:
     record: dict[str, object] = {
+        "rule": form.rule.value,
         "definition": form.label,
         "form": f"{form.said.name}@{form.said.version}",
         "method": form.method.value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from her2node.models.package import Package, load
 from her2node.models.uncertainty import interval_of
 from her2node.reading.entered import INPUTS
 from her2node.training.arrays import Cases
-from her2node.training.cohort import Cohort
+from her2node.training.cohort import Cohort, read_table
 from her2node.training.course import train
+from her2node.training.evaluation import rule_of
 from her2node.training.form import Form
+from her2node.training.labels import Rule
+from her2node.training.packaging import RECORD
 from tests.models.making import make_keys
 from tests.training.making import STANDING, cohort, findings, form
 
@@ -77,6 +81,25 @@ def test_an_input_that_only_shuts_out_takes_no_interval_away_and_adds_nothing_to
     assert expected is not None
     assert interval_of(with_gate, case | {"signet_ring": 0.0}, 0.4) == pytest.approx(expected)
     assert with_gate.training_set == without.training_set
+
+
+def test_labels_by_another_definition_are_told_as_such_wherever_the_package_tells_of_them(tmp_path: Path) -> None:
+    keys, told = make_keys(tmp_path), replace(form(tmp_path), rule=Rule.IHC_2_3)
+    done = train(told, cohort(), tmp_path / "out", keys.pair.private_pem, 1, lambda said: None)
+    said = load(done.package, keys.trust).manifest
+    assert isinstance(said, Scalar)
+    assert all("positive: IHC 2+ or 3+" in one for one in (said.reference_test, said.prior.source))
+    assert "not the guideline's" in (done.package / "CARD.md").read_text()
+    assert json.loads((done.package / RECORD).read_bytes())["definition"] == Rule.IHC_2_3.definition
+    assert rule_of(done.package) is Rule.IHC_2_3, "an external cohort is labelled as the training was"
+    assert rule_of(tmp_path) is Rule.GUIDELINE
+
+
+def test_a_table_is_read_by_the_definition_that_was_chosen(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("study,ihc\n1.2,2+\n")
+    labels = {rule: read_table(table, (), rule=rule)[0].tissue.label for rule in Rule}
+    assert labels == {Rule.GUIDELINE: None, Rule.IHC_3: False, Rule.IHC_2_3: True}
 
 
 def test_the_form_of_uptake_asks_for_signet_rings_by_the_name_that_the_node_asks_by() -> None:
