@@ -55,8 +55,8 @@ def predict(package: Package, findings: Findings, conditions: Conditions) -> Pre
     measured.
 
     Raises ModalityAbsent, NeedsTraining, DemonstrationOnly, RoleMissing, RoleAmbiguous, NoRoi, AmbiguousRoi,
-    OutsideIntendedUse, InputMissing, InputRefused, QuantityAmbiguous, UnknownUnit, PackageRefused, and the reason for a
-    needed quantity that could not be measured.
+    OutsideIntendedUse, InputMissing, InputRefused, ScannerUnknown, QuantityAmbiguous, UnknownUnit, PackageRefused, and
+    the reason for a needed quantity that could not be measured.
     """
     manifest = package.manifest
     if isinstance(manifest, Segmenter):
@@ -80,7 +80,8 @@ def standing(package: Package, findings: Findings) -> Standing:
     flags = applicability.judge(package.manifest, series_of)
     tumour = _tumour(package.manifest, findings)
     uids = {played: series.series_instance_uid for played, series in series_of.items()}
-    return Standing(Where(tumour, uids, _passed_over(findings.selection, uids)), flags)
+    scanners = tuple(dict.fromkeys(applicability.scanner(series.first) for series in series_of.values()))
+    return Standing(Where(tumour, uids, _passed_over(findings.selection, uids), scanners), flags)
 
 
 def answer(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,19 @@ def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(tmp_path: Pat
         "case-11": "IHC 2+ without ISH",
         "case-99": "its study is not there",
     }
+
+
+def test_the_scanner_that_the_table_names_is_told_to_the_package(tmp_path: Path, studies: dict[str, Source]) -> None:
+    package, told = small(tmp_path), {}
+    ask = answering(package, {})
+
+    def noting(source: Source, entered: Mapping[str, str]) -> Asked:
+        told[entered["place"]] = entered.get("scanner")
+        return ask(source, entered)
+
+    given = [replace(row, scanner="GE Revolution" if row.entered["place"] == "3" else "") for row in rows()]
+    evaluate(package, tmp_path, given, studies, noting)
+    assert told == {str(i): "GE Revolution" if i == 3 else None for i in range(12)}
 
 
 def test_answers_of_one_class_alone_are_no_evaluation(tmp_path: Path, studies: dict[str, Source]) -> None:
