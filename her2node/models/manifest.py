@@ -10,42 +10,35 @@ rule), ``form`` (a model without weights, to be trained), ``segmenter`` (a netwo
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from her2node.dicom.codes import Code
 from her2node.errors import PackageRefused
 from her2node.models.image import stated
 from her2node.models.image.stated import CropStated
 from her2node.models.prediction import Level
 from her2node.models.units import known
+from her2node.models.wanted import SCANNER as SCANNER
+from her2node.models.wanted import STRICT as _STRICT
+from her2node.models.wanted import Input as Input
+from her2node.models.wanted import InputName as InputName
+from her2node.models.wanted import Limits as Limits
+from her2node.models.wanted import QuantityInput as QuantityInput
+from her2node.models.wanted import ReaderInput as ReaderInput
+from her2node.models.wanted import Requirement as Requirement
+from her2node.models.wanted import Said as Said
+from her2node.models.wanted import ScannerInput as ScannerInput
 from her2node.selection.choice import PHASES
-from her2node.selection.reconstruction import Reconstruction
 from her2node.selection.roles import Role
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-InputName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Said = Annotated[str, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\.[A-Za-z0-9]+$")]
-
-
-def _expression(value: str) -> str:
-    try:
-        re.compile(value)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{value!r} is no regular expression: {error}") from error
-    return value
-
-
-Regex = Annotated[str, AfterValidator(_expression)]
 
 
 def _orientation(value: str) -> str:
@@ -60,81 +53,8 @@ Shape = Literal["logistic", "lasso-logistic", "lda", "nomogram", "lda-1nn", "nda
 """Of a model that is to be trained. A nomogram is a LASSO score of what is measured, then a logistic model of the score
 and the clinical inputs. ``lda-1nn`` and ``nda-ann`` are those of study 20: linear discriminant and nearest neighbour,
 non-linear discriminant and network."""
-SCANNER = "scanner"
-"""The input that a harmonised package asks a reader for."""
 Label = Literal["her2-positive", "her2-negative"]
 Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Limits:
-    """Ranges, both ends included: outside ``usual`` the answer carries a flag, outside ``hard`` there is none."""
-
-    usual: tuple[float, float] | None = None
-    hard: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Requirement:
-    """A series that the package needs, and limits on how it was made. Thickness in mm, tube voltage in kV.
-
-    ``phase``: the contrast phase of a dual-energy series. ``usual_kernel`` and ``usual_scanner`` are regular
-    expressions; where ConvolutionKernel, or Manufacturer and ManufacturerModelName, do not match, the answer carries a
-    flag. Of a phase that was reconstructed in several ways the package gets the one that fits its limits best.
-    """
-
-    role: Role
-    modality: Literal["CT", "MR", "PT"] = "CT"
-    phase: Role | None = None
-    slice_thickness_mm: Limits | None = None
-    kvp: Limits | None = None
-    usual_kernel: Regex = ""
-    usual_scanner: Regex = ""
-
-    @property
-    def reconstruction(self) -> Reconstruction | None:
-        """How the images of a phase had best be reconstructed; None without such limits."""
-        limits = self.slice_thickness_mm or Limits()
-        spans = tuple(span for span in (limits.hard, limits.usual) if span is not None)
-        return Reconstruction(self.role, spans, self.usual_kernel) if spans or self.usual_kernel else None
-
-
-@dataclass(frozen=True, config=_STRICT)
-class ReaderInput:
-    """What only a reader knows. ``values`` are all it may be; without them it is any number within ``limits``.
-
-    A missing input with ``values`` is answered for each of them; without, the package cannot run.
-    """
-
-    source: Literal["reader"]
-    name: InputName
-    meaning: Said
-    values: tuple[float, ...] = ()
-    limits: Limits = Limits()
-    unit: str = "1"
-
-
-@dataclass(frozen=True, config=_STRICT)
-class QuantityInput:
-    """What the node measures in the tumour on the chosen series of ``role``, by code, converted to ``unit``.
-
-    ``method``: needed where several methods measure it; its value may end in ``*`` for methods that name what an
-    examination had (b-values). ``phase`` as in the requirement that it belongs to.
-    """
-
-    source: Literal["quantity"]
-    name: InputName
-    meaning: Said
-    role: Role
-    code: Code
-    unit: str
-    modifier: Code | None = None
-    method: Code | None = None
-    limits: Limits = Limits()
-    phase: Role | None = None
-
-
-Input = Annotated[ReaderInput | QuantityInput, Field(discriminator="source")]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -224,7 +144,8 @@ class Training:
     negative ones). ``patients`` is the fewest that make sense at 15 % prevalence.
 
     - ``clinical``: the inputs that a nomogram takes beside its score.
-    - ``harmonise``: bring what is measured on all scanners to one level (ComBat); the package asks for the scanner.
+    - ``harmonise``: bring what is measured on all scanners to one level (ComBat); the package refuses a scanner that
+      it was not harmonised for.
     - ``known_within_days``: how long after the study a value that a reader enters may have become known.
     - ``output``: the categories of the package that comes out, where the form wants its own.
     """
@@ -389,6 +310,11 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
     if len(set(names)) != len(names):
         yield "names an input twice"
     yield from (f"declares the unknown unit '{given.unit}'" for given in manifest.inputs if not known(given.unit))
+    scanners = [given.scanners for given in manifest.inputs if isinstance(given, ScannerInput)]
+    if scanners and not isinstance(manifest, Scalar):
+        yield "asks for the scanner, which only what predicts does"
+    if any(len(set(known_ones)) != len(known_ones) for known_ones in scanners):
+        yield "names a scanner twice"
     played = {(requirement.role, requirement.phase) for requirement in manifest.requires}
     measured = [given for given in manifest.inputs if isinstance(given, QuantityInput)]
     if any((given.role, given.phase) not in played for given in measured):

@@ -58,8 +58,9 @@ def predict(package: Package, findings: Findings, conditions: Conditions) -> Pre
     measured; of an image package what its network says of its crop.
 
     Raises ModalityAbsent, NeedsTraining, DemonstrationOnly, RoleMissing, RoleAmbiguous, NoRoi, AmbiguousRoi,
-    OutsideIntendedUse, InputMissing, InputRefused, QuantityAmbiguous, UnknownUnit, MixedOrientations, PackageRefused,
-    and the reason for a needed quantity that could not be measured or a phase that could not be looked at.
+    OutsideIntendedUse, InputMissing, InputRefused, ScannerUnknown, QuantityAmbiguous, UnknownUnit, MixedOrientations,
+    PackageRefused, and the reason for a needed quantity that could not be measured or a phase that could not be looked
+    at.
     """
     manifest = package.manifest
     if isinstance(manifest, Segmenter):
@@ -85,7 +86,8 @@ def standing(package: Package, findings: Findings) -> Standing:
     flags = applicability.judge(package.manifest, series_of)
     tumour = _tumour(package.manifest, findings)
     uids = {played: series.series_instance_uid for played, series in series_of.items()}
-    return Standing(Where(tumour, uids, _passed_over(findings.selection, uids)), flags)
+    scanners = tuple(dict.fromkeys(applicability.scanner(series.first) for series in series_of.values()))
+    return Standing(Where(tumour, uids, _passed_over(findings.selection, uids), scanners), flags)
 
 
 def answer(

@@ -35,8 +35,8 @@ class Category(StrEnum):
 
 @dataclass(frozen=True)
 class InputUsed:
-    """One input as it went into the model. ``source``: ``measured``, ``entered`` or ``assumed`` (an alternative);
-    ``method``: how it was measured, '' where that needs no name."""
+    """One input as it went into the model. ``source``: ``measured``, ``entered``, ``header`` or ``assumed`` (an
+    alternative); ``method``: how it was measured, '' where that needs no name; of a scanner its name."""
 
     name: str
     value: float

@@ -8,14 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from her2node.errors import DemonstrationOnly, NeedsTraining, NotFound, PackageRefused, Refused, WorkedCaseFailed
+from her2node.errors import (
+    DemonstrationOnly,
+    InputRefused,
+    NeedsTraining,
+    NotFound,
+    PackageRefused,
+    Refused,
+    WorkedCaseFailed,
+)
 from her2node.jobs.classify import IGNORE
 from her2node.log import Event, emit
 from her2node.models import manifest as manifests
 from her2node.models import trust
 from her2node.models.building import sign_package
 from her2node.models.inputs import entered_value
-from her2node.models.manifest import Form, Manifest, ReaderInput, Segmenter
+from her2node.models.manifest import Form, Manifest, ReaderInput, ScannerInput, Segmenter
 from her2node.models.package import (
     CARD,
     MANIFEST,
@@ -94,12 +102,9 @@ def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
     """Refuse a name that neither the node nor an enabled package asks a reader for, and a value that cannot be it;
     empty takes back."""
     shelf = shelf_of(settings, networks=False)
-    asked = {
-        given.name: given
-        for package in (*shelf.on, *shelf.shadow)
-        for given in package.manifest.inputs
-        if isinstance(given, ReaderInput)
-    }
+    inputs = [given for package in (*shelf.on, *shelf.shadow) for given in package.manifest.inputs]
+    asked = {given.name: given for given in inputs if isinstance(given, ReaderInput)}
+    scanners = [given for given in inputs if isinstance(given, ScannerInput)]
     own = {given.name: given for given in INPUTS}
     for name, value in entries.items():
         if name.startswith("role:"):
@@ -110,9 +115,16 @@ def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
         elif name in own:
             if value:
                 value_of(own[name], value)
+        elif name in {given.name for given in scanners}:
+            _check_scanner(name, value, {known for given in scanners if given.name == name for known in given.scanners})
         else:
-            known = ", ".join(sorted({*own, *asked}))
+            known = ", ".join(sorted({*own, *asked, *(given.name for given in scanners)}))
             raise Refused(f"nobody asks for {name}", remedy=f"inputs: {known}; or role:SERIES_UID=ROLE")
+
+
+def _check_scanner(name: str, value: str, known: set[str]) -> None:
+    if value and value.strip() not in known:
+        raise InputRefused(f"{name} = '{value}', one of {', '.join(sorted(known))} expected")
 
 
 def _check_role(name: str, value: str) -> None:

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from her2node.errors import CohortRefused, LabelRefused, Refused
-from her2node.models.inputs import gather
-from her2node.models.manifest import Form
+from her2node.models.inputs import gather, scanner_of
+from her2node.models.manifest import SCANNER, Form
 from her2node.models.prediction import InputUsed
 from her2node.selection.study import open_instance
 from her2node.training.arrays import Cases, Integers
@@ -210,8 +210,9 @@ def with_entered(row: Row, source: Source | None, names: Sequence[str]) -> Row:
     """The row with what readers entered of its study in the node, of the inputs ``names`` and of what the node itself
     asks for. What stands in the table goes before it; when the node's became known is not told, so it has no date."""
     told = {} if source is None else source.entered
+    scanner = row.scanner or told.get(SCANNER, "")
     known = {name: told[name] for name in (*names, *OWN) if told.get(name)}
-    return replace(row, entered={**known, **row.entered})
+    return replace(row, scanner=scanner, entered={**known, **row.entered})
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
@@ -222,7 +223,8 @@ def _files(folder: Path) -> tuple[Path, ...]:
 
 def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused], *, scanners: bool) -> Cohort:
     """The cases: rows with a label whose study was found and has every input. ``found`` is by name of the study's
-    folder. What has no label or lacks an input is excluded with the reason, never filled in.
+    folder. What has no label or lacks an input is excluded with the reason, never filled in; with ``scanners`` so is
+    what nobody knows the scanner of.
 
     Raises CohortRefused when nothing is left or only one class, or when two rows name one study.
     """
@@ -232,7 +234,10 @@ def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused
     excluded: list[tuple[str, str]] = []
     for row in rows:
         try:
-            members.append(_member(form, row, _found(row, by_name)))
+            member = _member(form, row, _found(row, by_name))
+            if scanners:
+                scanner_of(member.findings.where, row.scanner)
+            members.append(member)
         except Refused as error:
             excluded.append((row.study, _said(error)))
     if not members:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from her2node.errors import CohortRefused, PackageRefused, PatientInTwoFolds, Refused
-from her2node.models.manifest import Scalar
+from her2node.models.manifest import SCANNER, Scalar
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, answer
 from her2node.models.prediction import Category, Flag, Prediction
@@ -181,7 +181,7 @@ def _answered(row: Row, studies: Mapping[str, Source], ask: Ask) -> Answered:
         raise CohortRefused("IHC 2+ without ISH")
     if row.study not in studies:
         raise CohortRefused("its study is not there")
-    told = ask(studies[row.study], row.entered)
+    told = ask(studies[row.study], {**row.entered, **({SCANNER: row.scanner} if row.scanner else {})})
     said = told.prediction
     if said.open_inputs:
         raise CohortRefused(f"{', '.join(said.open_inputs)} not in the table")

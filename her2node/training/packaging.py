@@ -26,6 +26,7 @@ from her2node.models.manifest import (
     Requirement,
 )
 from her2node.models.prediction import Level
+from her2node.models.wanted import ScannerInput
 from her2node.training import patients
 from her2node.training.arrays import Cases, Doubles
 from her2node.training.certainty import training_set, with_covariance
@@ -186,14 +187,8 @@ def _with_range(given: Input, column: Doubles) -> Input:
     return replace(given, limits=replace(given.limits, usual=(float(column.min()), float(column.max()))))
 
 
-def _scanner_input(scanners: Sequence[str]) -> ReaderInput:
-    listed = ", ".join(f"{place}: {name}" for place, name in enumerate(scanners))
-    return ReaderInput(
-        source="reader",
-        name=SCANNER,
-        meaning=f"Scanner that the study was made on ({listed})",
-        values=tuple(float(place) for place in range(len(scanners))),
-    )
+def _scanner_input(scanners: Sequence[str]) -> ScannerInput:
+    return ScannerInput("scanner", SCANNER, "Scanner that the study was made on", tuple(scanners))
 
 
 def _measured_on(cohort: Cohort, used: Sequence[Input]) -> set[Played]:

@@ -136,6 +136,19 @@ def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(tmp_path: Pat
     }
 
 
+def test_the_scanner_that_the_table_names_is_told_to_the_package(tmp_path: Path, studies: dict[str, Source]) -> None:
+    package, told = small(tmp_path), {}
+    ask = answering(package, {})
+
+    def noting(source: Source, entered: Mapping[str, str]) -> Asked:
+        told[entered["place"]] = entered.get("scanner")
+        return ask(source, entered)
+
+    given = [replace(row, scanner="GE Revolution" if row.entered["place"] == "3" else "") for row in rows()]
+    evaluate(package, tmp_path, given, studies, noting)
+    assert told == {str(i): "GE Revolution" if i == 3 else None for i in range(12)}
+
+
 def test_answers_of_one_class_alone_are_no_evaluation(tmp_path: Path, studies: dict[str, Source]) -> None:
     package = small(tmp_path)
     with pytest.raises(CohortRefused, match="1 answers"):
