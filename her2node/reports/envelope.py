@@ -197,7 +197,7 @@ def _put_series(ds: Dataset, reading: Reading, stamp: Stamp, kind: ObjectKind, n
 def _series_description(title: str, stamp: Stamp) -> str:
     """At most the 64 characters of a LO; a title that is too long gives way."""
     edition = f", edition {stamp.edition}" if stamp.edition > 1 else ""
-    return f"{DESCRIPTION} {title}"[: 64 - len(edition)] + edition
+    return f"{DESCRIPTION} {title}"[: 64 - len(edition)].rstrip(" ,") + edition
 
 
 def _first_free_number(reading: Reading) -> int:

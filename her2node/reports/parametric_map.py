@@ -98,7 +98,7 @@ def _extent(one: QuantityMap) -> tuple[float, float] | None:
 
 def _title(one: QuantityMap) -> str:
     phase = f", {one.role}" if one.role not in (None, Role.IODINE, Role.MONOENERGETIC) else ""
-    of = f", {one.of}" if one.of else ""
+    of = f", {one.of.partition(' ')[0]}" if one.of else ""
     return f"map {one.code.meaning}{phase}{of}"
 
 

@@ -42,7 +42,7 @@ def demonstration_name(form: str) -> str:
     return f"{form}-demo"
 
 
-DEMONSTRATION_PACKAGES = ("synthetic-demo-ct", *map(demonstration_name, FORMS_OF_DEMONSTRATION))
+DEMONSTRATION_PACKAGES = ("synthetic-demo-ct", "synthetic-demo-image", *map(demonstration_name, FORMS_OF_DEMONSTRATION))
 
 
 def running_of(settings: Settings) -> Running:
