@@ -109,14 +109,22 @@ _KINDS = {
     ObjectKind.PARAMETRIC_MAP: _Kind("1.2.840.10008.5.1.4.1.1.30", "OT", "map", 9),
 }
 _OF_IMAGES_ALONE = (ObjectKind.SEGMENTATION, ObjectKind.PARAMETRIC_MAP)
-"""Kinds in which no package had a hand."""
+"""Kinds in which no package had a hand, unless one is named."""
 
 
-def envelope(reading: Reading, stamp: Stamp, kind: ObjectKind, number: int = 0, title: str = "") -> Dataset:
+def envelope(
+    reading: Reading,
+    stamp: Stamp,
+    kind: ObjectKind,
+    number: int = 0,
+    title: str = "",
+    package: PackageRef | None = None,
+) -> Dataset:
     """A data set with all modules but those of the object itself, with its file meta information.
 
-    Of several objects of one kind each has its ``number``, from 1, and its ``title`` in the series description. Texts
-    are Unicode; ``sealed`` chooses the character set when everything is in.
+    Of several objects of one kind each has its ``number``, from 1, and its ``title`` in the series description;
+    ``package``: the one that it is about. Texts are Unicode; ``sealed`` chooses the character set when everything is
+    in.
     """
     ds = Dataset()
     header = base_header(reading)
@@ -128,6 +136,8 @@ def envelope(reading: Reading, stamp: Stamp, kind: ObjectKind, number: int = 0, 
     equipment = _scanner(header)
     if kind not in _OF_IMAGES_ALONE:
         equipment += [_package_equipment(prediction.package) for prediction in reading.predictions]
+    if package is not None:
+        equipment.append(_package_equipment(package))
     if equipment:
         ds.ContributingEquipmentSequence = equipment
     _put_times(ds, stamp.moment)

@@ -98,6 +98,8 @@ def test_it_says_of_whose_estimate_it_is_and_how_to_read_it(looked: Case) -> Non
     for said in ("beholder 1.0.0", "positive where", "blocks of 4 x 4 x 4", "portal 90 HU", "not for diagnosis"):
         assert said in ds.DerivationDescription
     assert len(ds.DerivationDescription) <= 1024
+    made_by = [item.ManufacturerModelName for item in ds.ContributingEquipmentSequence]
+    assert "beholder" in made_by
 
 
 def test_the_report_says_what_the_network_looked_at(looked: Case) -> None:

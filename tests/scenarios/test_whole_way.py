@@ -38,6 +38,7 @@ def test_the_demonstration_ends_with_numbers_that_agree_with_the_truth(demonstra
     assert {row["package"].split()[0] for row in demonstration["estimates"]} == {
         "lee2017-portal-liver",
         "synthetic-demo-ct",
+        "synthetic-demo-image",
         "wangna2020-attenuation-demo",
         "zhangxiao-texture-lda-demo",
         "zhangxiao-texture-nda-demo",
