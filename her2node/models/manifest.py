@@ -310,11 +310,7 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
     if len(set(names)) != len(names):
         yield "names an input twice"
     yield from (f"declares the unknown unit '{given.unit}'" for given in manifest.inputs if not known(given.unit))
-    scanners = [given.scanners for given in manifest.inputs if isinstance(given, ScannerInput)]
-    if scanners and not isinstance(manifest, Scalar):
-        yield "asks for the scanner, which only what predicts does"
-    if any(len(set(known_ones)) != len(known_ones) for known_ones in scanners):
-        yield "names a scanner twice"
+    yield from _of_scanners(manifest)
     played = {(requirement.role, requirement.phase) for requirement in manifest.requires}
     measured = [given for given in manifest.inputs if isinstance(given, QuantityInput)]
     if any((given.role, given.phase) not in played for given in measured):
@@ -340,6 +336,14 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
             yield from _of_segmenter(manifest)
         case _:
             return
+
+
+def _of_scanners(manifest: Manifest) -> Iterator[str]:
+    scanners = [given.scanners for given in manifest.inputs if isinstance(given, ScannerInput)]
+    if scanners and not isinstance(manifest, Scalar):
+        yield "asks for the scanner, which only what predicts does"
+    if any(len(set(known_ones)) != len(known_ones) for known_ones in scanners):
+        yield "names a scanner twice"
 
 
 def _of_scalar(manifest: Scalar, names: list[str]) -> Iterator[str]:

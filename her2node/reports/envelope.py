@@ -109,14 +109,22 @@ _KINDS = {
     ObjectKind.PARAMETRIC_MAP: _Kind("1.2.840.10008.5.1.4.1.1.30", "OT", "map", 9),
 }
 _OF_IMAGES_ALONE = (ObjectKind.SEGMENTATION, ObjectKind.PARAMETRIC_MAP)
-"""Kinds in which no package had a hand."""
+"""Kinds in which no package had a hand, unless one is named."""
 
 
-def envelope(reading: Reading, stamp: Stamp, kind: ObjectKind, number: int = 0, title: str = "") -> Dataset:
+def envelope(
+    reading: Reading,
+    stamp: Stamp,
+    kind: ObjectKind,
+    number: int = 0,
+    title: str = "",
+    package: PackageRef | None = None,
+) -> Dataset:
     """A data set with all modules but those of the object itself, with its file meta information.
 
-    Of several objects of one kind each has its ``number``, from 1, and its ``title`` in the series description. Texts
-    are Unicode; ``sealed`` chooses the character set when everything is in.
+    Of several objects of one kind each has its ``number``, from 1, and its ``title`` in the series description;
+    ``package``: the one that it is about. Texts are Unicode; ``sealed`` chooses the character set when everything is
+    in.
     """
     ds = Dataset()
     header = base_header(reading)
@@ -128,6 +136,8 @@ def envelope(reading: Reading, stamp: Stamp, kind: ObjectKind, number: int = 0, 
     equipment = _scanner(header)
     if kind not in _OF_IMAGES_ALONE:
         equipment += [_package_equipment(prediction.package) for prediction in reading.predictions]
+    if package is not None:
+        equipment.append(_package_equipment(package))
     if equipment:
         ds.ContributingEquipmentSequence = equipment
     _put_times(ds, stamp.moment)
@@ -197,7 +207,7 @@ def _put_series(ds: Dataset, reading: Reading, stamp: Stamp, kind: ObjectKind, n
 def _series_description(title: str, stamp: Stamp) -> str:
     """At most the 64 characters of a LO; a title that is too long gives way."""
     edition = f", edition {stamp.edition}" if stamp.edition > 1 else ""
-    return f"{DESCRIPTION} {title}"[: 64 - len(edition)] + edition
+    return f"{DESCRIPTION} {title}"[: 64 - len(edition)].rstrip(" ,") + edition
 
 
 def _first_free_number(reading: Reading) -> int:

@@ -26,6 +26,7 @@ from pydicom.dataset import Dataset
 
 from her2node.dicom.codes import Anatomy
 from her2node.dicom.identity import MANUFACTURER
+from her2node.models.prediction import PackageRef
 from her2node.quantities.quantity import QuantityMap
 from her2node.reading import Reading
 from her2node.reports.derived import Planes, borne_by_objects, headers_of, series_reference, slices_of
@@ -48,7 +49,7 @@ def _parametric_map(reading: Reading, stamp: Stamp, one: QuantityMap, number: in
     extent = _extent(one)
     if extent is None or one.voxels.size * 4 > LARGEST_BYTES:
         return None
-    label = envelope(reading, stamp, ObjectKind.PARAMETRIC_MAP, number, _title(one))
+    label = envelope(reading, stamp, ObjectKind.PARAMETRIC_MAP, number, _title(one), _package(reading, one))
     planes = Planes(one.geometry, one.series_uids[0], one.sources, own_grid=one.own_grid)
     headers = headers_of(reading)
     built = ParametricMap(
@@ -80,6 +81,12 @@ def _parametric_map(reading: Reading, stamp: Stamp, one: QuantityMap, number: in
     return sealed(ds, reading, ObjectKind.PARAMETRIC_MAP)
 
 
+def _package(reading: Reading, one: QuantityMap) -> PackageRef | None:
+    """The package whose estimate the map explains."""
+    refs = (prediction.package for prediction in reading.predictions)
+    return next((ref for ref in refs if f"{ref.name} {ref.version}" == one.of), None)
+
+
 def _ascend(built: Dataset) -> None:
     """Put the frames into the order of the slices, which ascend along their normal."""
     by_slice = dict(zip(slices_of(built), built.PerFrameFunctionalGroupsSequence, strict=True))
@@ -98,7 +105,7 @@ def _extent(one: QuantityMap) -> tuple[float, float] | None:
 
 def _title(one: QuantityMap) -> str:
     phase = f", {one.role}" if one.role not in (None, Role.IODINE, Role.MONOENERGETIC) else ""
-    of = f", {one.of}" if one.of else ""
+    of = f", {one.of.partition(' ')[0]}" if one.of else ""
     return f"map {one.code.meaning}{phase}{of}"
 
 

@@ -59,6 +59,7 @@ def demonstration_name(form: str) -> str:
 
 DEMONSTRATION_PACKAGES = (
     "synthetic-demo-ct",
+    "synthetic-demo-image",
     *map(demonstration_name, FORMS_OF_DEMONSTRATION),
     "synthetic-demo-segmenter",
 )

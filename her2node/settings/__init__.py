@@ -320,7 +320,7 @@ class Settings(BaseSettings):
     pet: Pet = Field(Pet(), description="FDG PET: between which limits uptake may be compared.")
     dce: Dce = Field(Dce(), description="What turns the signal of dynamic MR into transfer of contrast.")
     packages: Packages = Field(Packages(), description="Model packages.")
-    segmenter: Segmenter = Field(Segmenter(), description="What networks that draw the tumour run on.")
+    segmenter: Segmenter = Field(Segmenter(), description="What networks that look at images run on.")
     reports: Reports = Field(Reports(), description="What is written.")
     peers: dict[str, Peer] = Field({}, description="Other application entities, by a name of your choice.")
 

@@ -83,7 +83,7 @@ class Pet(Section):
 
 
 class Segmenter(Section):
-    """What networks that draw the tumour run on."""
+    """What networks run on: those that draw the tumour, and those that look at a crop of it."""
 
     providers: tuple[Provider, ...] = Field(
         ("CPUExecutionProvider",),
@@ -91,12 +91,14 @@ class Segmenter(Section):
         description="onnxruntime's execution providers in order of preference, e.g. CUDAExecutionProvider.",
     )
     threads: int = Field(1, ge=0, le=256, description="CPU threads of a network; 0: one a core.")
-    batch: int = Field(1, ge=1, le=64, description="Patches that a network sees at a time; more take more memory.")
+    batch: int = Field(
+        1, ge=1, le=64, description="Patches or crops that a network sees at a time; more take more memory."
+    )
     seconds: float = Field(
         1200.0,
         gt=0,
         le=86400,
-        description="How long drawing may take before it is given up; well below jobs.time_limit, which ends all.",
+        description="How long drawing, or a saliency map, may take before it is given up; well below jobs.time_limit.",
     )
 
 

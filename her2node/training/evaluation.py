@@ -156,9 +156,10 @@ def _record(folder: Path) -> dict[str, Any]:
 
 
 def check_kind(package: Package) -> Scalar:
-    """Its manifest. Raises PackageRefused for a package that gives no probability."""
+    """Its manifest. Raises PackageRefused for a package that gives no probability of measured or entered inputs."""
     if not isinstance(package.manifest, Scalar):
-        raise PackageRefused(f"{package.manifest.name} is of the kind {package.manifest.kind}: it gives no probability")
+        said = f"{package.manifest.name} is of the kind {package.manifest.kind}"
+        raise PackageRefused(f"{said}: only packages that give a probability of inputs can be evaluated")
     return package.manifest
 
 

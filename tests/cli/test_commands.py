@@ -157,14 +157,14 @@ def test_packages_are_listed_shown_and_verified(tmp_path: Path) -> None:
         "zhangjn2016-suvmax", "pumc2022-mtv",
     }  # fmt: skip
     usable = {row["name"]: row["usable"] for row in rows}
-    assert usable["synthetic-demo-ct"] == "in demonstration mode only"
+    assert usable["synthetic-demo-ct"] == usable["synthetic-demo-image"] == "in demonstration mode only"
     assert usable["he2015-adc"] == "no: needs training"
     assert usable["zheng-portal-node"] == "yes"
     assert "Lee" in her2node("packages", "show", "lee2017-portal-liver", state=tmp_path).stdout
     done = her2node("packages", "verify", state=tmp_path)
     assert done.returncode == 0
-    assert done.stdout.count("worked cases hold") == 12
-    assert done.stdout.count("it has no model") == len(rows) - 12
+    assert done.stdout.count("worked cases hold") == 13
+    assert done.stdout.count("it has no model") == len(rows) - 13
     assert "| 14 | Liu Yang 2015, CT | none |" in her2node("packages", "literature", state=tmp_path).stdout
 
 

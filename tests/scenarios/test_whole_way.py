@@ -65,6 +65,7 @@ def test_the_demonstration_shows_an_estimate_of_every_modality(shown: dict[str, 
         "ct": {
             "lee2017-portal-liver",
             "synthetic-demo-ct",
+            "synthetic-demo-image",
             "wangna2020-attenuation-demo",
             "zhangxiao-texture-lda-demo",
             "zhangxiao-texture-nda-demo",
