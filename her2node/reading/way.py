@@ -70,10 +70,10 @@ def read(
     """Read a study: roles, voxels, regions, quantities, predictions.
 
     ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
-    is the site's prevalence; ``methods`` how things are calculated where there is a choice. ``shadow`` are packages
-    whose answers are kept and told nobody. Where no tumour is given, a segmenter among ``packages`` draws it. With
-    ``every_roi`` all given regions are measured, else the tumour alone; with ``stability`` estimates are tried on
-    regions drawn otherwise too. What cannot be done is a value in the reading with its reason; no input raises.
+    is the site's prevalence; ``methods`` how things are calculated where there is a choice. Answers of ``shadow`` are
+    kept and told nobody. Where no tumour is given, a segmenter of ``packages`` draws it. With ``every_roi`` all given
+    regions are measured, else the tumour alone; with ``stability`` estimates are tried on regions drawn otherwise too.
+    What cannot be done is a value in the reading with its reason; nothing that the input causes is raised.
     """
     roles = entered_roles or {}
     study = arranged(study, keep=tuple(roles))
