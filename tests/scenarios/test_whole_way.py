@@ -88,7 +88,8 @@ def test_the_region_of_the_demonstrations_ct_is_the_networks(shown: dict[str, di
     assert overlap["name"].startswith("Dice")
     assert overlap["value"] >= 0.85
     (report,) = [Path(item["file"]) for item in shown["ct"]["arrived"] if item["series_description"].endswith("report")]
-    assert "synthetic-demo-segmenter" in str(dcmread(report))
+    texts = [str(element.value) for element in dcmread(report).iterall() if element.keyword == "TextValue"]
+    assert any("synthetic-demo-segmenter" in text for text in texts)
 
 
 @PATIENT
