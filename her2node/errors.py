@@ -334,7 +334,7 @@ class NothingLearned(Refused):
 
 
 class TranscriptsDiffer(Refused):
-    """Two people typed different numbers from the same paper."""
+    """Two people read the same paper differently."""
 
 
 class ExtraMissing(Refused):

@@ -309,6 +309,13 @@ class Estimate:
     UNLIKELY = _private("UNLIKELY", "HER2 positivity unlikely by imaging estimate")
 
 
+class Saliency:
+    """What an estimate rests on, place by place (CID 217, 218)."""
+
+    CHANGE = Code("130404", "DCM", "Saliency")
+    OCCLUSION = _private("SAL-OCCLUSION", "Fall of the probability where a block is hidden")
+
+
 class Anatomy:
     """Where."""
 

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from itertools import product
 
 from her2node.dicom.codes import Code, Dce
-from her2node.errors import InputMissing, InputRefused, QuantityAmbiguous, QuantityMissing, Refused
+from her2node.errors import (
+    InputMissing,
+    InputRefused,
+    QuantityAmbiguous,
+    QuantityMissing,
+    Refused,
+    ScannerUnknown,
+)
 from her2node.models.applicability import Played, check
-from her2node.models.manifest import Manifest, QuantityInput, ReaderInput
+from her2node.models.manifest import SCANNER, Manifest, QuantityInput, ReaderInput
 from her2node.models.prediction import Flag, InputUsed
 from her2node.models.units import convert
+from her2node.models.wanted import ScannerInput
 from her2node.quantities.quantity import NotMeasured, Quantity
 
 _WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0, "是": 1.0, "有": 1.0, "否": 0.0, "无": 0.0}
@@ -27,11 +35,13 @@ class Where:
     """Where a package's quantities are measured: the tumour's tracking id, and the series chosen for each role.
 
     ``passed_over``: series of its phases that are reconstructed for others; what was measured with them is not meant.
+    ``scanners``: those that its series were made on, Manufacturer and ManufacturerModelName, each once.
     """
 
     tumour: str | None
     series_uids: Mapping[Played, str]
     passed_over: frozenset[str] = frozenset()
+    scanners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,8 +65,8 @@ def gather(
     """All inputs of a package.
 
     Raises InputRefused for an entered value that the package does not allow, InputMissing for one that is missing and
-    has no list of values, OutsideIntendedUse beyond a hard limit, UnknownUnit, QuantityAmbiguous, and for a quantity
-    that could not be measured the reason why.
+    has no list of values, ScannerUnknown, OutsideIntendedUse beyond a hard limit, UnknownUnit, QuantityAmbiguous, and
+    for a quantity that could not be measured the reason why.
     """
     choices: list[tuple[InputUsed, ...]] = []
     flags: list[Flag] = []
@@ -65,6 +75,8 @@ def gather(
             quantity = _wanted(given, quantities, not_measured, where)
             used: tuple[InputUsed, ...] = (_measured(given, quantity),)
             flags += (Flag("measurement", f"{given.name}: {flag}") for flag in quantity.flags)
+        elif isinstance(given, ScannerInput):
+            used = (_scanner(given, where, entered),)
         else:
             used = tuple(_from_reader(given, entered))
         if used[0].source != "assumed":
@@ -87,6 +99,26 @@ def entered_value(given: ReaderInput, said: str) -> float:
         wanted = f"one of {', '.join(f'{v:g}' for v in given.values)}" if given.values else "a number"
         raise InputRefused(f"{given.name} = '{said}', {wanted} expected")
     return value
+
+
+def scanner_of(where: Where, told: str) -> str:
+    """The scanner by the name that training, evaluation and the node know it by: what a reader or a table tells of it,
+    else what the headers of all series tell alike. Raises ScannerUnknown."""
+    names = (told.strip(),) if told.strip() else tuple(filter(None, where.scanners))
+    if len(names) == 1:
+        return names[0]
+    why = f"the series were made on {' and '.join(names)}" if names else "the headers tell neither maker nor model"
+    raise ScannerUnknown(why, remedy=f"say {SCANNER}=NAME")
+
+
+def _scanner(given: ScannerInput, where: Where, entered: Mapping[str, str]) -> InputUsed:
+    told = entered.get(given.name, "")
+    name = scanner_of(where, told)
+    if name not in given.scanners:
+        known = ", ".join(given.scanners)
+        raise ScannerUnknown(name, remedy=f"harmonised are {known}; if it is one of them, enter {given.name}=NAME")
+    source = "entered" if told.strip() else "header"
+    return InputUsed(given.name, float(given.scanners.index(name)), given.unit, source, method=name)
 
 
 def _from_reader(given: ReaderInput, entered: Mapping[str, str]) -> Iterator[InputUsed]:

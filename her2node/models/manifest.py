@@ -1,48 +1,44 @@
 """package.toml: everything about a package that is no weight.
 
-The classes below are the format; unknown keys are refused. Four kinds: ``scalar`` (a probability), ``measured``
-(quantities beside printed cut-offs that are no rule), ``form`` (a model without weights, to be trained), ``segmenter``
-(a network that draws the tumour; ``roi`` and ``inputs`` fall away). Required:
+The classes below are the format; unknown keys are refused. Five kinds: ``scalar`` (a probability), ``image`` (a
+probability of a crop of the images; ``inputs`` fall away), ``measured`` (quantities beside printed cut-offs that are no
+rule), ``form`` (a model without weights, to be trained), ``segmenter`` (a network that draws the tumour; ``roi`` and
+``inputs`` fall away). Required:
 ``format``, ``kind``, ``name``, ``version``, ``level``, ``title``, ``citation``, ``intended_use``, ``reference_test``,
 ``roi``, ``inputs``, ``files``, and what the kind itself demands.
 """
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from her2node.dicom.codes import Code
 from her2node.errors import PackageRefused
+from her2node.models.image import stated
+from her2node.models.image.stated import CropStated
 from her2node.models.prediction import Level
 from her2node.models.units import known
+from her2node.models.wanted import SCANNER as SCANNER
+from her2node.models.wanted import STRICT as _STRICT
+from her2node.models.wanted import Input as Input
+from her2node.models.wanted import InputName as InputName
+from her2node.models.wanted import Limits as Limits
+from her2node.models.wanted import QuantityInput as QuantityInput
+from her2node.models.wanted import ReaderInput as ReaderInput
+from her2node.models.wanted import Requirement as Requirement
+from her2node.models.wanted import Said as Said
+from her2node.models.wanted import ScannerInput as ScannerInput
 from her2node.selection.choice import PHASES
-from her2node.selection.reconstruction import Reconstruction
 from her2node.selection.roles import Role
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-InputName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Said = Annotated[str, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\.[A-Za-z0-9]+$")]
-
-
-def _expression(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as error:
-        raise ValueError(f"{value!r} is no regular expression: {error}") from error
-    return value
-
-
-Regex = Annotated[str, AfterValidator(_expression)]
 
 
 def _orientation(value: str) -> str:
@@ -57,81 +53,8 @@ Shape = Literal["logistic", "lasso-logistic", "lda", "nomogram", "lda-1nn", "nda
 """Of a model that is to be trained. A nomogram is a LASSO score of what is measured, then a logistic model of the score
 and the clinical inputs. ``lda-1nn`` and ``nda-ann`` are those of study 20: linear discriminant and nearest neighbour,
 non-linear discriminant and network."""
-SCANNER = "scanner"
-"""The input that a harmonised package asks a reader for."""
 Label = Literal["her2-positive", "her2-negative"]
 Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Limits:
-    """Ranges, both ends included: outside ``usual`` the answer carries a flag, outside ``hard`` there is none."""
-
-    usual: tuple[float, float] | None = None
-    hard: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True, config=_STRICT)
-class Requirement:
-    """A series that the package needs, and limits on how it was made. Thickness in mm, tube voltage in kV.
-
-    ``phase``: the contrast phase of a dual-energy series. ``usual_kernel`` and ``usual_scanner`` are regular
-    expressions; where ConvolutionKernel, or Manufacturer and ManufacturerModelName, do not match, the answer carries a
-    flag. Of a phase that was reconstructed in several ways the package gets the one that fits its limits best.
-    """
-
-    role: Role
-    modality: Literal["CT", "MR", "PT"] = "CT"
-    phase: Role | None = None
-    slice_thickness_mm: Limits | None = None
-    kvp: Limits | None = None
-    usual_kernel: Regex = ""
-    usual_scanner: Regex = ""
-
-    @property
-    def reconstruction(self) -> Reconstruction | None:
-        """How the images of a phase had best be reconstructed; None without such limits."""
-        limits = self.slice_thickness_mm or Limits()
-        spans = tuple(span for span in (limits.hard, limits.usual) if span is not None)
-        return Reconstruction(self.role, spans, self.usual_kernel) if spans or self.usual_kernel else None
-
-
-@dataclass(frozen=True, config=_STRICT)
-class ReaderInput:
-    """What only a reader knows. ``values`` are all it may be; without them it is any number within ``limits``.
-
-    A missing input with ``values`` is answered for each of them; without, the package cannot run.
-    """
-
-    source: Literal["reader"]
-    name: InputName
-    meaning: Said
-    values: tuple[float, ...] = ()
-    limits: Limits = Limits()
-    unit: str = "1"
-
-
-@dataclass(frozen=True, config=_STRICT)
-class QuantityInput:
-    """What the node measures in the tumour on the chosen series of ``role``, by code, converted to ``unit``.
-
-    ``method``: needed where several methods measure it; its value may end in ``*`` for methods that name what an
-    examination had (b-values). ``phase`` as in the requirement that it belongs to.
-    """
-
-    source: Literal["quantity"]
-    name: InputName
-    meaning: Said
-    role: Role
-    code: Code
-    unit: str
-    modifier: Code | None = None
-    method: Code | None = None
-    limits: Limits = Limits()
-    phase: Role | None = None
-
-
-Input = Annotated[ReaderInput | QuantityInput, Field(discriminator="source")]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -161,8 +84,8 @@ class Prior:
 class Logistic:
     """The coefficients of a logistic package as a person can check them; ``building`` makes the graph from them.
 
-    ``covariance``: of the intercept and the coefficients, in the order of the inputs; with it every answer has a 95 %
-    interval. ``covariance_source`` says how it was had.
+    ``covariance``: of the intercept and the coefficients, in the order of the inputs, a row of zeros for an input that
+    only shuts patients out; with it every answer has a 95 % interval. ``covariance_source`` says how it was had.
     """
 
     intercept: float
@@ -221,7 +144,8 @@ class Training:
     negative ones). ``patients`` is the fewest that make sense at 15 % prevalence.
 
     - ``clinical``: the inputs that a nomogram takes beside its score.
-    - ``harmonise``: bring what is measured on all scanners to one level (ComBat); the package asks for the scanner.
+    - ``harmonise``: bring what is measured on all scanners to one level (ComBat); the package refuses a scanner that
+      it was not harmonised for.
     - ``known_within_days``: how long after the study a value that a reader enters may have become known.
     - ``output``: the categories of the package that comes out, where the form wants its own.
     """
@@ -299,6 +223,18 @@ class Scalar(_Stated):
 
 
 @dataclass(frozen=True, config=_STRICT, kw_only=True)
+class Image(_Stated):
+    """A crop of the images about the tumour to a probability."""
+
+    kind: Literal["image"]
+    crop: CropStated
+    output: Output
+    prior: Prior
+    roi: Literal["needed"] = "needed"
+    inputs: tuple[()] = ()
+
+
+@dataclass(frozen=True, config=_STRICT, kw_only=True)
 class MeasuredOnly(_Stated):
     """Quantities beside printed cut-offs, without a probability; no model."""
 
@@ -347,7 +283,7 @@ class Segmenter(_Stated):
     inputs: tuple[()] = ()
 
 
-Manifest = Scalar | MeasuredOnly | Form | Segmenter
+Manifest = Scalar | Image | MeasuredOnly | Form | Segmenter
 """One package.toml."""
 
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Annotated[Manifest, Field(discriminator="kind")])
@@ -357,12 +293,12 @@ def parse(content: bytes) -> Manifest:
     """Read package.toml. Raises PackageRefused, naming every key that cannot be used."""
     try:
         manifest = _MANIFEST.validate_python(tomllib.loads(content.decode()))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PackageRefused(f"package.toml cannot be read: {error}") from error
     except ValidationError as error:
         # the first place is the kind that the classes are told by
         lines = (f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
         raise PackageRefused(f"package.toml: {'; '.join(lines)}") from error
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, numbers too long, lists too deep
+        raise PackageRefused(f"package.toml cannot be read: {error}") from error
     for flaw in _disagreements(manifest):
         raise PackageRefused(f"package.toml {flaw}")
     return manifest
@@ -374,6 +310,11 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
     if len(set(names)) != len(names):
         yield "names an input twice"
     yield from (f"declares the unknown unit '{given.unit}'" for given in manifest.inputs if not known(given.unit))
+    scanners = [given.scanners for given in manifest.inputs if isinstance(given, ScannerInput)]
+    if scanners and not isinstance(manifest, Scalar):
+        yield "asks for the scanner, which only what predicts does"
+    if any(len(set(known_ones)) != len(known_ones) for known_ones in scanners):
+        yield "names a scanner twice"
     played = {(requirement.role, requirement.phase) for requirement in manifest.requires}
     measured = [given for given in manifest.inputs if isinstance(given, QuantityInput)]
     if any((given.role, given.phase) not in played for given in measured):
@@ -384,9 +325,13 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
         yield "measures in the tumour but does not need an ROI"
     if (manifest.level is Level.MEASURED_ONLY) is not isinstance(manifest, MeasuredOnly):
         yield f"has the level {manifest.level} and the kind {manifest.kind}, which do not go together"
+    if isinstance(manifest, Scalar | Image) and manifest.output.unlikely > manifest.output.likely:
+        yield "sets output.unlikely above output.likely"
     match manifest:
         case Scalar():
             yield from _of_scalar(manifest, names)
+        case Image():
+            yield from _of_image(manifest)
         case MeasuredOnly() if {cut.input for cut in manifest.cut_offs} != set(names):
             yield "has inputs without a cut-off, or cut-offs without an input"
         case Form():
@@ -400,12 +345,9 @@ def _disagreements(manifest: Manifest) -> Iterator[str]:
 def _of_scalar(manifest: Scalar, names: list[str]) -> Iterator[str]:
     if not names:
         yield "has no inputs"
-    if manifest.output.unlikely > manifest.output.likely:
-        yield "sets output.unlikely above output.likely"
     if manifest.logistic and set(manifest.logistic.coefficients) != set(names):
         yield "gives other logistic.coefficients than inputs: they differ"
-    spread = manifest.logistic.covariance if manifest.logistic else ()
-    if spread and not is_covariance(spread, len(names) + 1):
+    if manifest.logistic and manifest.logistic.covariance and not _is_of_coefficients(manifest.logistic, names):
         yield "has a logistic.covariance that is no covariance of intercept and coefficients"
     rule = manifest.threshold
     if rule is None and manifest.level is Level.PUBLISHED_THRESHOLD:
@@ -443,15 +385,37 @@ def _of_form(manifest: Form, names: list[str]) -> Iterator[str]:
         yield "takes candidates from a role that it does not require"
 
 
+def _of_image(manifest: Image) -> Iterator[str]:
+    if manifest.level is Level.PUBLISHED_THRESHOLD:
+        yield "has the level of a threshold and looks at images"
+    yield from _on_phases(manifest, manifest.crop.roles, "crop.channels")
+    yield from stated.flaws(manifest.crop)
+
+
 def _of_segmenter(manifest: Segmenter) -> Iterator[str]:
     said = manifest.network
-    if tuple(requirement.role for requirement in manifest.requires) != said.channels:
-        yield "requires other roles than network.channels, or in another order"
-    others = [r.role for r in manifest.requires if r.modality != "CT" or r.phase or r.role not in PHASES]
-    if others:
-        yield f"draws on {', '.join(others)}; networks are run on the contrast phases of CT"
+    yield from _on_phases(manifest, said.channels, "network.channels")
     if any(len(set(several)) != len(several) for several in (said.channels, said.folds, said.mirror)):
         yield "names a channel, fold or axis of network twice"
+
+
+def _is_of_coefficients(model: Logistic, names: list[str]) -> bool:
+    """Whether the covariance is one of intercept and coefficients; rows of coefficients of 0 may be zero."""
+    size = 1 + len(names)
+    if {len(row) for row in model.covariance} != {size} or len(model.covariance) != size:
+        return False
+    spread = np.array(model.covariance)
+    sure = [place for place, name in enumerate(names, 1) if model.coefficients[name] == 0 and not spread[place].any()]
+    rest = np.delete(np.delete(spread, sure, axis=0), sure, axis=1)
+    return is_covariance(tuple(map(tuple, rest.tolist())), len(rest))
+
+
+def _on_phases(manifest: Manifest, channels: tuple[Role, ...], named: str) -> Iterator[str]:
+    if tuple(requirement.role for requirement in manifest.requires) != channels:
+        yield f"requires other roles than {named}, or in another order"
+    others = [r.role for r in manifest.requires if r.modality != "CT" or r.phase or r.role not in PHASES]
+    if others:
+        yield f"looks at {', '.join(others)}; networks are run on the contrast phases of CT"
 
 
 def _rounds_to(count: int, of: int, share: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from her2node.models.manifest import Form
+from her2node.models.manifest import Form, Segmenter
 from her2node.models.package import Package
 
 
@@ -26,7 +26,8 @@ def needs(packages: Sequence[Package]) -> tuple[Need, ...]:
     for a region there: the segmenter waits for the series that it draws one on.
     """
     found: list[Need] = []
-    drawn = {r.modality for package in packages if package.ensemble is not None for r in package.manifest.requires}
+    segmenters = (package.manifest for package in packages if isinstance(package.manifest, Segmenter))
+    drawn = {requirement.modality for manifest in segmenters for requirement in manifest.requires}
     for package in packages:
         manifest = package.manifest
         if isinstance(manifest, Form):

@@ -1,15 +1,16 @@
 """What an ONNX file contains, read from its bytes before anything runs it.
 
 onnxruntime checks that a model is well formed, but it follows external data wherever the file points, allocates what
-the dimensions claim, and loads operators of any registered domain. The ``onnx`` package could tell, but is needed for
-building and testing only; what must be known is had by walking the protobuf wire format (the field numbers are those
-of onnx.proto, IR version 3 to 13), which tests compare with the ``onnx`` package. Unknown fields are passed over as
-protobuf demands; a file that is no protobuf is refused.
+the dimensions claim, loads operators of any registered domain, and runs what never ends. The ``onnx`` package could
+tell, but is needed for building and testing only; what must be known is had by walking the protobuf wire format (the
+field numbers are those of onnx.proto, IR version 3 to 13), which tests compare with the ``onnx`` package. Unknown
+fields are passed over as protobuf demands; a file that is no protobuf is refused.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -20,15 +21,26 @@ STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 _FIELDS: dict[str, dict[int, str]] = {
     "model": {7: "graph", 8: "opset", 20: "training", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "node": {5: "attribute", 7: "domain"},
+    "node": {4: "operator", 5: "attribute", 7: "domain"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
+    "sparse": {1: "tensor", 2: "tensor", 3: "dims"},
     "function": {7: "node", 9: "opset", 10: "domain", 11: "attribute"},
     "tensor": {1: "dims", 13: "external", 14: "data_location"},
     "opset": {1: "domain"},
     "training": {1: "graph", 2: "graph"},
 }
 """Fields of onnx.proto that lead to what is looked for: message -> field number -> what is there."""
+ARITHMETIC = frozenset({
+    "Abs", "Add", "And", "Cast", "Ceil", "Clip", "Cos", "Div", "Equal", "Erf", "Exp", "Floor", "Gather", "Greater",
+    "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mod", "Mul", "Neg", "Not", "Or",
+    "Pow", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Round", "Sigmoid", "Sign", "Sin",
+    "Softplus", "Sqrt", "Sub", "Sum", "Tanh", "Where", "Xor",
+})  # fmt: skip
+"""Operators whose answer, of numbers and lists, is a number or a list no longer than what went in."""
+LONGEST_LIST = 1024
+LARGEST_BYTES = 4 * 2**20
+MOST_OPERATORS = 16384
+"""With lists of ``LONGEST_LIST`` that is 128 MiB if nothing is ever let go, and a fraction of a second."""
 _DEEPEST = 64
 _EXTERNAL = 1
 """TensorProto.DataLocation EXTERNAL."""
@@ -36,12 +48,17 @@ _EXTERNAL = 1
 
 @dataclass
 class Contents:
-    """What was found: operator domains, whether any tensor lies outside the file, elements of all stored tensors."""
+    """What was found: operators and their domains, whether any tensor lies outside the file, elements of all stored
+    tensors, of the largest, and its most dimensions."""
 
     domains: set[str] = field(default_factory=set)
+    operators: Counter[str] = field(default_factory=Counter)
     operator_sets: int = 0
+    functions: int = 0
     external: bool = False
     elements: int = 0
+    largest: int = 0
+    dimensions: int = 0
 
 
 def contents(model: bytes) -> Contents:
@@ -69,6 +86,29 @@ def check(model: bytes, largest_elements: int) -> None:
         raise PackageRefused(f"model.onnx claims {found.elements} stored numbers, {largest_elements} are allowed")
 
 
+def check_arithmetic(model: bytes, largest_elements: int) -> None:
+    """``check``, and that the graph is bounded arithmetic, whatever it is given: numbers and lists by operators of
+    ``ARITHMETIC``, none of which makes a longer list or a table, loops, or takes its size from a value.
+
+    Raises PackageRefused.
+    """
+    if len(model) > LARGEST_BYTES:
+        raise PackageRefused(f"model.onnx has {len(model)} bytes, {LARGEST_BYTES} are allowed")
+    check(model, largest_elements)
+    found = contents(model)
+    beyond = found.operators.keys() - ARITHMETIC
+    if beyond or found.functions:
+        said = ", ".join(sorted(beyond)) or "functions of its own"
+        raise PackageRefused(f"model.onnx uses {said}; allowed are {', '.join(sorted(ARITHMETIC))}")
+    if found.dimensions > 1 or found.largest > LONGEST_LIST:
+        said = f"{found.dimensions} dimensions" if found.dimensions > 1 else f"{found.largest} numbers"
+        raise PackageRefused(
+            f"model.onnx stores a tensor of {said}; allowed are numbers, and lists of up to {LONGEST_LIST}"
+        )
+    if found.operators.total() > MOST_OPERATORS:
+        raise PackageRefused(f"model.onnx has {found.operators.total()} operators, {MOST_OPERATORS} are allowed")
+
+
 def _walk(message: str, data: memoryview, found: Contents, depth: int) -> None:
     if depth > _DEEPEST:
         raise ValueError("graphs are nested too deeply")
@@ -84,11 +124,16 @@ def _walk(message: str, data: memoryview, found: Contents, depth: int) -> None:
             found.external = True
         elif name == "domain":
             found.domains.add(bytes(_bytes(value)).decode())
+        elif name == "operator":
+            found.operators[bytes(_bytes(value)).decode()] += 1
         elif name in _FIELDS:
             found.operator_sets += name == "opset"
+            found.functions += name == "function"
             _walk(name, _bytes(value), found, depth + 1)
-    if message == "tensor":
+    if message in ("tensor", "sparse"):
         found.elements += _product(dims)
+        found.largest = max(found.largest, _product(dims))
+        found.dimensions = max(found.dimensions, len(dims))
 
 
 def _product(dims: list[int]) -> int:

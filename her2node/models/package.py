@@ -1,4 +1,4 @@
-"""A model package: a folder that is read once, judged, and becomes a function from inputs to probabilities.
+"""A model package: a folder that is read once, judged, and becomes a function from inputs or images to probabilities.
 
 The folder is called NAME or NAME@VERSION and holds package.toml, CARD.md, for what predicts model.onnx and cases.json,
 for what segments fold-N.onnx, plans.json, dataset.json and cases.json, for packages of others package.toml.sig, and
@@ -23,7 +23,9 @@ from her2node.errors import PackageRefused, SettingsRefused, WorkedCaseFailed
 from her2node.models import manifest as manifests
 from her2node.models import onnx_file
 from her2node.models.formula import stated_probability
-from her2node.models.manifest import Manifest, QuantityInput, Requirement, Scalar, Segmenter
+from her2node.models.image import classifier
+from her2node.models.image.classifier import Classifier
+from her2node.models.manifest import Image, Manifest, QuantityInput, Requirement, Scalar, Segmenter
 from her2node.models.prediction import PackageRef
 from her2node.models.segmenter import ensemble
 from her2node.models.segmenter.ensemble import Ensemble
@@ -48,6 +50,8 @@ STATED_TOLERANCE = 1e-9
 """By how much a graph's probability may differ from what package.toml says that it calculates."""
 LARGEST_ELEMENTS = 8 * 2**20
 """Stored numbers in model.onnx, as their dimensions claim."""
+MOST_CASES = 1000
+"""Worked cases, each of which runs whenever the package is loaded."""
 
 
 @validated(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -68,7 +72,8 @@ class Package:
     """A package that is trusted and, where it has a model, reproduces its own worked cases.
 
     ``sha256`` is that of package.toml. ``trusted_by``: ``shipped`` or the fingerprint of a key. ``session`` is None for
-    what predicts nothing, ``ensemble`` for what segments nothing. ``features``: what it wants measured beside what
+    what predicts nothing from inputs, ``ensemble`` for what segments nothing, ``classifier`` for what looks at no
+    image; the last two also for what was loaded without networks. ``features``: what it wants measured beside what
     always is.
     """
 
@@ -79,6 +84,7 @@ class Package:
     features: Signature | None = field(repr=False, default=None, kw_only=True)
     session: Session | None = field(repr=False, compare=False)
     ensemble: Ensemble | None = field(repr=False, compare=False, default=None, kw_only=True)
+    classifier: Classifier | None = field(repr=False, compare=False, default=None, kw_only=True)
 
     @property
     def ref(self) -> PackageRef:
@@ -93,6 +99,11 @@ class Package:
             sha256=self.sha256,
             reference_test=said.reference_test,
         )
+
+    @property
+    def has_model(self) -> bool:
+        """Whether it holds anything that worked cases try."""
+        return bool(self.session or self.ensemble or self.classifier)
 
     def reconstruction(self, requirement: Requirement) -> Reconstruction | None:
         """How it wants a required series reconstructed: where the requirement sets no limits, by its features file."""
@@ -122,9 +133,11 @@ class Package:
         return float(answer[0])
 
 
-def load(folder: Path, trust: Trust, engine: Engine = ENGINE) -> Package:
-    """Read and judge one package; its networks run on ``engine``. Raises PackageRefused with the reason, or
-    WorkedCaseFailed."""
+def load(folder: Path, trust: Trust, engine: Engine | None = ENGINE) -> Package:
+    """Read and judge one package; its networks run on ``engine``, and with None stay unread: what it needs is told.
+
+    Raises PackageRefused with the reason, or WorkedCaseFailed.
+    """
     files = read_folder(folder)
     content = files.pop(MANIFEST)
     name, _, version = folder.name.partition("@")
@@ -141,19 +154,36 @@ def load(folder: Path, trust: Trust, engine: Engine = ENGINE) -> Package:
         card=files[CARD].decode(errors="replace"),
         session=session,
         features=_features(manifest, files),
-        ensemble=ensemble.read(manifest, files, engine) if isinstance(manifest, Segmenter) else None,
+        ensemble=_ensemble(manifest, files, engine),
+        classifier=_classifier(manifest, files, engine),
     )
     if isinstance(manifest, Scalar):
         _check_cases(package, manifest, files[CASES])
-    if package.ensemble is not None:
-        ensemble.check_cases(package.ensemble, files[CASES])
     return package
+
+
+def _ensemble(manifest: Manifest, files: Mapping[str, bytes], engine: Engine | None) -> Ensemble | None:
+    """The networks of a segmenter, which reproduce their worked cases."""
+    if engine is None or not isinstance(manifest, Segmenter):
+        return None
+    found = ensemble.read(manifest, files, engine)
+    ensemble.check_cases(found, files[CASES])
+    return found
+
+
+def _classifier(manifest: Manifest, files: Mapping[str, bytes], engine: Engine | None) -> Classifier | None:
+    """The network of an image model, which reproduces its worked cases."""
+    if engine is None or not isinstance(manifest, Image):
+        return None
+    found = classifier.read(manifest.crop, files[MODEL], engine)
+    classifier.check_cases(found, files[CASES])
+    return found
 
 
 def _session(manifest: Manifest, files: Mapping[str, bytes]) -> Session | None:
     if not isinstance(manifest, Scalar):
         return None
-    onnx_file.check(files[MODEL], LARGEST_ELEMENTS)
+    onnx_file.check_arithmetic(files[MODEL], LARGEST_ELEMENTS)
     session = Session(files[MODEL])
     _check_ports(manifest, session)
     return session
@@ -202,7 +232,7 @@ def _own_files(manifest: Manifest) -> set[str]:
     """The files that a package of this kind has."""
     if isinstance(manifest, Segmenter):
         return {CARD, CASES, ensemble.PLANS, ensemble.DATASET, *manifest.network.folds}
-    return {CARD, CASES, MODEL} if isinstance(manifest, Scalar) else {CARD}
+    return {CARD, CASES, MODEL} if isinstance(manifest, Scalar | Image) else {CARD}
 
 
 def _features(manifest: Manifest, files: Mapping[str, bytes]) -> Signature | None:
@@ -243,11 +273,13 @@ def _check_cases(package: Package, manifest: Scalar, content: bytes) -> None:
     """Every worked case comes out, and what the manifest states that the graph calculates comes out of it too."""
     try:
         cases = _CASES.validate_python(json.loads(content))
-    except (ValidationError, ValueError) as error:
+    except (ValidationError, ValueError, RecursionError) as error:
         raise PackageRefused(f"cases.json cannot be read: {error}") from error
     names = {given.name for given in manifest.inputs}
     if not cases or any(case.inputs.keys() != names for case in cases):
         raise PackageRefused(f"cases.json must hold cases that give every input: {', '.join(sorted(names))}")
+    if len(cases) > MOST_CASES:
+        raise PackageRefused(f"cases.json holds {len(cases)} cases, {MOST_CASES} are allowed")
     answers = package.probabilities([case.inputs for case in cases])
     for case, answer in zip(cases, answers, strict=True):
         if abs(answer - case.probability) > case.tolerance:
@@ -285,7 +317,7 @@ def package_folders(folders: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def load_packages(
-    enabled: Sequence[str], folders: Sequence[Path] = (), keys: Sequence[Path] = (), engine: Engine = ENGINE
+    enabled: Sequence[str], folders: Sequence[Path] = (), keys: Sequence[Path] = (), engine: Engine | None = ENGINE
 ) -> Loaded:
     """Load what is enabled by ``NAME`` or ``NAME@VERSION`` from what ships and from ``folders``.
 
@@ -309,7 +341,7 @@ def load_packages(
     return Loaded(tuple(packages), tuple(refused))
 
 
-def _load_wanted(wanted: str, folders: Sequence[Path], trust: Trust, engine: Engine) -> Package:
+def _load_wanted(wanted: str, folders: Sequence[Path], trust: Trust, engine: Engine | None) -> Package:
     """The one package of this name and version; of several versions the name alone is not enough."""
     name, _, version = wanted.partition("@")
     candidates = [folder for folder in folders if folder.name.partition("@")[0] == name]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from her2node.errors import DemonstrationOnly, ModalityAbsent, NeedsTraining, PackageRefused, Refused
-from her2node.models import applicability
+from her2node.models import applicability, crops
 from her2node.models.applicability import Played
+from her2node.models.image.view import View
 from her2node.models.inputs import Inputs, Where, gather
-from her2node.models.manifest import Form, Manifest, MeasuredOnly, Output, Scalar, Segmenter
+from her2node.models.manifest import Form, Image, Manifest, MeasuredOnly, Output, Scalar, Segmenter
+from her2node.models.odds import logit, shifted_probability
 from her2node.models.package import Package
 from her2node.models.prediction import Answer, Category, Flag, InputUsed, Level, Observation, Prediction
 from her2node.models.uncertainty import interval_of, remarks_of
@@ -33,13 +34,15 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found in the study. ``tumour``: tracking id of the tumour's ROI, or why there is none."""
+    """What was found in the study. ``tumour``: tracking id of the tumour's ROI, or why there is none. ``views``: what
+    image packages look at."""
 
     study: Study
     selection: Selection
     quantities: Sequence[Quantity]
     not_measured: Sequence[NotMeasured]
     tumour: str | Refused
+    views: Sequence[View] = ()
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,12 @@ class Standing:
 
 def predict(package: Package, findings: Findings, conditions: Conditions) -> Prediction | Observation:
     """The package's answer, one for every set of inputs that is still possible; of a package without a model what was
-    measured.
+    measured; of an image package what its network says of its crop.
 
     Raises ModalityAbsent, NeedsTraining, DemonstrationOnly, RoleMissing, RoleAmbiguous, NoRoi, AmbiguousRoi,
-    OutsideIntendedUse, InputMissing, InputRefused, QuantityAmbiguous, UnknownUnit, PackageRefused, and the reason for a
-    needed quantity that could not be measured.
+    OutsideIntendedUse, InputMissing, InputRefused, ScannerUnknown, QuantityAmbiguous, UnknownUnit, MixedOrientations,
+    PackageRefused, and the reason for a needed quantity that could not be measured or a phase that could not be looked
+    at.
     """
     manifest = package.manifest
     if isinstance(manifest, Segmenter):
@@ -68,6 +72,8 @@ def predict(package: Package, findings: Findings, conditions: Conditions) -> Pre
         raise NeedsTraining(
             f"{manifest.name}@{manifest.version} ({manifest.training.model})", remedy=" ".join(manifest.training.must)
         )
+    if isinstance(manifest, Image):
+        return _of_crop(package, manifest, standing(package, findings), findings, conditions)
     return answer(package, standing(package, findings), findings.quantities, findings.not_measured, conditions)
 
 
@@ -80,7 +86,8 @@ def standing(package: Package, findings: Findings) -> Standing:
     flags = applicability.judge(package.manifest, series_of)
     tumour = _tumour(package.manifest, findings)
     uids = {played: series.series_instance_uid for played, series in series_of.items()}
-    return Standing(Where(tumour, uids, _passed_over(findings.selection, uids)), flags)
+    scanners = tuple(dict.fromkeys(applicability.scanner(series.first) for series in series_of.values()))
+    return Standing(Where(tumour, uids, _passed_over(findings.selection, uids), scanners), flags)
 
 
 def answer(
@@ -92,7 +99,7 @@ def answer(
 ) -> Prediction | Observation:
     """What a package that answers says of what was measured where it stands. Raises as ``predict`` does."""
     manifest = package.manifest
-    assert not isinstance(manifest, Form | Segmenter)
+    assert not isinstance(manifest, Form | Segmenter | Image)
     inputs = gather(manifest, quantities, not_measured, found.where, conditions.entered)
     if isinstance(manifest, MeasuredOnly):
         return _observed(package, manifest, inputs, found.flags, found.where.tumour)
@@ -109,7 +116,7 @@ def _predicted(
 ) -> Prediction:
     cases = [{used.name: used.value for used in case} for case in inputs.cases]
     prior, prior_source = _prior(manifest, conditions)
-    shift = logit(prior) - logit(manifest.prior.prevalence)
+    shift = prior_shift(manifest, prior)
     answers = []
     for used, case, probability in zip(inputs.cases, cases, package.probabilities(cases), strict=True):
         shifted = shifted_probability(probability, shift)
@@ -128,6 +135,31 @@ def _predicted(
         cautions=manifest.cautions,
         categories=categories(manifest.output),
         remarks=remarks_of(manifest, cases),
+    )
+
+
+def _of_crop(
+    package: Package, manifest: Image, found: Standing, findings: Findings, conditions: Conditions
+) -> Prediction:
+    """The network's answer to the crop; it has no inputs beside it."""
+    crop = crops.gather(manifest, findings.views, findings.not_measured, found.where)
+    assert package.classifier is not None
+    prior, prior_source = _prior(manifest, conditions)
+    shift = prior_shift(manifest, prior)
+    probability = shifted_probability(package.classifier.probability(crop.values), shift)
+    return Prediction(
+        package=package.ref,
+        answers=(Answer((), probability, category(probability, manifest.output)),),
+        open_inputs=(),
+        prior=prior,
+        prior_source=prior_source,
+        flags=(*found.flags, *crop.flags),
+        conflicts=conflicts(manifest),
+        roi=found.where.tumour,
+        cautions=manifest.cautions,
+        categories=categories(manifest.output),
+        remarks=(*crop.remarks, "No interval: the package does not say how sure its network is."),
+        looked_at=tuple(view.series_uid for view in crop.views),
     )
 
 
@@ -172,22 +204,12 @@ def categories(output: Output) -> str:
     )
 
 
-def logit(probability: float) -> float:
-    return math.log(probability) - math.log1p(-probability)
+def prior_shift(manifest: Scalar | Image, prior: float) -> float:
+    """What another prior than the cohort's adds to the log odds."""
+    return logit(prior) - logit(manifest.prior.prevalence)
 
 
-def shifted_probability(probability: float, shift: float) -> float:
-    """The probability after the log odds are moved by ``shift`` (for a logistic model: b0' = b0 + shift).
-
-    With shift = logit(prior) - logit(cohort) this is Bayes' rule for another prevalence. 0 and 1 stay what they are.
-    """
-    if shift == 0 or probability in (0.0, 1.0):
-        return probability
-    odds = logit(probability) + shift
-    return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
-
-
-def _prior(manifest: Scalar, conditions: Conditions) -> tuple[float, str]:
+def _prior(manifest: Scalar | Image, conditions: Conditions) -> tuple[float, str]:
     """The prevalence that the answer is about, and where it comes from."""
     cohort = manifest.prior
     if conditions.prior is None or not cohort.shift:

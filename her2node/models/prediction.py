@@ -35,8 +35,8 @@ class Category(StrEnum):
 
 @dataclass(frozen=True)
 class InputUsed:
-    """One input as it went into the model. ``source``: ``measured``, ``entered`` or ``assumed`` (an alternative);
-    ``method``: how it was measured, '' where that needs no name."""
+    """One input as it went into the model. ``source``: ``measured``, ``entered``, ``header`` or ``assumed`` (an
+    alternative); ``method``: how it was measured, '' where that needs no name; of a scanner its name."""
 
     name: str
     value: float
@@ -103,7 +103,8 @@ class Prediction:
 
     ``flags`` are applicability warnings, ``cautions`` what the node cannot check. ``conflicts`` are statements on
     contradicting literature. ``categories`` says how the categories are told, ``remarks`` how the rule decided and how
-    intervals were had. ``roi`` is the tracking id or None. ``stability`` is None where it was not tried.
+    intervals were had. ``roi`` is the tracking id or None. ``stability`` is None where it was not tried. ``looked_at``:
+    the series that a network looked at itself, in the order of its channels.
     """
 
     package: PackageRef
@@ -118,6 +119,13 @@ class Prediction:
     categories: str = ""
     remarks: tuple[str, ...] = ()
     stability: Stability | None = None
+    looked_at: tuple[str, ...] = ()
+
+    @property
+    def series_uids(self) -> tuple[str, ...]:
+        """The series that the answers rest on."""
+        measured = (uid for answer in self.answers for used in answer.inputs for uid in used.series_uids)
+        return tuple(dict.fromkeys((*measured, *self.looked_at)))
 
 
 @dataclass(frozen=True)

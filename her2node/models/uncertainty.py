@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from her2node.models.manifest import Prior, Scalar, Threshold
+from her2node.models.odds import expit, logit
 from her2node.models.units import shown
 
 Z_95 = 1.959963984540054
@@ -24,8 +25,8 @@ def interval_of(manifest: Scalar, case: Mapping[str, float], probability: float)
     error = _standard_error(manifest, case)
     if error is None or probability in (0.0, 1.0):
         return None
-    odds = math.log(probability) - math.log1p(-probability)
-    return _expit(odds - Z_95 * error), _expit(odds + Z_95 * error)
+    odds = logit(probability)
+    return expit(odds - Z_95 * error), expit(odds + Z_95 * error)
 
 
 def remarks_of(manifest: Scalar, cases: Sequence[Mapping[str, float]]) -> tuple[str, ...]:
@@ -101,7 +102,3 @@ def _of_rule(cohort: Prior) -> str:
         "95 % interval of the probability: of the likelihood ratio, from the counts of the cohort "
         f"({cohort.positives} positive, {cohort.negatives} negative); the prior is taken as known."
     )
-
-
-def _expit(odds: float) -> float:
-    return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
 from her2node.errors import NoArterialInput, NoBaseline, TooFewTimePoints
-from her2node.quantities.deconvolution import Deconvolver
+from her2node.quantities.deconvolution import Convolution, Deconvolver
 from her2node.quantities.kinetics import Floats, even
 
 FEWEST_TIME_POINTS = 8
@@ -35,6 +34,7 @@ class Bolus:
     peak: float
     peak_s: float
     passed_s: float | None
+    _inverses: dict[Convolution, Deconvolver] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def interval_s(self) -> float:
@@ -52,10 +52,12 @@ class Bolus:
         typical = float(np.median(gaps))
         return typical if np.abs(gaps - typical).max() < 0.02 * typical else max(float(gaps.min()), 0.5)
 
-    @cached_property
-    def deconvolver(self) -> Deconvolver:
-        """The inverse of the arterial curve on even steps."""
-        return Deconvolver.of(even(self.times_s, self.arterial, self.step_s)[1], self.step_s)
+    def deconvolver(self, convolution: Convolution) -> Deconvolver:
+        """The inverse of the arterial curve on even steps, made once."""
+        if convolution not in self._inverses:
+            steady = even(self.times_s, self.arterial, self.step_s)[1]
+            self._inverses[convolution] = Deconvolver.of(steady, self.step_s, convolution=convolution)
+        return self._inverses[convolution]
 
     @property
     def watched_s(self) -> float:

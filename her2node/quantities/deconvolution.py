@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -37,13 +38,18 @@ class Deconvolution:
     tail: Floats
 
 
+Convolution = Literal["integral", "sum"]
+"""How an artery and a residue function K make a curve: ``integral`` of both, straight between samples, as tissue does;
+``sum`` C_i = h sum_j Ca_j K_(i - j) over samples, as tables of made curves and other programs go. Of a transit T at
+steps h the sum is the higher by about h / 2T, so what was made by one must be read by the same."""
+
 THRESHOLDS = np.geomspace(0.95, 0.005, 80)
 """Truncations that are tried, as a share of the largest singular value, from the smoothest on."""
 OSCILLATION_INDEX = 0.035
 """The roughest residue function that is believed, as Wu 2003 found it best."""
 _TRANSITS_S = np.geomspace(0.25, 250.0, 61)
 _PARTS = (0.0, 0.5)
-"""Of a step, by which a tissue may lie behind the samples of the artery."""
+"""Of a step, by which a tissue may lie behind the samples of the artery; for a sum there is nothing between samples."""
 _DULLEST = 0.4
 """A transit is resolved where peak / area falls by this share of 1 % or more when it is 1 % longer."""
 
@@ -54,8 +60,9 @@ class Deconvolver:
 
     A circulant matrix is diagonal in Fourier space, so its singular values are |FFT(arterial)|, and an inverse that
     keeps those above a threshold is a filter: ``filters`` (levels, t + 1), complex, each with all that the one before
-    passed. So a lower threshold adds a few waves to a residue function and leaves the rest. Both the arterial and the
-    residue curve are straight between samples, which weights three neighbours by 1, 4, 1 (Ostergaard 1996).
+    passed. So a lower threshold adds a few waves to a residue function and leaves the rest. By ``integral`` both the
+    arterial and the residue curve are straight between samples, which weights three neighbours by 1, 4, 1 (Ostergaard
+    1996); by ``sum`` no neighbour has weight (Wu 2003).
 
     Truncation flattens the peak of K, the more the shorter the transit, and an early last image cuts its tail. Both are
     known: ``peaks`` and ``areas`` (levels, transits) are what each inverse finds of an exponential residue function of
@@ -70,16 +77,19 @@ class Deconvolver:
     precision: type[np.floating] = np.float64
 
     @classmethod
-    def of(cls, arterial: Floats, step_s: float, thresholds: Floats = THRESHOLDS) -> Deconvolver:
+    def of(
+        cls, arterial: Floats, step_s: float, thresholds: Floats = THRESHOLDS, convolution: Convolution = "integral"
+    ) -> Deconvolver:
         """For an arterial curve (t,) sampled every ``step_s``; zeros are added up to 2 t, so that nothing wraps."""
         count = len(arterial)
-        straight = (2 + np.cos(np.pi * np.arange(count + 1) / count)) / 3
-        spectrum = np.fft.rfft(arterial, 2 * count) * straight * step_s
+        spectrum = step_s * np.fft.rfft(arterial, 2 * count)
+        if convolution == "integral":
+            spectrum *= (2 + np.cos(np.pi * np.arange(count + 1) / count)) / 3
         size = np.abs(spectrum) / np.abs(spectrum).max()
         passed = [size >= threshold for threshold in thresholds]
         new = [place for place, now in enumerate(passed) if not place or (now != passed[place - 1]).any()]
         filters = [np.divide(1.0, spectrum, out=np.zeros_like(spectrum), where=passed[place]) for place in new]
-        known = np.fft.rfft(_of_flow_one(arterial, step_s), 2 * count)
+        known = np.fft.rfft(_of_flow_one(arterial, step_s, convolution), 2 * count)
         peaks, areas = np.empty((2, len(new), len(_TRANSITS_S)))
         for level, each in enumerate(filters):
             found = np.fft.irfft(known * each, 2 * count)
@@ -143,9 +153,12 @@ class Deconvolver:
         return flow, volume, resolved
 
 
-def _of_flow_one(arterial: Floats, step_s: float) -> Floats:
+def _of_flow_one(arterial: Floats, step_s: float, convolution: Convolution) -> Floats:
     """Curves (parts, transits, t) of exponential residue functions, later by parts of a step."""
     times_s = step_s * np.arange(len(arterial))
+    if convolution == "sum":
+        exponentials = np.exp(-times_s / _TRANSITS_S[:, np.newaxis])
+        return step_s * np.array([[np.convolve(arterial, one)[: len(arterial)] for one in exponentials]])
     late = [delayed(times_s, arterial, np.array(part * step_s)) for part in _PARTS]
     return np.stack([convolved(times_s, one, 1 / _TRANSITS_S) for one in late])
 

@@ -32,6 +32,8 @@ NORMALIZED_RANGE = (0.05, 1.2)
 
 BIN_MG_PER_ML = 0.1
 """Width of the bins of which the entropy of iodine is calculated."""
+BIN_EFFECTIVE_Z = 0.1
+"""The same of the effective atomic number."""
 
 
 @dataclass(frozen=True)
@@ -136,13 +138,19 @@ def measure(
     return found if aorta is None else (*found, _normalized(volume, roi, role, aorta, mean_iodine(values)))
 
 
-def measure_effective_z(volume: Volume, roi: Roi, role: Role | None) -> tuple[Quantity | NotMeasured, ...]:
-    """The mean effective atomic number in a region; TooFewVoxels where no voxel holds an image."""
+def measure_effective_z(
+    volume: Volume, roi: Roi, role: Role | None, percents: Sequence[int] = ()
+) -> tuple[Quantity | NotMeasured, ...]:
+    """The mean effective atomic number in a region, its histogram too where ``percents`` of it are wanted;
+    TooFewVoxels where no voxel holds an image."""
     series_uids, code = (volume.series_instance_uid,), DualEnergy.EFFECTIVE_ATOMIC_NUMBER
     values = _values(volume, roi)
     if not values.size:
         reason = TooFewVoxels("no voxel of the region holds an image")
         return (NotMeasured(roi.tracking_id, role, reason, code, series_uids),)
+    if percents:
+        where = (roi.tracking_id, role, series_uids)
+        return histogram_of(values, code, Unit.ONE, *where, bin_width=BIN_EFFECTIVE_Z, percents=percents)
     value = effective_atomic_number(values)
     return (Quantity(roi.tracking_id, role, code, value, Unit.ONE, Derivation.MEAN, series_uids=series_uids),)
 

@@ -49,6 +49,7 @@ class Factors:
     density_g_ml: float = 1.05
     haematocrit: float = 0.0
     oscillation_index: float = deconvolution.OSCILLATION_INDEX
+    convolution: deconvolution.Convolution = "integral"
     correct_motion: bool = True
     """Whether time points are shifted onto each other before curves are taken."""
 
@@ -60,6 +61,7 @@ class Factors:
             f"tissue density {self.density_g_ml:g} g/ml",
             f"haematocrit for PS {self.haematocrit:g}",
             f"oscillation index {self.oscillation_index:g}",
+            f"convolution by {self.convolution}",
         )
 
 
@@ -214,7 +216,7 @@ class Way:
 
 def deconvolve(curves: Curves, factors: Factors) -> _Values:
     """BF, BV, MTT and Tmax by block-circulant singular value decomposition."""
-    found = curves.bolus.deconvolver(_steady(curves), factors.oscillation_index)
+    found = curves.bolus.deconvolver(factors.convolution)(_steady(curves), factors.oscillation_index)
     flow = np.where(found.resolved, found.flow, np.nan)
     return (
         (Concept.BLOOD_FLOW, Unit.FLOW, blood_flow(flow, factors)),

@@ -166,7 +166,7 @@ class _Deconvolved:
     @cached_property
     def _deconvolver(self) -> Deconvolver:
         """Made only where the scan is in its regime."""
-        return self._bolus.deconvolver.single()
+        return self._bolus.deconvolver(self._factors.convolution).single()
 
     def __call__(self, places: Places, curves: perfusion.Curves) -> Sequence[Floats]:
         steady = kinetics.even(self._bolus.times_s, curves.enhancement, self._bolus.step_s)[1]

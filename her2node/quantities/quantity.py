@@ -63,7 +63,9 @@ class QuantityMap:
 
     ``voxels`` float32, shape ``geometry.shape``, read-only, NaN where the quantity is not defined. ``sources`` has one
     entry a slice: the images (of a dynamic series, those of one time point) that lie at the same place.
-    ``low`` and ``high`` are the ends of a window in which a reader first sees it, in ``unit``.
+    ``low`` and ``high`` are the ends of a window in which a reader first sees it, in ``unit``. ``of``: the package
+    whose answer it explains. ``own_grid``: the grid is that of no series, and ``sources`` are the images nearest to
+    each slice.
     """
 
     code: Code
@@ -77,3 +79,5 @@ class QuantityMap:
     role: Role | None = None
     method: Code | None = None
     parameters: tuple[str, ...] = ()
+    of: str = ""
+    own_grid: bool = False

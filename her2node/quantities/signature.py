@@ -99,7 +99,7 @@ def parse(text: str, source: str) -> Signature:
     """A signature from the text of a TOML file; ``source`` is named in refusals. Raises SettingsRefused."""
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of numbers too long and lists too deep
         raise SettingsRefused(f"{source}: {error}", remedy="correct the TOML") from error
     return signature_of(content, source)
 
@@ -141,7 +141,7 @@ def _reconstructions(phases: Sequence[Role], span: Any, kernel: Any, source: str
         raise SettingsRefused(f"{source}: slice_thickness_mm is {span!r}", remedy=remedy)
     try:
         re.compile(kernel)
-    except (re.error, TypeError) as error:
+    except (re.error, TypeError, OverflowError, RecursionError) as error:
         raise SettingsRefused(f"{source}: kernel is {kernel!r}: {error}", remedy='write kernel = "^B30"') from error
     if span is None and not kernel:
         return ()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from her2node.errors import (
     RegionMissing,
     TooFewVoxels,
 )
+from her2node.quantities.histogram import histogram_of
 from her2node.quantities.preparation import GATES, UNKNOWN, Gates, Preparation, flags
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.rois.roi import Roi
@@ -37,6 +38,8 @@ FIXED = 2.5
 """SUVbw as a threshold (Park: at least 2.5)."""
 STEPS = (0.40, 0.50, 0.60, 0.70, 0.80)
 """Thresholds of the heterogeneity index."""
+BIN_SUV = 0.25
+"""g/ml, of the bins of which the entropy of SUVbw is calculated."""
 LEAST_LIVER = 30
 """Voxels of the liver region of PERCIST."""
 
@@ -226,18 +229,15 @@ def measure(volume: Volume, roi: Roi, role: Role | None, around: Circumstances) 
     one with OutsideProtocol beside glucose and time. Of another tracer than FDG uptake and time are given alone.
     """
     preparation = around.preparation
-    fdg = role is not Role.PET_OTHER_TRACER
-    rules = (*around.rules, *around.gates.words()) if fdg else around.rules
-    doubts = (*around.doubts, *flags(preparation, around.gates)) if fdg else around.doubts
-    told = _Telling(roi, role, (volume.series_instance_uid,), rules, doubts)
+    told = _Telling.of(volume, roi, role, around)
     if volume.unit != Unit.SUVBW:
         return (
             told.not_measured(NotCalibrated(f"uptake needs SUVbw, the volume is in {volume.unit.value}"), Uptake.SUVBW),
         )
-    values = volume.voxels[roi.mask & volume.valid].astype(np.float64)
-    if not len(values) or not values.max() > 0:
+    values = _values(volume, roi)
+    if not values.max(initial=0.0) > 0:
         return (told.not_measured(TooFewVoxels("no voxel of the region shows uptake"), Uptake.SUVBW),)
-    if fdg and (shut := around.gates.refusal(preparation)):
+    if told.fdg and (shut := around.gates.refusal(preparation)):
         return (told.not_measured(shut, None), *_prepared(told, preparation))
     highest = peak(volume.voxels, roi.mask, volume.geometry.spacing_mm)
     return (
@@ -246,6 +246,34 @@ def measure(volume: Volume, roi: Roi, role: Role | None, around: Circumstances) 
         *_volumes(told, values, volume.geometry.voxel_volume_mm3 / 1000, around),
         *_prepared(told, preparation),
     )
+
+
+def histogram(
+    volume: Volume, roi: Roi, role: Role | None, around: Circumstances, percents: Sequence[int]
+) -> tuple[Quantity | NotMeasured, ...]:
+    """What a histogram tells of SUVbw in a region beyond ``measure``: standard deviation, the percentiles wanted,
+    skewness, kurtosis and entropy. Nothing where ``measure`` says why there is no uptake."""
+    told = _Telling.of(volume, roi, role, around)
+    values = _values(volume, roi)
+    shut = told.fdg and around.gates.refusal(around.preparation)
+    if volume.unit != Unit.SUVBW or shut or not values.max(initial=0.0) > 0:
+        return ()
+    found = histogram_of(
+        values, Uptake.SUVBW, Unit.SUVBW, roi.tracking_id, role, told.series_uids, bin_width=BIN_SUV, percents=percents
+    )
+    parameters = (*told.rules, Uptake.BY_WEIGHT.meaning)  # one method a value: that of the statistic
+    return tuple(
+        replace(one, flags=told.flags, parameters=parameters) if isinstance(one, Quantity) else one
+        for one in found
+        if one.modifier not in _IN_MEASURE
+    )
+
+
+_IN_MEASURE = (Derivation.MAXIMUM, Derivation.MEAN, Derivation.MINIMUM, Derivation.MEDIAN)
+
+
+def _values(volume: Volume, roi: Roi) -> Values:
+    return volume.voxels[roi.mask & volume.valid].astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -257,6 +285,15 @@ class _Telling:
     series_uids: tuple[str, ...]
     rules: tuple[str, ...]
     flags: tuple[str, ...]
+
+    @classmethod
+    def of(cls, volume: Volume, roi: Roi, role: Role | None, around: Circumstances) -> _Telling:
+        """Gates and preparation are about FDG alone."""
+        rules, doubts = around.rules, around.doubts
+        if role is not Role.PET_OTHER_TRACER:
+            rules = (*rules, *around.gates.words())
+            doubts = (*doubts, *flags(around.preparation, around.gates))
+        return cls(roi, role, (volume.series_instance_uid,), rules, doubts)
 
     @property
     def fdg(self) -> bool:

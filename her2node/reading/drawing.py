@@ -63,7 +63,7 @@ def draw(
             return _drawn(package, study, selection, demonstration=demonstration, batch=batch, seconds=seconds)
         except _ABSENT as error:
             absent.append(f"{package.manifest.name} cannot draw it: {error}")
-    raise NoRoi("; ".join(("no SEG and no RTSTRUCT", *absent)))
+    raise NoRoi("; ".join(("no SEG and no RTSTRUCT of others", *absent)))
 
 
 def _drawn(

@@ -12,6 +12,7 @@ from her2node.dicom.codes import DualEnergy, Unit
 from her2node.errors import MixedOrientations, NoReference, NotRequested, Refused, RoleMissing
 from her2node.quantities import dual_energy
 from her2node.quantities.dual_energy import Aorta, Provenance
+from her2node.quantities.histogram import EVERY_PERCENT
 from her2node.quantities.quantity import NotMeasured, Quantity, QuantityMap
 from her2node.reading.laid import elsewhere, near, on_each
 from her2node.reading.reading import Found, Measured, Scene, joined, unread
@@ -231,7 +232,7 @@ def _effective_z(scene: Scene, series: Series) -> Found:
         return _all_elsewhere(scene, role, uid, geometry)
 
     def of_region(_: GivenRoi, roi: Roi) -> tuple[Quantity | NotMeasured, ...]:
-        return dual_energy.measure_effective_z(volume, roi, role)
+        return dual_energy.measure_effective_z(volume, roi, role, EVERY_PERCENT if scene.methods.histograms else ())
 
     measured = Measured(uid, role, volume.geometry, volume.unit, volume.sources)
     return replace(on_each(scene.regions, volume, role, (uid,), of_region), measured=(measured,))

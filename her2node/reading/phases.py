@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 
 from her2node.errors import Refused, RoleMissing
+from her2node.models.image.view import View
 from her2node.quantities import attenuation, measure, signature
 from her2node.quantities.displacement import REACH_MM, Displacement
 from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity
@@ -20,6 +21,7 @@ from her2node.reading.comparing import CROP_MM, Anchor, Place, compared, core_of
 from her2node.reading.laid import elsewhere, near, with_key_slice
 from her2node.reading.reading import Found, Measured, Scene, joined, sorted_out, unread
 from her2node.reading.vessels import Vessels, spans_mm, vessels_of
+from her2node.reading.viewing import views_of
 from her2node.rois import GivenRoi, lay
 from her2node.rois.roi import Roi
 from her2node.selection.choice import PHASES, Selection
@@ -119,7 +121,8 @@ class _Through:
         feature looks around, and the reference vessels, which may have moved too."""
         step = geometry.spacing_mm[0]
         signatures = (*self._scene.methods.signatures, *self._scene.aside)
-        around = max([CROP_MM, *(REACH_MM + one.reach_mm(step) for one in signatures)])
+        reaches = [one.reach_mm(step) for one in signatures] + [crop.reach_mm for crop in self._scene.crops]
+        around = max([CROP_MM, *(REACH_MM + reach for reach in reaches)])
         spans = [(roi.box[0].start, roi.box[0].stop - 1, around) for roi in rois]
         vessels = self._vessels[geometry.frame_of_reference_uid]
         for places in (places for roi in rois for places in spans_mm(vessels.beside(roi))):
@@ -140,7 +143,14 @@ class _Through:
             signature.measured(self._here(wanted, role, volume.series_instance_uid), volume, lies, role)
             for wanted in (self._scene.methods.signatures, self._scene.aside)
         )
-        return replace(sorted_out((*values, *told), rois=(with_key_slice(lies, volume),)), aside=aside)
+        found = sorted_out((*values, *told), rois=(with_key_slice(lies, volume),))
+        return replace(found, aside=aside, views=self._views(roi, volume, role, drawn_uid, moved=lies is not roi))
+
+    def _views(self, roi: Roi, volume: Volume, role: Role | None, drawn_uid: str, *, moved: bool) -> tuple[View, ...]:
+        """What image packages look at, of the region as it was first laid and followed."""
+        anchor = self._anchors[roi.tracking_uid]
+        known = None if anchor.roi is roi else self._displacements.get((drawn_uid, volume.series_instance_uid))
+        return views_of(self._scene.crops, anchor.roi, volume, role, known, moved=moved)
 
     def _here(self, wanted: tuple[Signature, ...], role: Role | None, uid: str) -> tuple[Signature, ...]:
         """The features that are measured on this series: of several reconstructions of a phase each has its own."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from her2node.dicom.codes import Code
 from her2node.errors import Refused, Undefined
+from her2node.models.image.stated import CropStated
+from her2node.models.image.view import View
 from her2node.models.prediction import NotPredicted, Observation, Prediction, Segmented
 from her2node.quantities.dce import FACTORS as DCE_FACTORS
 from her2node.quantities.dce import DceFactors
@@ -74,6 +76,7 @@ class Scene:
     - ``entered``: what readers entered, by input name.
     - ``maps``: whether quantities are given voxel by voxel too, not of the regions alone.
     - ``aside``: features that packages in shadow alone want: measured beside what is told, and told nobody.
+    - ``crops``: what image packages want to look at.
     """
 
     study: Study
@@ -85,6 +88,7 @@ class Scene:
     entered: Mapping[str, str] = field(default_factory=dict)
     maps: bool = True
     aside: tuple[Signature, ...] = ()
+    crops: tuple[CropStated, ...] = ()
 
     def players(self, role: Role) -> list[Series]:
         """The series that play a role and are not kept out, in the order of the study."""
@@ -123,7 +127,8 @@ class LaidRoi:
 
 @dataclass(frozen=True)
 class Found:
-    """What a course, or a part of it, found; ``aside`` what packages in shadow alone want to know."""
+    """What a course, or a part of it, found; ``aside`` what packages in shadow alone want to know, ``views`` what image
+    packages look at."""
 
     measured: tuple[Measured, ...] = ()
     rois: tuple[LaidRoi, ...] = ()
@@ -132,6 +137,7 @@ class Found:
     maps: tuple[QuantityMap, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     aside: tuple[Quantity | NotMeasured, ...] = ()
+    views: tuple[View, ...] = ()
 
 
 def sorted_out(
@@ -171,6 +177,7 @@ def joined(parts: Sequence[Found]) -> Found:
         maps=tuple(item for part in parts for item in part.maps),
         evaluations=tuple(item for part in parts for item in part.evaluations),
         aside=tuple(_finite(item) for part in parts for item in part.aside),
+        views=tuple(item for part in parts for item in part.views),
     )
 
 

@@ -40,7 +40,7 @@ def with_stability(
     others = {variation: _drawn(tumour, variation) for variation in VARIATIONS}
     again = _narrowed(scene, (tumour, *others.values()), used | set(tumour.drawn_on))
     found = joined([course(again) for course in courses])
-    seen = replace(findings, quantities=found.quantities, not_measured=found.not_measured)
+    seen = replace(findings, quantities=found.quantities, not_measured=found.not_measured, views=found.views)
     return [
         (package, replace(said, stability=_stability(package, said, others, seen, conditions)))
         if isinstance(said, Prediction) and _series_of(said)
@@ -50,10 +50,8 @@ def with_stability(
 
 
 def _series_of(said: Answered) -> set[str]:
-    """The series that the measured inputs of a prediction came from."""
-    if not isinstance(said, Prediction):
-        return set()
-    return {uid for answer in said.answers for used in answer.inputs for uid in used.series_uids}
+    """The series that a prediction rests on."""
+    return set(said.series_uids) if isinstance(said, Prediction) else set()
 
 
 def _drawn(region: GivenRoi, variation: Variation) -> GivenRoi:

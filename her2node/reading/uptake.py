@@ -67,6 +67,8 @@ def _measure(series: Series, role: Role, scene: Scene, room: int) -> Found:
 
     def of_region(_: GivenRoi, roi: Roi) -> Iterator[Quantity | NotMeasured | Evaluation]:
         yield from uptake.measure(volume, roi, role, around)
+        if scene.methods.histograms:
+            yield from uptake.histogram(volume, roi, role, around, scene.methods.percents)
         yield from morphology.measure(volume, roi, role, wall=False)
         for concept, answer in preparation.histology:
             yield Evaluation(roi.tracking_id, concept, answer, (uid,))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from her2node.errors import AmbiguousRoi, NoRoi, Refused, RoleAmbiguous
+from her2node.models.image.stated import CropStated
+from her2node.models.manifest import Image
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Findings, predict
 from her2node.models.prediction import Flag, NotPredicted, Observation, Prediction, Segmented
@@ -22,6 +24,7 @@ from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Methods, Reading, Scene, joined, sorted_out
 from her2node.reading.stability import with_stability
 from her2node.reading.uptake import read_uptake
+from her2node.reading.viewing import saliency_of
 from her2node.rois import GivenRoi, given
 from her2node.rois.given import on_arranged
 from her2node.rois.landmarks import Landmarks
@@ -83,15 +86,17 @@ def read(
     regions, tumour, segmented = _regions(study, selection, segmenters, methods, demonstration)
     wanted = tuple(region for region in regions if every_roi or region is tumour)
     aside = _features_beyond(methods, shadow)
-    scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {}, aside=aside)
+    crops = _crops((*packages, *shadow))
+    scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {}, aside=aside, crops=crops)
     found = carrying_told(joined([course(scene) for course in _COURSES]))
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
     named = tumour if isinstance(tumour, Refused) else tumour.tracking_id
-    findings = Findings(study, selection, found.quantities, not_measured, named)
+    findings = Findings(study, selection, found.quantities, not_measured, named, found.views)
     conditions = Conditions(entered or {}, prior, prior_source, demonstration)
     tried = tumour if stability and not isinstance(tumour, Refused) else None
     told = _flagged(_answers(packages, findings, replace(scene, aside=()), conditions, tried), segmented)
     kept = _flagged(_answers(shadow, _with_aside(findings, found), _told_all(scene), conditions, tried), segmented)
+    why = _explained(packages, told, findings, methods)
     return Reading(
         study=study,
         assignments=selection.assignments,
@@ -99,10 +104,10 @@ def read(
         rois=found.rois,
         tumour=None if isinstance(named, Refused) else named,
         quantities=found.quantities,
-        not_measured=not_measured,
+        not_measured=(*not_measured, *why.not_measured),
         predictions=tuple(answer for answer in told if isinstance(answer, Prediction)),
         not_predicted=tuple(answer for answer in told if isinstance(answer, NotPredicted)),
-        maps=found.maps,
+        maps=(*found.maps, *why.maps),
         evaluations=found.evaluations,
         observations=tuple(answer for answer in told if isinstance(answer, Observation)),
         shadows=tuple(kept),
@@ -160,6 +165,26 @@ def _reconstructions(methods: Methods, packages: Sequence[Package]) -> tuple[Rec
     """Everything that packages and features files want of the reconstruction of a phase."""
     wishes = [wish for package in packages for wish in package.reconstructions]
     return (*wishes, *(wish for wanted in methods.signatures for wish in wanted.reconstructions))
+
+
+def _crops(packages: Sequence[Package]) -> tuple[CropStated, ...]:
+    """What image packages want to look at; two may want the same."""
+    return tuple(dict.fromkeys(p.manifest.crop for p in packages if isinstance(p.manifest, Image)))
+
+
+def _explained(
+    packages: Sequence[Package],
+    told: Sequence[Prediction | Observation | NotPredicted],
+    findings: Findings,
+    methods: Methods,
+) -> Found:
+    """Maps of what the answers of image packages rest on; of those in shadow none, for maps are told."""
+    maps = (
+        saliency_of(package, said, findings, methods.batch, methods.network_seconds)
+        for package, said in zip(packages, told, strict=True)
+        if isinstance(said, Prediction)
+    )
+    return sorted_out(one for one in maps if one is not None)
 
 
 def _with_aside(findings: Findings, found: Found) -> Findings:

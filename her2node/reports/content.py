@@ -160,7 +160,7 @@ def _estimate(reading: Reading, segments: Segments, prediction: Prediction, numb
     group = _group(
         segments,
         prediction.roi,
-        tuple(dict.fromkeys(borne_by(reading, uid) for used in answer.inputs for uid in used.series_uids)),
+        tuple(dict.fromkeys(borne_by(reading, uid) for uid in prediction.series_uids)),
         tracking_identifier=TrackingIdentifier(tracking_uid, f"{package_name(package)}{which}"),
         finding_type=concept(Finding.PRIMARY_NEOPLASM),
         algorithm_id=package_algorithm(package),

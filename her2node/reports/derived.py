@@ -36,11 +36,13 @@ _ROUNDED = 0.5
 
 @dataclass(frozen=True)
 class Planes:
-    """The slices of a series: where they lie, and the object and frame that each was read from."""
+    """The slices of a series: where they lie, and the object and frame that each was read from; with ``own_grid`` they
+    lie on a grid of their own, and those objects only near them."""
 
     geometry: Geometry
     series_instance_uid: str
     sources: tuple[SliceSource, ...] = field(repr=False)
+    own_grid: bool = False
 
     def stand_in(self, index: int, headers: Mapping[str, Dataset], matrix: tuple[int, int] | None = None) -> Dataset:
         """What highdicom must know of one slice, as a single-frame image without patient and study.
@@ -49,7 +51,7 @@ class Planes:
         the study's objects by UID; ``matrix`` (rows, columns) stands in for the slice's own.
         """
         geometry = self.geometry
-        header = _single_frame(headers, self.sources[index])
+        header = Dataset() if self.own_grid else _single_frame(headers, self.sources[index])
         ds = Dataset()
         ds.SOPClassUID = _CT_IMAGE
         ds.SOPInstanceUID = _index_uid(index)

@@ -49,7 +49,7 @@ def _parametric_map(reading: Reading, stamp: Stamp, one: QuantityMap, number: in
     if extent is None or one.voxels.size * 4 > LARGEST_BYTES:
         return None
     label = envelope(reading, stamp, ObjectKind.PARAMETRIC_MAP, number, _title(one))
-    planes = Planes(one.geometry, one.series_uids[0], one.sources)
+    planes = Planes(one.geometry, one.series_uids[0], one.sources, own_grid=one.own_grid)
     headers = headers_of(reading)
     built = ParametricMap(
         source_images=[planes.stand_in(index, headers, _ONE_PIXEL) for index in range(len(one.sources))],
@@ -98,7 +98,8 @@ def _extent(one: QuantityMap) -> tuple[float, float] | None:
 
 def _title(one: QuantityMap) -> str:
     phase = f", {one.role}" if one.role not in (None, Role.IODINE, Role.MONOENERGETIC) else ""
-    return f"map {one.code.meaning}{phase}"
+    of = f", {one.of}" if one.of else ""
+    return f"map {one.code.meaning}{phase}{of}"
 
 
 def _mapping(one: QuantityMap, extent: tuple[float, float]) -> RealWorldValueMapping:
@@ -144,7 +145,9 @@ def _further_series(reading: Reading, one: QuantityMap) -> list[Dataset]:
 
 def _derivation(one: QuantityMap) -> str:
     method = f" by {one.method.meaning}" if one.method else ""
-    return f"{one.code.meaning} in {one.unit.value}{method}. Made by {MANUFACTURER}: research use, not for diagnosis"
+    of = f" of the estimate of {one.of} ({'; '.join(one.parameters)})" if one.of else ""
+    said = f"{one.code.meaning} in {one.unit.value}{method}{of}"
+    return f"{said}. Made by {MANUFACTURER}: research use, not for diagnosis"
 
 
 def _put_voxels(ds: Dataset, one: QuantityMap, extent: tuple[float, float]) -> None:

@@ -55,7 +55,8 @@ _UNITS = {
 }
 MOST_NAMED = 8
 """Series that are named one by one."""
-_SOURCES = {"measured": "measured", "entered": "entered by a reader", "assumed": "assumed, nobody entered it"}
+_SOURCES = {"measured": "measured", "entered": "entered by a reader", "header": "told by the headers",
+            "assumed": "assumed, nobody entered it"}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def rules_of(settings: Settings) -> tuple[SiteRule, ...]:
 def leader_of(settings: Settings, send: Callable[[int], None]) -> Leader:
     """A leader with a ledger of its own; ``send`` puts a job id into the queue."""
     ledger, spool, door = ledger_of(settings), spool_of(settings), Door()
-    judge = judge_of(settings, shelf_of(settings).on)
+    judge = judge_of(settings, shelf_of(settings, networks=False).on)
     queueing = DispatchOptions(settings.jobs.resend, settings.jobs.window, settings.jobs.attempts)
     house = HouseRules(timedelta(days=settings.retention.days), timedelta(days=settings.retention.set_aside_days))
     still = min(settings.completion.settle / 2, timedelta(seconds=1))

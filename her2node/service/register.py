@@ -48,7 +48,7 @@ class Choice:
 
 @validated(frozen=True, config=_STRICT)
 class Entry:
-    """A package's choice now and those before, the latest last."""
+    """A package's choice now and those before, the latest last; before them all the settings decided."""
 
     now: Choice
     before: tuple[Choice, ...] = ()
@@ -63,6 +63,13 @@ class Running:
 
     on: tuple[str, ...]
     shadow: tuple[str, ...]
+
+    def mode_of(self, name: str) -> Mode:
+        """How the package of this name runs, whichever version."""
+        for names, mode in ((self.on, Mode.ON), (self.shadow, Mode.SHADOW)):
+            if any(one.partition("@")[0] == name for one in names):
+                return mode
+        return Mode.OFF
 
 
 def installed(settings: Settings) -> Path:
@@ -119,12 +126,22 @@ def choose(settings: Settings, name: str, choice: Choice) -> None:
         _write(settings, entries | {name: Entry(choice, before)})
 
 
-def roll_back(settings: Settings, name: str) -> Choice:
-    """Let the choice before hold again, and return it. Raises NotFound where there is none."""
+def roll_back(settings: Settings, name: str) -> Choice | None:
+    """Let the choice before hold again, and return it; None: before the first one, the settings decided, and do again.
+
+    Raises NotFound where no command has named the package, PackageRefused where what the settings name no longer is
+    one package (another version was installed beside it).
+    """
     entries = read(settings)
-    entry = entries.get(name)
-    if entry is None or not entry.before:
+    entry = entries.pop(name, None)
+    if entry is None:
         raise NotFound(f"an earlier choice for package {name}", remedy="enable a version: NAME@VERSION")
+    if not entry.before:
+        for stated in (*settings.packages.enabled, *settings.packages.shadow):
+            if stated.partition("@")[0] == name:
+                resolved(settings, stated)
+        _write(settings, entries)
+        return None
     *before, last = entry.before
     _write(settings, entries | {name: Entry(last, tuple(before))})
     return last

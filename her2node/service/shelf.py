@@ -8,14 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from her2node.errors import DemonstrationOnly, NeedsTraining, NotFound, PackageRefused, Refused, WorkedCaseFailed
+from her2node.errors import (
+    DemonstrationOnly,
+    InputRefused,
+    NeedsTraining,
+    NotFound,
+    PackageRefused,
+    Refused,
+    WorkedCaseFailed,
+)
 from her2node.jobs.classify import IGNORE
 from her2node.log import Event, emit
 from her2node.models import manifest as manifests
 from her2node.models import trust
 from her2node.models.building import sign_package
 from her2node.models.inputs import entered_value
-from her2node.models.manifest import Form, Manifest, ReaderInput, Segmenter
+from her2node.models.manifest import Form, Manifest, ReaderInput, ScannerInput, Segmenter
 from her2node.models.package import (
     CARD,
     MANIFEST,
@@ -27,6 +35,7 @@ from her2node.models.package import (
     shipped_trust,
 )
 from her2node.models.prediction import Level
+from her2node.models.session import Engine
 from her2node.reading.entered import INPUTS, value_of
 from her2node.selection.roles import Role
 from her2node.service import register
@@ -68,14 +77,17 @@ class Shelf:
     shadow: tuple[Package, ...]
 
 
-def shelf_of(settings: Settings) -> Shelf:
-    """Load the packages that shall run; each that is refused is logged, and the others run."""
-    wanted = running_of(settings)
-    return Shelf(_loaded(settings, wanted.on), _loaded(settings, wanted.shadow))
+def shelf_of(settings: Settings, *, networks: bool = True) -> Shelf:
+    """Load the packages that shall run; each that is refused is logged, and the others run.
+
+    Without ``networks`` those of segmenters stay unread: they are large, and what a package needs stands beside them.
+    """
+    wanted, engine = running_of(settings), engine_of(settings) if networks else None
+    return Shelf(_loaded(settings, wanted.on, engine), _loaded(settings, wanted.shadow, engine))
 
 
-def _loaded(settings: Settings, wanted: Sequence[str]) -> tuple[Package, ...]:
-    loaded = load_packages(wanted, folders_of(settings), keys_of(settings), engine_of(settings))
+def _loaded(settings: Settings, wanted: Sequence[str], engine: Engine | None) -> tuple[Package, ...]:
+    loaded = load_packages(wanted, folders_of(settings), keys_of(settings), engine)
     for name, error in loaded.refused:
         emit(Event.PACKAGE_REFUSED, package=name, reason=error.reason, detail=str(error))
     return loaded.packages
@@ -89,13 +101,10 @@ def runnable(packages: Sequence[Package], demonstration: bool) -> tuple[Package,
 def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
     """Refuse a name that neither the node nor an enabled package asks a reader for, and a value that cannot be it;
     empty takes back."""
-    shelf = shelf_of(settings)
-    asked = {
-        given.name: given
-        for package in (*shelf.on, *shelf.shadow)
-        for given in package.manifest.inputs
-        if isinstance(given, ReaderInput)
-    }
+    shelf = shelf_of(settings, networks=False)
+    inputs = [given for package in (*shelf.on, *shelf.shadow) for given in package.manifest.inputs]
+    asked = {given.name: given for given in inputs if isinstance(given, ReaderInput)}
+    scanners = [given for given in inputs if isinstance(given, ScannerInput)]
     own = {given.name: given for given in INPUTS}
     for name, value in entries.items():
         if name.startswith("role:"):
@@ -106,9 +115,16 @@ def check_entries(settings: Settings, entries: Mapping[str, str]) -> None:
         elif name in own:
             if value:
                 value_of(own[name], value)
+        elif name in {given.name for given in scanners}:
+            _check_scanner(name, value, {known for given in scanners if given.name == name for known in given.scanners})
         else:
-            known = ", ".join(sorted({*own, *asked}))
+            known = ", ".join(sorted({*own, *asked, *(given.name for given in scanners)}))
             raise Refused(f"nobody asks for {name}", remedy=f"inputs: {known}; or role:SERIES_UID=ROLE")
+
+
+def _check_scanner(name: str, value: str, known: set[str]) -> None:
+    if value and value.strip() not in known:
+        raise InputRefused(f"{name} = '{value}', one of {', '.join(sorted(known))} expected")
 
 
 def _check_role(name: str, value: str) -> None:
@@ -160,12 +176,15 @@ def _usable(settings: Settings, folder: Path) -> str:
 
 
 def card(settings: Settings, name: str) -> str:
-    """The card of a package, by NAME or NAME@VERSION. Raises NotFound."""
+    """The card of a package, by NAME or NAME@VERSION. Raises NotFound, PackageRefused for one that has none to read."""
     wanted, _, version = name.partition("@")
     for folder in package_folders(folders_of(settings)):
         said = _said(folder)
         if said and said.name == wanted and version in ("", said.version):
-            return (folder / CARD).read_text(encoding="utf-8")
+            try:
+                return (folder / CARD).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise PackageRefused(f"{folder.name}/{CARD} cannot be read: {error}") from error
     raise NotFound(f"package {name}", remedy="`her2node packages list` names those there are")
 
 
@@ -185,7 +204,7 @@ def verify(settings: Settings, folder: Path | None, *, enabled_only: bool = Fals
             yield f"{one.name}: {error}", False
         else:
             said = package.manifest
-            proof = "worked cases hold" if package.session or package.ensemble else "it has no model"
+            proof = "worked cases hold" if package.has_model else "it has no model"
             yield f"{said.name} {said.version} ({said.level}): trusted by {package.trusted_by}, {proof}", True
 
 
@@ -236,9 +255,11 @@ def disable(settings: Settings, name: str) -> str:
 
 
 def roll_back(settings: Settings, name: str) -> str:
-    """Let the version and mode before hold again."""
+    """Let the version and mode before hold again, before the first command what the settings say."""
     last = register.roll_back(settings, name)
-    return f"{name}@{last.version} is {last.mode}{_LATER}"
+    if last is not None:
+        return f"{name}@{last.version} is {last.mode}{_LATER}"
+    return f"{name} is {running_of(settings).mode_of(name)}, as the settings say{_LATER}"
 
 
 def install(settings: Settings, folder: Path) -> str:

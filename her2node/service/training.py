@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from her2node.training.course import Trained
     from her2node.training.evaluation import Evaluation
     from her2node.training.findings import Finder
+    from her2node.training.labels import Rule
 
 Say = Callable[[str], object]
 
@@ -61,18 +62,22 @@ def train(
     say: Say,
     *,
     synthetic: bool = False,
+    rule: str = "guideline",
 ) -> Trained:
-    """Train the package ``result`` of a form, by name or folder, on a site's studies and tissue results.
+    """Train the package ``result`` of a form, by name or folder, on a site's studies and tissue results, positive by
+    ``rule`` (``labels.Rule``).
 
     Raises Refused."""
     check_extra()
-    from her2node.training import course, form
+    from her2node.training import course, form, patients
+    from her2node.training.labels import Rule
 
     private_pem = _key(key)
-    asked = form.read(package_folder(settings, wanted), result)
-    rows = _rows(asked.package, table, studies)
+    asked = replace(form.read(package_folder(settings, wanted), result), rule=Rule(rule))
+    rows = _rows(asked.package, table, studies, asked.rule)
     told, cases = course.gather(asked, sources(settings, studies, rows), rows, _finder(settings, asked.package), say)
-    return course.train(told, cases, out, private_pem, seed, say, synthetic=synthetic)
+    site_key = patients.site_key(settings.state_dir)
+    return course.train(told, cases, out, private_pem, seed, say, synthetic=synthetic, site_key=site_key)
 
 
 def package_folder(settings: Settings, wanted: str) -> Path:
@@ -91,15 +96,16 @@ def package_folder(settings: Settings, wanted: str) -> Path:
 def evaluate(settings: Settings, wanted: str, studies: Path | Query, table: Path, out: Path) -> Evaluated:
     """Run a package, by name or folder, on a cohort that had no part in making it. Raises Refused."""
     check_extra()
-    from her2node.training import document, evaluation
+    from her2node.training import document, evaluation, patients
 
     folder = package_folder(settings, wanted)
     package = load(folder, shipped_trust(keys_of(settings)))
-    rows = _rows(package, table, studies)
+    rows = _rows(package, table, studies, evaluation.rule_of(folder))
     if package.manifest.level is Level.SYNTHETIC_DEMO and not settings.demonstration:
         raise DemonstrationOnly(package.manifest.name)
     ask = partial(evaluation.asked, _finder(settings, package))
-    found = evaluation.evaluate(package, folder, rows, sources(settings, studies, rows), ask)
+    site_key = patients.site_key(settings.state_dir)
+    found = evaluation.evaluate(package, folder, rows, sources(settings, studies, rows), ask, site_key)
     written = document.write(evaluation.report(package, found), out, f"evaluation-{package.manifest.name}")
     return Evaluated(found, written)
 
@@ -112,11 +118,11 @@ def from_paper(first: Path, second: Path, out: Path, key: Path) -> Path:
     return paper.from_paper(first, second, out, _key(key))
 
 
-def _rows(package: Package, table: Path, studies: Path | Query) -> Sequence[Row]:
+def _rows(package: Package, table: Path, studies: Path | Query, rule: Rule) -> Sequence[Row]:
     from her2node.training.cohort import read_table
 
     entered = [given.name for given in package.manifest.inputs if isinstance(given, ReaderInput)]
-    return read_table(table, entered, alone=isinstance(studies, Path))
+    return read_table(table, entered, alone=isinstance(studies, Path), rule=rule)
 
 
 def _finder(settings: Settings, package: Package) -> Finder:

@@ -65,6 +65,12 @@ def train(
     synthetic: Annotated[
         bool, typer.Option("--synthetic", help="The studies are of phantoms: make a package for demonstrations alone.")
     ] = False,
+    label: Annotated[
+        Literal["guideline", "ihc-3", "ihc-2-3"],
+        typer.Option(
+            "--label", help="What is positive: by the guideline (3+, or 2+ with ISH), IHC 3+, or IHC 2+ and 3+."
+        ),
+    ] = "guideline",
     config: Config = None,
 ) -> None:
     """Train a package on the site's own studies and tissue results, validate it, write report and signed package."""
@@ -72,7 +78,7 @@ def train(
 
     out_, err = _console(), _console(stderr=True)
     site, place = settings.read(config), _place(studies, ledger, since, until)
-    told = training.train(site, form, result, place, table, out, key, seed, err.print, synthetic=synthetic)
+    told = training.train(site, form, result, place, table, out, key, seed, err.print, synthetic=synthetic, rule=label)
     area = told.validation.fitted_auc
     out_.print(f"AUC on new cases: {area.value:.3f} (95 % interval {area.low:.3f} to {area.high:.3f})")
     out_.print(f"report: {told.report[0]}, {told.report[1]}")
@@ -107,7 +113,9 @@ def evaluate(
 
 def from_paper(
     first: Annotated[Path, typer.Argument(exists=True, help="The whole package, with [paper] (TOML).")],
-    second: Annotated[Path, typer.Argument(exists=True, help="[paper] as a second person typed it (TOML).")],
+    second: Annotated[
+        Path, typer.Argument(exists=True, help="[paper] and [[inputs]] as a second person typed them (TOML).")
+    ],
     out: Out,
     key: Key,
 ) -> None:

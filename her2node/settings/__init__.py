@@ -403,6 +403,8 @@ def _check(settings: Settings) -> None:
         raise SettingsRefused("pet.uptake_minutes must be two times of which the second is not the earlier one")
     if settings.jobs.heartbeat * 2 >= settings.jobs.lease:
         raise SettingsRefused("jobs.heartbeat must be less than half of jobs.lease")
+    if settings.segmenter.seconds >= settings.jobs.time_limit.total_seconds():
+        raise SettingsRefused("segmenter.seconds must be less than jobs.time_limit, which ends the whole job")
 
 
 def _secret(file: Path | None) -> str:

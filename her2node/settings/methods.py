@@ -44,6 +44,11 @@ class Perfusion(Section):
     oscillation_index: float = Field(
         0.035, gt=0, lt=1, description="Roughest residue function that deconvolution believes."
     )
+    convolution: Literal["integral", "sum"] = Field(
+        "integral",
+        description="What deconvolution undoes: the integral that tissue makes, or a sum over samples as curves "
+        "that were made by one need.",
+    )
     correct_motion: bool = Field(True, description="Shift time points onto each other before curves are taken.")
 
 

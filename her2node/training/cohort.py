@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from her2node.errors import CohortRefused, LabelRefused, Refused
-from her2node.models.inputs import gather
-from her2node.models.manifest import Form
+from her2node.models.inputs import gather, scanner_of
+from her2node.models.manifest import SCANNER, Form
 from her2node.models.prediction import InputUsed
 from her2node.selection.study import open_instance
 from her2node.training.arrays import Cases, Integers
 from her2node.training.findings import OWN, Findings
-from her2node.training.labels import Tissue, tissue
+from her2node.training.labels import Rule, Tissue, tissue
 
 _NEEDED = ("study", "ihc")
 _KNOWN = frozenset({*_NEEDED, "ish", "ratio", "patient", "scanner", "fold", "specimen", "specimen_date", "treated"})
@@ -106,9 +106,11 @@ class Cohort:
         return dict(Counter(why for _, why in self.excluded).most_common())
 
 
-def read_table(file: Path, entered: Sequence[str], *, alone: bool = True) -> tuple[Row, ...]:
+def read_table(
+    file: Path, entered: Sequence[str], *, alone: bool = True, rule: Rule = Rule.GUIDELINE
+) -> tuple[Row, ...]:
     """Read the table; ``entered`` names the inputs that a reader enters. Their columns must be there where the table is
-    ``alone``, and may lack where the node was told of its studies too.
+    ``alone``, and may lack where the node was told of its studies too. Labels go by ``rule``.
 
     Raises CohortRefused and LabelRefused, naming the line.
     """
@@ -121,7 +123,7 @@ def read_table(file: Path, entered: Sequence[str], *, alone: bool = True) -> tup
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CohortRefused(f"the table {file} cannot be read: {error}") from error
     _check_columns(columns, entered, needed=(*_NEEDED, *entered) if alone else _NEEDED)
-    rows = tuple(_row(line, entered, number) for number, line in enumerate(lines, start=2))
+    rows = tuple(_row(line, entered, number, rule) for number, line in enumerate(lines, start=2))
     twice = [study for study, count in Counter(row.study for row in rows).items() if count > 1]
     if twice:
         raise CohortRefused(
@@ -140,11 +142,11 @@ def _check_columns(columns: Sequence[str], entered: Sequence[str], *, needed: Se
         raise CohortRefused(f"nobody asks for the column {unknown[0]}", remedy="leave it out, or name it as an input")
 
 
-def _row(line: Mapping[str, str], entered: Sequence[str], number: int) -> Row:
+def _row(line: Mapping[str, str], entered: Sequence[str], number: int, rule: Rule) -> Row:
     try:
         return Row(
             study=line["study"],
-            tissue=tissue(line["ihc"], line.get("ish", ""), line.get("ratio", "")),
+            tissue=tissue(line["ihc"], line.get("ish", ""), line.get("ratio", ""), rule),
             patient=line.get("patient", ""),
             scanner=line.get("scanner", ""),
             fold=line.get("fold", ""),
@@ -208,8 +210,9 @@ def with_entered(row: Row, source: Source | None, names: Sequence[str]) -> Row:
     """The row with what readers entered of its study in the node, of the inputs ``names`` and of what the node itself
     asks for. What stands in the table goes before it; when the node's became known is not told, so it has no date."""
     told = {} if source is None else source.entered
+    scanner = row.scanner or told.get(SCANNER, "")
     known = {name: told[name] for name in (*names, *OWN) if told.get(name)}
-    return replace(row, entered={**known, **row.entered})
+    return replace(row, scanner=scanner, entered={**known, **row.entered})
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
@@ -220,7 +223,8 @@ def _files(folder: Path) -> tuple[Path, ...]:
 
 def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused], *, scanners: bool) -> Cohort:
     """The cases: rows with a label whose study was found and has every input. ``found`` is by name of the study's
-    folder. What has no label or lacks an input is excluded with the reason, never filled in.
+    folder. What has no label or lacks an input is excluded with the reason, never filled in; with ``scanners`` so is
+    what nobody knows the scanner of.
 
     Raises CohortRefused when nothing is left or only one class, or when two rows name one study.
     """
@@ -230,7 +234,10 @@ def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused
     excluded: list[tuple[str, str]] = []
     for row in rows:
         try:
-            members.append(_member(form, row, _found(row, by_name)))
+            member = _member(form, row, _found(row, by_name))
+            if scanners:
+                scanner_of(member.findings.where, row.scanner)
+            members.append(member)
         except Refused as error:
             excluded.append((row.study, _said(error)))
     if not members:

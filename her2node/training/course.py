@@ -65,9 +65,18 @@ def read_all(
 
 
 def train(
-    form: Form, cohort: Cohort, out: Path, private_pem: bytes, seed: int, say: Say, *, synthetic: bool = False
+    form: Form,
+    cohort: Cohort,
+    out: Path,
+    private_pem: bytes,
+    seed: int,
+    say: Say,
+    *,
+    synthetic: bool = False,
+    site_key: bytes | None = None,
 ) -> Trained:
-    """Check, validate, fit, write the report and the signed package into ``out``.
+    """Check, validate, fit, write the report and the signed package into ``out``. With the ``site_key`` the package
+    remembers its patients, for that site alone (``patients``).
 
     A cohort with phantoms in it makes a package for the demonstration, and so does ``synthetic``, which says so of
     studies that do not; nothing makes one for patients of phantoms.
@@ -88,5 +97,5 @@ def train(
     document = report.of_training(form, cohort, model, validation, warnings, seed)
     written = write(document, out, "report")
     card = report.card(form, cohort, validation, warnings, seed)
-    package = packaging.write(out / "packages", form, cohort, model, private_pem, seed, warnings, card)
+    package = packaging.write(out / "packages", form, cohort, model, private_pem, seed, warnings, card, site_key)
     return Trained(validation, model, warnings, written, package, form.level)

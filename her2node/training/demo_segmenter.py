@@ -8,6 +8,7 @@ give the same weights. It has seen no patient and says nothing about any.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -185,7 +186,7 @@ SAID = nnunet.Said(
 
 
 def make(torch: Any, out: Path) -> Path:
-    """Train the network and write the package ``out``/NAME; its folder. Raises PackageRefused where it is there."""
+    """Train the network and write the package ``out``/NAME, in place of one that is there; its folder."""
     network = train(torch)
     files = {
         name: (json.dumps(said, indent=1) + "\n").encode() for name, said in ((PLANS, plans()), (DATASET, LABELLED))
@@ -194,6 +195,7 @@ def make(torch: Any, out: Path) -> Path:
     files["fold-0.onnx"] = nnunet.exported(torch, network, noise)
     with torch.no_grad():
         expected = network(noise).numpy()[0]
+    shutil.rmtree(out / NAME, ignore_errors=True)
     folder = nnunet.written(out / NAME, nnunet.manifest_of(SAID, "3d_fullres", ["fold-0.onnx"], ()), files, expected)
     with (folder / CARD).open("a", encoding="utf-8") as card:
         card.write(f"\n{ABOUT}")

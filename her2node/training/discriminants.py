@@ -46,9 +46,9 @@ class Scaled:
         """Of cases (n, p); shape (n, k)."""
         return np.asarray((values[:, list(self.kept)] - self.centre) / self.scale)
 
-    def alone(self) -> Scaled:
-        """The same of cases that have the kept features alone."""
-        return Scaled(tuple(range(len(self.kept))), self.centre, self.scale)
+    def of_inputs(self, places: Sequence[int]) -> Scaled:
+        """The same of cases that have the inputs at ``places`` alone, the kept ones among them."""
+        return Scaled(tuple(places.index(place) for place in self.kept), self.centre, self.scale)
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Nearest:
         """The places of the inputs that the model uses."""
         return self.features.kept
 
-    def alone(self) -> Nearest:
-        """The same model of cases that have the kept inputs alone."""
-        return Nearest(self.features.alone(), self.weights, self.bounds, self.lowest, self.odds)
+    def of_inputs(self, places: Sequence[int]) -> Nearest:
+        """The same model of cases that have the inputs at ``places`` alone, the kept ones among them."""
+        return Nearest(self.features.of_inputs(places), self.weights, self.bounds, self.lowest, self.odds)
 
     def called(self, values: Doubles) -> Bools:
         """Which cases (n, p) are called positive, shape (n,)."""
@@ -103,9 +103,9 @@ class Network:
         """The places of the inputs that the model uses."""
         return self.features.kept
 
-    def alone(self) -> Network:
-        """The same model of cases that have the kept inputs alone."""
-        return Network(self.features.alone(), self.hidden, self.hidden_bias, self.output, self.bias)
+    def of_inputs(self, places: Sequence[int]) -> Network:
+        """The same model of cases that have the inputs at ``places`` alone, the kept ones among them."""
+        return Network(self.features.of_inputs(places), self.hidden, self.hidden_bias, self.output, self.bias)
 
     def log_odds(self, values: Doubles, scanners: Sequence[str] = ()) -> Doubles:
         """Of cases (n, p), shape (n,)."""

@@ -7,20 +7,22 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from her2node.errors import CohortRefused, PackageRefused, PatientInTwoFolds, Refused
-from her2node.models.manifest import Scalar
+from her2node.models.manifest import SCANNER, Scalar
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, answer
 from her2node.models.prediction import Category, Flag, Prediction
+from her2node.training import patients
 from her2node.training.arrays import Bools, Doubles
 from her2node.training.cohort import Row, Source, name_once
 from her2node.training.discrimination import Interval, delong
 from her2node.training.document import Document, Section
 from her2node.training.findings import Finder
-from her2node.training.labels import DEFINITION
+from her2node.training.labels import Rule
 from her2node.training.packaging import RECORD, study_digest
 from her2node.training.report import NOTICE, performance
 
@@ -41,10 +43,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answered:
-    """One case: its label, the probability, its category and the flags of applicability."""
+    """One case: its label, the probability, its category and the flags of applicability. ``patient``: as the table
+    calls the person, else as ``imaged``, which goes by PatientID."""
 
     study_instance_uid: str
     patient: str
+    imaged: str
     label: bool
     probability: float
     category: Category
@@ -53,10 +57,12 @@ class Answered:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``excluded``: (study, why)."""
+    """``excluded``: (study, why). ``apart``: how far it is known that no patient of the cohort trained the package."""
 
     answered: tuple[Answered, ...]
     excluded: tuple[tuple[str, str], ...]
+    apart: str = ""
+    rule: Rule = Rule.GUIDELINE
 
     @property
     def labels(self) -> Bools:
@@ -74,19 +80,54 @@ class Evaluation:
         return delong(self.log_odds[0], self.labels, [case.patient for case in self.answered])
 
 
+@dataclass(frozen=True)
+class _Makers:
+    """Whom a site-trained package was made of, as its ``training.json`` tells; other packages say nothing of theirs.
+    ``patients``: by the digests of the site's key, None where that cannot be compared."""
+
+    studies: frozenset[str]
+    patients: frozenset[str] | None
+
+    def check(self, package: str, case: Answered, row: Row, site_key: bytes | None) -> None:
+        """Raises PatientInTwoFolds where the study, or another of its patient, trained the package."""
+        remedy = "evaluate on patients who had no part in making it"
+        if study_digest(case.study_instance_uid) in self.studies:
+            raise PatientInTwoFolds(f"the study {row.study} is one that {package} was trained on", remedy=remedy)
+        if site_key and self.patients and patients.digest(site_key, case.imaged) in self.patients:
+            raise PatientInTwoFolds(
+                f"the study {row.study} is of a patient whom {package} was trained on by another study", remedy=remedy
+            )
+
+    @property
+    def said(self) -> str:
+        if self.patients is not None:
+            return "No patient of this cohort, as far as PatientID tells, is among those who trained the package."
+        known = "no study of this cohort trained it" if self.studies else "neither is that known of its studies"
+        return (
+            "Whether patients of this cohort trained the package cannot be told here: it holds no digests of them by "
+            f"this site's key; {known}."
+        )
+
+
 def evaluate(
-    package: Package, folder: Path, rows: Sequence[Row], studies: Mapping[str, Source], ask: Ask
+    package: Package,
+    folder: Path,
+    rows: Sequence[Row],
+    studies: Mapping[str, Source],
+    ask: Ask,
+    site_key: bytes | None = None,
 ) -> Evaluation:
     """Ask the package about every row with a label. What it does not answer, or answers only for each possible value of
-    what nobody entered, is excluded with the reason. ``studies``: by the rows' names for them.
+    what nobody entered, is excluded with the reason. ``studies``: by the rows' names for them; ``site_key``: that of
+    the site that trained the package, by which its patients are told again.
 
-    Raises PackageRefused for a package that gives no probability, PatientInTwoFolds when a study trained the package,
-    CohortRefused when one class is missing or two rows name one study.
+    Raises PackageRefused for a package that gives no probability, PatientInTwoFolds when a study or a patient trained
+    the package, CohortRefused when one class is missing or two rows name one study.
     """
     check_kind(package)
     answered: list[Answered] = []
     excluded: list[tuple[str, str]] = []
-    known = _trained_on(folder)
+    makers = _makers(folder, site_key)
     names: dict[str, str] = {}
     for row in rows:
         try:
@@ -95,14 +136,23 @@ def evaluate(
             excluded.append((row.study, error.detail if isinstance(error, CohortRefused) else str(error)))
             continue
         name_once(names, case.study_instance_uid, row.study)
-        if study_digest(case.study_instance_uid) in known:
-            raise PatientInTwoFolds(f"the study {row.study} is one that {package.manifest.name} was trained on")
+        makers.check(package.manifest.name, case, row, site_key)
         answered.append(case)
-    found = Evaluation(tuple(answered), tuple(excluded))
+    found = Evaluation(tuple(answered), tuple(excluded), makers.said, rule_of(folder))
     if not answered or found.labels.all() or not found.labels.any():
         reasons = "; ".join(f"{study}: {why}" for study, why in excluded[:3])
         raise CohortRefused(f"{len(answered)} answers, of which both classes are needed", remedy=reasons)
     return found
+
+
+def rule_of(folder: Path) -> Rule:
+    """By which tissue results were positive where the package was trained; the guideline's for every other package."""
+    return Rule(_record(folder).get("rule", Rule.GUIDELINE))
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    file = folder / RECORD
+    return dict(json.loads(file.read_bytes())) if file.is_file() else {}
 
 
 def check_kind(package: Package) -> Scalar:
@@ -131,19 +181,21 @@ def _answered(row: Row, studies: Mapping[str, Source], ask: Ask) -> Answered:
         raise CohortRefused("IHC 2+ without ISH")
     if row.study not in studies:
         raise CohortRefused("its study is not there")
-    told = ask(studies[row.study], row.entered)
+    told = ask(studies[row.study], {**row.entered, **({SCANNER: row.scanner} if row.scanner else {})})
     said = told.prediction
     if said.open_inputs:
         raise CohortRefused(f"{', '.join(said.open_inputs)} not in the table")
     only = said.answers[0]
-    patient = row.patient or told.patient
-    return Answered(told.study_instance_uid, patient, label, only.probability, only.category, said.flags)
+    whose = row.patient or told.patient
+    return Answered(told.study_instance_uid, whose, told.patient, label, only.probability, only.category, said.flags)
 
 
-def _trained_on(folder: Path) -> frozenset[str]:
-    """Digests of the studies that a site-trained package was made of; other packages say nothing of theirs."""
-    record = folder / RECORD
-    return frozenset(json.loads(record.read_bytes())["studies_sha256"]) if record.is_file() else frozenset()
+def _makers(folder: Path, site_key: bytes | None) -> _Makers:
+    said = _record(folder)
+    ours = site_key is not None and said.get("patients_by") == patients.name_of(site_key)
+    return _Makers(
+        frozenset(said.get("studies_sha256", ())), frozenset(said.get("patients_hmac", ())) if ours else None
+    )
 
 
 def report(package: Package, found: Evaluation) -> Document:
@@ -164,7 +216,9 @@ def report(package: Package, found: Evaluation) -> Document:
                 sentences=(
                     NOTICE,
                     f"{said.title} ({said.level}). {said.citation}",
-                    f"{len(labels)} cases, {int(labels.sum())} positive. Definition of the label: {DEFINITION}.",
+                    found.apart,
+                    f"{len(labels)} cases, {int(labels.sum())} positive. Definition of the label: "
+                    f"{found.rule.definition}.",
                     *said.conflicts,
                 ),
                 rows=_counted("left out because", reasons),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -30,22 +30,27 @@ from her2node.phantoms.headers import MANUFACTURER
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading import Reading
 from her2node.reading.entered import INPUTS
-from her2node.selection.reconstruction import header_number, thickness_mm
+from her2node.selection.reconstruction import header_number, kernel_of, thickness_mm
 from her2node.selection.roles import Role
 from her2node.selection.study import Study, open_study
 
 Read = Callable[[Study, Package, Mapping[str, str], Mapping[str, str]], Reading]
 """The reading of a study for a package by the site's settings, with the values and the roles that readers entered."""
+_KEPT = "2"
+"""The form of what is kept: what was kept in another is found anew."""
 OWN = tuple(given.name for given in INPUTS)
 """What the node itself asks readers for, for it shapes what is measured."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """How the series of one role was made: slice thickness in mm, tube voltage in kV."""
+    """How the series of one role was made: slice thickness in mm, tube voltage in kV; kernel, and manufacturer with
+    model, '' where the header does not tell."""
 
     slice_thickness_mm: float | None
     kvp: float | None
+    kernel: str = ""
+    scanner: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,11 @@ class Findings:
     made: Mapping[Played, Made]
     standing: Standing | Refused
     synthetic: bool = False
+
+    @property
+    def identified(self) -> bool:
+        """Whether the images say whose they are: without a PatientID ``patient`` stands for the study alone."""
+        return self.patient != _of_person(self.study_instance_uid)
 
     @property
     def where(self) -> Where:
@@ -114,16 +124,20 @@ def _wanted(package: Package) -> str:
 
 
 def digest(files: Sequence[Path], *shaping: str) -> str:
-    """SHA-256 over the bytes of the files (in whatever order), the node's version and what shapes the result."""
+    """SHA-256 over the bytes of the files (in whatever order), the node's version, the form of what is kept, and what
+    shapes the result."""
     of_files = sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
-    return hashlib.sha256("\n".join([her2node.__version__, *shaping, *of_files]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([her2node.__version__, _KEPT, *shaping, *of_files]).encode()).hexdigest()
 
 
 def patient_of(study: Study) -> str:
     """A digest of who it is: PatientID and its issuer; of a study without one, the study itself."""
     header = study.series[0].first
     said = [text(header, "PatientID"), text(header, "IssuerOfPatientID")]
-    who = "\n".join(said) if said[0] else study.study_instance_uid
+    return _of_person("\n".join(said) if said[0] else study.study_instance_uid)
+
+
+def _of_person(who: str) -> str:
     return hashlib.sha256(who.encode()).hexdigest()[:16]
 
 
@@ -133,14 +147,13 @@ def _found(reading: Reading, package: Package) -> Findings:
     studied = moment(header, "StudyDate", "StudyTime")
     standing = _standing(reading, package)
     images = [series for series in study.series if series.modality in ("CT", "MR", "PT")] or list(study.series)
-    uids = () if isinstance(standing, Refused) else standing.where.series_uids.values()
-    measured = [series for uid in uids if (series := study.series_of(uid))]
+    told = () if isinstance(standing, Refused) else standing.where.scanners
     return Findings(
         study_instance_uid=study.study_instance_uid,
         patient=patient_of(study),
         studied=studied.date() if studied else None,
         age_years=age_years(header),
-        scanner=scanner((measured or images)[0].first),
+        scanner=next(filter(None, told), scanner(images[0].first)),
         quantities=tuple(q for q in reading.quantities if q.roi == reading.tumour),
         refusals=tuple(r for r in reading.not_measured if r.roi in ("", reading.tumour)),
         made={} if isinstance(standing, Refused) else _made(reading.study, standing.where),
@@ -172,7 +185,12 @@ def _standing(reading: Reading, package: Package) -> Standing | Refused:
 def _made(study: Study, where: Where) -> dict[Played, Made]:
     series_of = {played: study.series_of(uid) for played, uid in where.series_uids.items()}
     return {
-        played: Made(thickness_mm(series.first), header_number(series.first, "KVP", "CTXRayDetailsSequence"))
+        played: Made(
+            thickness_mm(series.first),
+            header_number(series.first, "KVP", "CTXRayDetailsSequence"),
+            kernel_of(series.first),
+            scanner(series.first),
+        )
         for played, series in series_of.items()
         if series is not None
     }
@@ -187,7 +205,7 @@ def _stored(found: Findings) -> dict[str, Any]:
         "scanner": found.scanner,
         "quantities": [_quantity(quantity) for quantity in found.quantities],
         "refusals": [_refusal(refusal) for refusal in found.refusals],
-        "made": [[*played, made.slice_thickness_mm, made.kvp] for played, made in found.made.items()],
+        "made": [[*played, *astuple(made)] for played, made in found.made.items()],
         "standing": _standing_as_json(found.standing),
         "synthetic": found.synthetic,
     }
@@ -216,6 +234,7 @@ def _standing_as_json(found: Standing | Refused) -> dict[str, Any]:
         "tumour": where.tumour,
         "series": [[*played, uid] for played, uid in where.series_uids.items()],
         "passed_over": sorted(where.passed_over),
+        "scanners": where.scanners,
         "flags": [[flag.kind, flag.said] for flag in found.flags],
     }
 
@@ -224,7 +243,7 @@ def _standing_of(stored: dict[str, Any]) -> Standing | Refused:
     if "refused" in stored:
         return _refused_of(stored["refused"])
     series = {(Role(role), _role_of(phase)): uid for role, phase, uid in stored["series"]}
-    where = Where(stored["tumour"], series, frozenset(stored["passed_over"]))
+    where = Where(stored["tumour"], series, frozenset(stored["passed_over"]), tuple(stored["scanners"]))
     return Standing(where, tuple(Flag(*flag) for flag in stored["flags"]))
 
 

@@ -18,7 +18,7 @@ from her2node.dicom.codes import Code
 from her2node.errors import CohortRefused, PackageRefused, SettingsRefused
 from her2node.models import manifest as manifests
 from her2node.models.building import sealed
-from her2node.models.literature.forms import NONE_INVENTED
+from her2node.models.literature.forms import INVERTED, NONE_INVENTED
 from her2node.models.manifest import Input, Output, QuantityInput
 from her2node.models.package import MANIFEST, SIGNATURE, Package, read_folder
 from her2node.models.predicting import Standing
@@ -28,7 +28,7 @@ from her2node.quantities.quantity import Quantity
 from her2node.quantities.signature import MAZDA_LIKE, Signature
 from her2node.selection.roles import Role
 from her2node.training.findings import Findings
-from her2node.training.labels import DEFINITION, OF_PHANTOMS
+from her2node.training.labels import OF_PHANTOMS, Rule
 from her2node.training.pipelines import Method, Plan
 
 CATEGORIES = Output(
@@ -36,6 +36,10 @@ CATEGORIES = Output(
     unlikely=0.1,
     explanation="The form names no such thresholds; these are this node's: likely means at least as probable as not, "
     "unlikely means fewer than one in ten.",
+)
+UPRIGHT = (
+    "The form's paper predicts HER2-negative tumours; this package does not: its answer is the probability of "
+    "HER2-positive ones."
 )
 LACKING = 0.1
 """A candidate that a larger share of the studies lacks is none; a study that lacks one of the others is left out."""
@@ -54,6 +58,8 @@ class Form:
     sha256: str = ""
     level: Level = Level.SITE_TRAINED
     """Of the package that comes out."""
+    rule: Rule = Rule.GUIDELINE
+    """By which tissue results are positive."""
 
     @property
     def package(self) -> Package:
@@ -96,12 +102,16 @@ class Form:
     @property
     def label(self) -> str:
         """How the label of the package that comes out is defined."""
-        return OF_PHANTOMS if self.level is Level.SYNTHETIC_DEMO else DEFINITION
+        return OF_PHANTOMS if self.level is Level.SYNTHETIC_DEMO else self.rule.definition
 
     @property
     def reference_test(self) -> str:
         """Of the package that comes out."""
-        return f"None: labels are {OF_PHANTOMS}" if self.level is Level.SYNTHETIC_DEMO else self.said.reference_test
+        if self.level is Level.SYNTHETIC_DEMO:
+            return f"None: labels are {OF_PHANTOMS}"
+        if self.rule is Rule.GUIDELINE:
+            return self.said.reference_test
+        return f"HER2 immunohistochemistry of tissue; {self.rule.definition}"
 
     @property
     def roi_protocol(self) -> str:
@@ -110,10 +120,11 @@ class Form:
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """The form's own that hold of the package that comes out: an invented relation gives invented coefficients."""
-        if self.level is Level.SYNTHETIC_DEMO:
-            return tuple(caution for caution in self.said.cautions if caution != NONE_INVENTED)
-        return self.said.cautions
+        """The form's own that hold of the package that comes out: an invented relation gives invented coefficients, and
+        whatever the paper predicted, what is trained is the probability of HER2-positive tumours."""
+        untrue = {INVERTED, NONE_INVENTED} if self.level is Level.SYNTHETIC_DEMO else {INVERTED}
+        kept = tuple(caution for caution in self.said.cautions if caution not in untrue)
+        return (*kept, UPRIGHT) if self.said.training.label == "her2-negative" else kept
 
     @property
     def signature(self) -> Signature | None:
@@ -199,8 +210,8 @@ def _key(code: Code, modifier: Code | None, method: Code | None) -> _Key:
     return code.value, modifier.value if modifier else "", method.value if method else ""
 
 
-def _tags(wanted: Signature) -> dict[_Key, str]:
-    """The names of the radiomics that a signature wants, by codes."""
+def radiomics_of(wanted: Signature) -> dict[str, tuple[Code, Code | None, Code]]:
+    """The radiomics that a signature wants, by tag (of a filtered image FILTER_TAG): what, its aggregation, how."""
     configuration = wanted.radiomics
     if configuration is None:
         return {}
@@ -208,10 +219,14 @@ def _tags(wanted: Signature) -> dict[_Key, str]:
     parts += [(f"{one.name}_", configuration.method_of(one), configuration.of_response(one))
               for one in configuration.filters]  # fmt: skip
     return {
-        _key(name.code, name.aggregation, method): f"{start}{tag}"
+        f"{start}{tag}": (name.code, name.aggregation, method)
         for start, method, alike in parts
         for tag, name in radiomics.catalogue(alike).items()
     }
+
+
+def _tags(wanted: Signature) -> dict[_Key, str]:
+    return {_key(*codes): tag for tag, codes in radiomics_of(wanted).items()}
 
 
 def _candidates(

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 
 def nearest_graph(model: Nearest, names: Sequence[str]) -> bytes:
-    """ONNX bytes: the place on the line, and at every bound below it the other class."""
+    """ONNX bytes: the place on the line, and at every bound below it the other class. ``names`` are all inputs, those
+    among them that the model does not use."""
     from onnx import helper  # extra `train`
 
-    stored = _of_scaled(model.features, names) | _weights("", names, 0.0, model.weights)
+    kept = [names[place] for place in model.kept]
+    stored = _of_scaled(model.features, kept) | _weights("", kept, 0.0, model.weights)
     stored |= {f"bound_{j}": float(bound) for j, bound in enumerate(model.bounds)}
     below, above = (float(expit(model.odds[called])) for called in (model.lowest, not model.lowest))
     stored |= {"below": below, "above": above}
-    nodes = [*_scaled(names), *_sum("", names)]
+    nodes = [*_scaled(kept), *_sum("", kept)]
     nodes += [helper.make_node("Less", [f"bound_{j}", "sum_"], [f"past_{j}"]) for j in range(len(model.bounds))]
     called = "past_0"
     for j in range(1, len(model.bounds)):
@@ -36,14 +38,15 @@ def nearest_graph(model: Nearest, names: Sequence[str]) -> bytes:
 
 
 def network_graph(model: Network, names: Sequence[str]) -> bytes:
-    """ONNX bytes: each hidden unit a sum and its tanh, their sum, the sigmoid."""
+    """ONNX bytes: each hidden unit a sum and its tanh, their sum, the sigmoid. ``names`` as of ``nearest_graph``."""
     from onnx import helper  # extra `train`
 
+    kept = [names[place] for place in model.kept]
     units = [f"unit{u}" for u in range(len(model.output))]
-    stored, nodes = _of_scaled(model.features, names), [*_scaled(names)]
+    stored, nodes = _of_scaled(model.features, kept), [*_scaled(kept)]
     for u, unit in enumerate(units):
-        stored |= _weights(f"{unit}_", names, float(model.hidden_bias[u]), model.hidden[:, u])
-        nodes += _sum(f"{unit}_", names)
+        stored |= _weights(f"{unit}_", kept, float(model.hidden_bias[u]), model.hidden[:, u])
+        nodes += _sum(f"{unit}_", kept)
         nodes.append(helper.make_node("Tanh", [f"{unit}_sum_"], [f"scaled_{unit}"]))
     stored |= _weights("out_", units, model.bias, model.output)
     nodes += [*_sum("out_", units), helper.make_node("Sigmoid", ["out_sum_"], [OUTPUT])]

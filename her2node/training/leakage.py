@@ -3,30 +3,66 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from her2node.errors import FeatureFromTheFuture, TargetAmongFeatures
+import numpy as np
+
+from her2node.errors import FeatureFromTheFuture, PatientInTwoFolds, TargetAmongFeatures
 from her2node.models.prediction import Level
+from her2node.training import penalised
 from her2node.training.arrays import Bools, Cases, Doubles
 from her2node.training.cohort import TARGET, Cohort, Member
 from her2node.training.discrimination import area, placements
 from her2node.training.findings import OWN
 from her2node.training.form import Form
 from her2node.training.labels import Tissue
+from her2node.training.pipelines import Method
 
 EVENTS_PER_COEFFICIENT = 10
 _TOO_GOOD = 0.95
 """An area that no single imaging feature of HER-2 has reached outside a leak."""
+_DETERMINED = 1e-9
+"""Share of an input's variance that others leave open, below which they determine it."""
+_TOLD = 1e-4
+"""Standard deviations of an input that is named among those which determine another."""
 _FEWEST = 10
 """Cases of each class, for a perfect separation to be no accident."""
 
 
 def check(form: Form, cohort: Cohort) -> None:
-    """Refuse what leaks. Raises FeatureFromTheFuture and TargetAmongFeatures; ``folds.check`` refuses torn patients."""
+    """Refuse what leaks. Raises PatientInTwoFolds, FeatureFromTheFuture and TargetAmongFeatures; ``folds.check``
+    refuses patients whom given folds tear apart."""
+    check_patients(cohort.members)
     for member in cohort.members:
         check_dates(form, member)
     check_target(cohort.cases, [member.row.tissue for member in cohort.members])
+
+
+def check_patients(members: Sequence[Member]) -> None:
+    """Studies of one PatientID that the table calls different patients, or only some of them by a name: splits go by
+    that name, so one person would stand on both sides. Raises PatientInTwoFolds, naming two of the studies.
+
+    Where all studies have one and the same PatientID it is no person's, and the table alone says whose they are.
+    """
+    if _placeholder(members):
+        return
+    first: dict[str, Member] = {}
+    for member in members:
+        before = first.setdefault(member.findings.patient, member)
+        if member.findings.identified and before.patient != member.patient:
+            called = " and ".join(f"'{one.row.patient}'" if one.row.patient else "nothing" for one in (before, member))
+            raise PatientInTwoFolds(
+                f"the images of {before.row.study} and {member.row.study} have one PatientID, the table's column "
+                f"patient says {called}",
+                remedy="call a person the same in every row, or leave the column out",
+            )
+
+
+def _placeholder(members: Sequence[Member]) -> bool:
+    """Whether PatientID tells nobody apart (as where all were made anonymous alike), and the table does so instead."""
+    same = len({member.findings.patient for member in members}) == 1
+    return same and len(members) > 1 and all(member.row.patient for member in members)
 
 
 def check_dates(form: Form, member: Member) -> None:
@@ -79,6 +115,8 @@ def warnings(form: Form, cohort: Cohort) -> tuple[str, ...]:
         alone = _area(values, cases.labels)
         if alone >= _TOO_GOOD:
             found.append(f"TOO GOOD: {name} alone reaches an AUC of {alone:.3f}; look for a leak")
+    found += _of_patients(cohort.members)
+    found += collinear(form, cohort.cases)
     undated = sum(not _dated(member) for member in cohort.members)
     if undated:
         found.append(
@@ -88,6 +126,42 @@ def warnings(form: Form, cohort: Cohort) -> tuple[str, ...]:
     if discordant:
         found.append(f"{discordant} cases have an ISH that contradicts IHC 0, 1+ or 3+; the label goes by IHC")
     return tuple(found)
+
+
+def _of_patients(members: Sequence[Member]) -> Iterator[str]:
+    nameless = sum(not (member.findings.identified or member.row.patient) for member in members)
+    if nameless:
+        yield (
+            f"NO PATIENT: {nameless} of {len(members)} studies have no PatientID and no name in the column patient; "
+            "each counts as a person of its own, and two studies of one may stand on both sides of a split"
+        )
+    if _placeholder(members):
+        yield "all studies have one PatientID, which tells nobody apart: splits go by the table's column patient alone"
+
+
+def collinear(form: Form, cases: Cases) -> Iterator[str]:
+    """Of a model without selection and penalty, the inputs that the ones before them determine: how their share is
+    divided among them is arbitrary."""
+    if form.method not in (Method.LOGISTIC, Method.LDA):
+        return
+    centre, scale = penalised.standards(cases.values)
+    standardised = (cases.values - centre) / scale
+    kept: list[int] = []
+    for place, name in enumerate(cases.names):
+        column = standardised[:, place]
+        if np.ptp(cases.values[:, place]) == 0:
+            continue
+        before = standardised[:, kept]
+        shares = np.linalg.lstsq(before, column, rcond=None)[0] if kept else np.zeros(0)
+        rest = column - before @ shares
+        if rest @ rest > _DETERMINED * (column @ column):
+            kept.append(place)
+            continue
+        of = [cases.names[kept[i]] for i in np.flatnonzero(np.abs(shares) > _TOLD)]
+        yield (
+            f"COLLINEAR: {name} follows from {', '.join(of)}; their coefficients are one choice of many that say the "
+            "same of these cases. Leave one out, or train with lasso-logistic"
+        )
 
 
 def _dated(member: Member) -> bool:

@@ -1,4 +1,4 @@
-"""A fitted model becomes a package: only the inputs that it uses, scaling folded in."""
+"""A fitted model becomes a package: the inputs that it uses, scaling folded in, and those that shut patients out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ from her2node.models.manifest import (
     Requirement,
 )
 from her2node.models.prediction import Level
-from her2node.training.arrays import Doubles
+from her2node.models.wanted import ScannerInput
+from her2node.training import patients
+from her2node.training.arrays import Cases, Doubles
 from her2node.training.certainty import training_set, with_covariance
 from her2node.training.cohort import Cohort
 from her2node.training.discriminants import Nearest, Network
@@ -36,7 +38,7 @@ from her2node.training.pipelines import Fitted, Method, Model, apart
 from her2node.training.writing import scanner_graph, sign_and_load, toml
 
 RECORD = "training.json"
-"""In the package: how it was trained, and digests of the studies, by which an external cohort is told from them."""
+"""In the package: how it was trained, and digests of studies and patients, by which a cohort is told from them."""
 FEATURES = "features.toml"
 """In the package: what the node measures for it beside what it always does."""
 _TOLERANCE = 1e-9
@@ -51,6 +53,7 @@ def write(
     seed: int,
     cautions: Sequence[str],
     card: str,
+    site_key: bytes | None = None,
 ) -> Path:
     """Write the signed package into ``folder``/NAME and return its folder.
 
@@ -58,25 +61,33 @@ def write(
     """
     if not model.kept:
         raise NothingLearned(f"{form.method} keeps none of {len(form.names)} inputs")
-    used = tuple(form.inputs[place] for place in model.kept)
-    names = _names(used)
-    kept = model.alone()
-    values = cohort.cases.values[:, list(model.kept)]
+    places = asked_of(form, model)
+    inputs = tuple(form.inputs[place] for place in places)
+    names = _names(inputs)
+    kept = model.of_inputs(places)
+    values = cohort.cases.values[:, list(places)]
     package = folder / form.name
     package.mkdir(parents=True, exist_ok=True)
-    (package / RECORD).write_text(_record(form, cohort, seed), encoding="utf-8")
-    features = kept_features(form, used)
+    (package / RECORD).write_text(_record(form, cohort, seed, site_key), encoding="utf-8")
+    features = kept_features(form, inputs)
     if features:
         (package / FEATURES).write_text(features, encoding="utf-8")
     write_package(
         package,
-        toml(_manifest(form, cohort, kept, used, values, cautions) | ({"features": FEATURES} if features else {})),
+        toml(_manifest(form, cohort, kept, inputs, values, cautions) | ({"features": FEATURES} if features else {})),
         graph(kept, names),
         worked_cases(kept, names, values),
         card,
     )
     sign_and_load(package, private_pem)
     return package
+
+
+def asked_of(form: Form, model: Fitted) -> tuple[int, ...]:
+    """The places of the package's inputs: those that the model uses, and those with a hard limit. A patient beyond it
+    was left out of the cohort, and often all others had one value; an answer on such a patient would rest on nobody."""
+    gates = (place for place, given in enumerate(form.inputs) if given.limits.hard is not None)
+    return tuple(sorted({*model.kept, *gates}))
 
 
 def graph(model: Fitted, names: Sequence[str]) -> bytes:
@@ -110,13 +121,13 @@ def worked_cases(model: Fitted, names: Sequence[str], values: Doubles) -> list[d
 
 
 def _manifest(
-    form: Form, cohort: Cohort, model: Fitted, used: Sequence[Input], values: Doubles, cautions: Sequence[str]
+    form: Form, cohort: Cohort, model: Fitted, asked: Sequence[Input], values: Doubles, cautions: Sequence[str]
 ) -> dict[str, object]:
     cases, said = cohort.cases, form.said
-    inputs = [_with_range(given, column) for given, column in zip(used, values.T, strict=True)]
+    inputs = [_with_range(given, column) for given, column in zip(asked, values.T, strict=True)]
     if model.scanners:
         inputs.append(_scanner_input(model.scanners))
-    measured = _measured_on(cohort, used)
+    measured = _measured_on(cohort, asked)
     requires = [_as_made(form, cohort, wanted) for wanted in said.requires if (wanted.role, wanted.phase) in measured]
     counted = f"{len(cases)} studies of {len(set(cases.patients))} patients"
     after = f"Form after: {said.citation}{f' doi:{said.doi}' if said.doi else ''} Not its coefficients."
@@ -143,11 +154,26 @@ def _manifest(
         "prior": Prior(cases.positives, cases.negatives, f"the training cohort; {form.label}"),
     }
     if isinstance(model, Model) and not model.scanners:
-        coefficients = logistic(model, _names(used))
-        if form.method is Method.LOGISTIC and not apart(model, replace(cases, names=_names(used), values=values)):
-            coefficients = with_covariance(coefficients, values, cases.labels, cases.patients)
+        coefficients = logistic(model, _names(asked))
+        if form.method is Method.LOGISTIC and not apart(model, replace(cases, names=_names(asked), values=values)):
+            coefficients = _with_certainty(coefficients, model.kept, cases, values)
         manifest["logistic"] = coefficients
-    return manifest | {"training_set": training_set(used, values)}
+    used = list(model.kept)
+    return manifest | {"training_set": training_set([asked[place] for place in used], values[:, used])}
+
+
+def _with_certainty(model: Logistic, used: Sequence[int], cases: Cases, values: Doubles) -> Logistic:
+    """The model with its covariance, that of the inputs which it uses; the rows of the others are zero, for nothing of
+    the answer hangs on them."""
+    names = list(model.coefficients)
+    alone = Logistic(model.intercept, {names[place]: model.coefficients[names[place]] for place in used})
+    sure = with_covariance(alone, values[:, list(used)], cases.labels, cases.patients)
+    if not sure.covariance:
+        return model
+    found = np.zeros((1 + len(names), 1 + len(names)))
+    rows = [0, *(1 + place for place in used)]
+    found[np.ix_(rows, rows)] = sure.covariance
+    return replace(model, covariance=tuple(map(tuple, found.tolist())), covariance_source=sure.covariance_source)
 
 
 def _names(inputs: Sequence[Input]) -> tuple[str, ...]:
@@ -161,14 +187,8 @@ def _with_range(given: Input, column: Doubles) -> Input:
     return replace(given, limits=replace(given.limits, usual=(float(column.min()), float(column.max()))))
 
 
-def _scanner_input(scanners: Sequence[str]) -> ReaderInput:
-    listed = ", ".join(f"{place}: {name}" for place, name in enumerate(scanners))
-    return ReaderInput(
-        source="reader",
-        name=SCANNER,
-        meaning=f"Scanner that the study was made on ({listed})",
-        values=tuple(float(place) for place in range(len(scanners))),
-    )
+def _scanner_input(scanners: Sequence[str]) -> ScannerInput:
+    return ScannerInput("scanner", SCANNER, "Scanner that the study was made on", tuple(scanners))
 
 
 def _measured_on(cohort: Cohort, used: Sequence[Input]) -> set[Played]:
@@ -217,8 +237,9 @@ def _usual(said: Limits | None, seen: Sequence[float | None]) -> Limits | None:
     return replace(said or Limits(), usual=(min(known), max(known)))
 
 
-def _record(form: Form, cohort: Cohort, seed: int) -> str:
-    record = {
+def _record(form: Form, cohort: Cohort, seed: int, site_key: bytes | None) -> str:
+    record: dict[str, object] = {
+        "rule": form.rule.value,
         "definition": form.label,
         "form": f"{form.said.name}@{form.said.version}",
         "method": form.method.value,
@@ -230,6 +251,10 @@ def _record(form: Form, cohort: Cohort, seed: int) -> str:
         "excluded": cohort.reasons,
         "studies_sha256": sorted(study_digest(member.findings.study_instance_uid) for member in cohort.members),
     }
+    whose = {member.findings.patient for member in cohort.members if member.findings.identified}
+    if site_key is not None and form.level is Level.SITE_TRAINED and len(whose) > 1:
+        record["patients_by"] = patients.name_of(site_key)
+        record["patients_hmac"] = patients.digests(site_key, whose)
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,14 +1,19 @@
 """Coefficients that people typed in from a paper become a package of level ``published-complete``.
 
 Two people type the same table, each into a file of their own and without the other's: only what both read alike is
-believed. The first file has everything of package.toml but [files], and ``[paper]``; the second has ``[paper]`` alone.
+believed. The first file has everything of package.toml but [files], and ``[paper]``; the second has ``[paper]`` and
+``[[inputs]]``, for a unit or a code read wrongly spoils an answer as a coefficient does.
+
+A radiomics model names a features file beside it (``features = "features.toml"``), in both files; an input of it says
+``feature = "ih_entropy"`` in place of codes. Of inputs that the paper standardised, ``[paper.standardised]`` has mean
+and standard deviation.
 """
 
 from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +22,13 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from scipy.special import expit
 
-from her2node.errors import PackageRefused, TranscriptsDiffer, WorkedCaseFailed
+from her2node.errors import PackageRefused, SettingsRefused, TranscriptsDiffer, WorkedCaseFailed
 from her2node.models.building import logistic_graph, write_package
 from her2node.models.manifest import InputName, Logistic, Said
 from her2node.models.prediction import Level
+from her2node.quantities import signature
+from her2node.quantities.signature import Signature
+from her2node.training.form import radiomics_of
 from her2node.training.writing import sign_and_load, toml
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -36,9 +44,17 @@ class Example:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class Standard:
+    """What the paper standardised an input by: its coefficient is then that of (x - mean) / sd."""
+
+    mean: float
+    sd: Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Transcript:
-    """What one person read. Of each input either the coefficient or the odds ratio, as the paper prints it; ``table``
-    says where (table or page). Cases of the paper's cohort by class."""
+    """What one person read. Of each input either the coefficient or the odds ratio, as the paper prints it, and by what
+    it was ``standardised``, if it was; ``table`` says where (table or page). Cases of the paper's cohort by class."""
 
     typed_by: Said
     doi: Annotated[str, Field(pattern=r"^10\.\d{4,9}/\S+$")]
@@ -48,15 +64,34 @@ class Transcript:
     negatives: Annotated[int, Field(ge=1)]
     coefficients: dict[InputName, float] = Field(default_factory=dict)
     odds_ratios: dict[InputName, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    standardised: dict[InputName, Standard] = Field(default_factory=dict)
     examples: tuple[Example, ...] = ()
 
     @property
+    def slopes(self) -> dict[str, float]:
+        """On the log odds, of inputs as the paper takes them: as printed, or the logarithm of the odds ratio."""
+        return {**self.coefficients, **{name: math.log(ratio) for name, ratio in self.odds_ratios.items()}}
+
+    @property
     def logistic(self) -> Logistic:
-        """Coefficients on the log odds: as printed, or the logarithm of the odds ratio."""
-        return Logistic(self.intercept, {**self.coefficients, **{k: math.log(v) for k, v in self.odds_ratios.items()}})
+        """Coefficients of inputs as they are measured: b / sd, and the intercept less the sum of b mean / sd."""
+        slopes = {name: b / self._scale(name).sd for name, b in self.slopes.items()}
+        moved = (-b * self._scale(name).mean for name, b in slopes.items())
+        return Logistic(math.fsum([self.intercept, *moved]), slopes)
+
+    def log_odds(self, values: Mapping[str, float]) -> float:
+        """Of one case, step by step as the paper would: standardise, weigh, add."""
+        terms = (b * (values[name] - self._scale(name).mean) / self._scale(name).sd for name, b in self.slopes.items())
+        return self.intercept + float(np.sum(list(terms)))
+
+    def _scale(self, name: str) -> Standard:
+        return self.standardised.get(name, _AS_IT_IS)
 
 
+_AS_IT_IS = Standard(0.0, 1.0)
 _TRANSCRIPT = TypeAdapter(Transcript)
+_FOR_PEOPLE = "meaning"
+"""The key of an input, and of a code, that two people may word differently."""
 
 
 def from_paper(first: Path, second: Path, out: Path, private_pem: bytes) -> Path:
@@ -65,14 +100,25 @@ def from_paper(first: Path, second: Path, out: Path, private_pem: bytes) -> Path
     Raises TranscriptsDiffer, naming what differs or that one person typed both; PackageRefused for files that cannot be
     used, an input that no coefficient belongs to, and an example that the coefficients do not give.
     """
-    content = _read(first)
-    theirs = _transcript(_read(second).get("paper"), second)
+    content, checked = _read(first), _read(second)
+    theirs = _transcript(checked.get("paper"), second)
     ours = _transcript(content.pop("paper", None), first)
     compare(ours, theirs)
-    names = [str(given.get("name")) for given in content.get("inputs", [])]
-    if set(names) != set(ours.logistic.coefficients) or set(ours.coefficients) & set(ours.odds_ratios):
+    features, wanted = _features(content, first)
+    _, seen = _features(checked, second)
+    if wanted != seen:
+        raise TranscriptsDiffer(f"the features of {first} and {second}", remedy="both look at the paper again")
+    content["inputs"] = [_with_codes(given, wanted) for given in content.get("inputs", [])]
+    compare_inputs(content["inputs"], [_with_codes(given, seen) for given in checked.get("inputs", [])])
+    names = [str(given.get("name")) for given in content["inputs"]]
+    if set(names) != set(ours.slopes) or set(ours.coefficients) & set(ours.odds_ratios):
         raise PackageRefused(f"the inputs {', '.join(names)} and the typed coefficients differ")
+    if lacking := set(ours.standardised) - set(names):
+        raise PackageRefused(f"paper.standardised names {', '.join(sorted(lacking))}, which is no input")
     package = out / str(content.get("name", "unnamed"))
+    if features:
+        package.mkdir(parents=True, exist_ok=True)
+        (package / str(content["features"])).write_text(features, encoding="utf-8")
     write_package(
         package,
         toml(_manifest(content, ours, theirs)),
@@ -93,12 +139,71 @@ def compare(ours: Transcript, theirs: Transcript) -> None:
         raise TranscriptsDiffer(f"both are by {ours.typed_by}", remedy="let a second person type the table")
     pairs = {"doi": (ours.doi.casefold(), theirs.doi.casefold())}
     pairs |= {key: (getattr(ours, key), getattr(theirs, key)) for key in ("intercept", "positives", "negatives")}
-    for kind in ("coefficients", "odds_ratios"):
+    for kind in ("coefficients", "odds_ratios", "standardised"):
         one, other = getattr(ours, kind), getattr(theirs, kind)
         pairs |= {f"{kind}.{name}": (one.get(name), other.get(name)) for name in {**one, **other}}
+    _refuse_unlike(pairs)
+
+
+def compare_inputs(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]) -> None:
+    """Raises TranscriptsDiffer, naming every unit, code, role or limit of an input that two people read differently."""
+    one, other = ({str(given.get("name")): _told(given) for given in given_by} for given_by in (ours, theirs))
+    keys = {name: one.get(name, {}).keys() | other.get(name, {}).keys() for name in {**one, **other}}
+    _refuse_unlike(
+        {
+            f"inputs.{name}.{key}": (one.get(name, {}).get(key), other.get(name, {}).get(key))
+            for name, found in keys.items()
+            for key in sorted(found)
+        }
+    )
+
+
+def _told(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an input what is not for people alone."""
+    return {
+        key: _told(value) if isinstance(value, Mapping) else value for key, value in given.items() if key != _FOR_PEOPLE
+    }
+
+
+def _refuse_unlike(pairs: Mapping[str, tuple[Any, Any]]) -> None:
     unlike = [f"{name}: {one} and {other}" for name, (one, other) in pairs.items() if one != other]
     if unlike:
         raise TranscriptsDiffer("; ".join(unlike), remedy="both look at the paper again")
+
+
+def _features(content: Mapping[str, Any], file: Path) -> tuple[str, Signature]:
+    """The text of the features file that stands beside ``file``, where that names one, and what it asks for.
+
+    Raises PackageRefused.
+    """
+    name = content.get("features")
+    if name is None:
+        return "", Signature()
+    if not isinstance(name, str) or Path(name).name != name:
+        raise PackageRefused(f"{file}: features names no file beside it")
+    try:
+        text = (file.parent / name).read_text(encoding="utf-8")
+        return text, signature.parse(text, name)
+    except (OSError, UnicodeDecodeError, SettingsRefused) as error:
+        raise PackageRefused(f"{file}: features {name} cannot be used: {error}") from error
+
+
+def _with_codes(given: Mapping[str, Any], wanted: Signature) -> dict[str, Any]:
+    """An input with codes in place of ``feature``, the tag of one that the features file asks for.
+
+    Raises PackageRefused.
+    """
+    said = dict(given)
+    tag = said.pop("feature", None)
+    if tag is None:
+        return said
+    codes = radiomics_of(wanted).get(str(tag))
+    if codes is None:
+        raise PackageRefused(f"{said.get('name')}: the features file asks for no {tag}")
+    if clash := {"code", "modifier", "method"} & said.keys():
+        raise PackageRefused(f"{said.get('name')}: names a feature and {', '.join(sorted(clash))} too")
+    parts = zip(("code", "modifier", "method"), codes, strict=True)
+    return said | {part: code.as_json() for part, code in parts if code is not None}
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -135,16 +240,16 @@ def _cases(ours: Transcript, inputs: list[dict[str, Any]]) -> list[dict[str, obj
         {"inputs": e.inputs, "probability": e.probability, "tolerance": e.tolerance, "source": f"{ours.doi}, printed"}
         for e in ours.examples
     ]
-    model = ours.logistic
     for end in (0, -1):
-        values = {str(given["name"]): _ends(given)[end] for given in inputs}
-        odds = model.intercept + float(np.sum([model.coefficients[name] * value for name, value in values.items()]))
-        said = "the formula, evaluated with numpy"
-        examples.append({"inputs": values, "probability": float(expit(odds)), "tolerance": 1e-9, "source": said})
+        values = {str(given["name"]): _ends(given, ours.standardised.get(str(given["name"])))[end] for given in inputs}
+        said, answer = "the formula, evaluated with numpy", float(expit(ours.log_odds(values)))
+        examples.append({"inputs": values, "probability": answer, "tolerance": 1e-9, "source": said})
     return examples
 
 
-def _ends(given: Mapping[str, Any]) -> tuple[float, float]:
+def _ends(given: Mapping[str, Any], standard: Standard | None) -> tuple[float, float]:
+    if standard is not None:
+        return standard.mean - 2 * standard.sd, standard.mean + 2 * standard.sd
     span = given.get("values") or given.get("limits", {}).get("usual") or (0.0, 1.0)
     return float(span[0]), float(span[-1])
 
@@ -155,11 +260,14 @@ def _card(content: Mapping[str, Any], ours: Transcript, theirs: Transcript) -> s
     printed = (
         "printed as odds ratios: " + ", ".join(ours.odds_ratios) if ours.odds_ratios else "printed as coefficients"
     )
+    if ours.standardised:
+        printed += f"; printed of standardised values, whose scale is folded in here: {', '.join(ours.standardised)}"
     return f"""# {content.get("name")} {content.get("version")}
 
 ## Model details
 {content.get("title")}. Level `published-complete`: {content.get("citation")} doi:{ours.doi}, {ours.table} ({printed}).
-Typed by {ours.typed_by}; typed a second time, independently, by {theirs.typed_by}; all numbers agree.
+Typed by {ours.typed_by}; typed a second time, independently, by {theirs.typed_by}; all numbers, units and
+codes agree.
 
 | input | coefficient on the log odds |
 |---|---|

@@ -71,9 +71,9 @@ class Model:
         """The places of the inputs that the model uses."""
         return tuple(np.flatnonzero(np.any(self.slopes != 0, axis=0)).tolist())
 
-    def alone(self) -> Model:
-        """The same model of cases that have the kept inputs alone."""
-        return Model(self.intercepts, self.slopes[:, list(self.kept)], self.scanners)
+    def of_inputs(self, places: Sequence[int]) -> Model:
+        """The same model of cases that have the inputs at ``places`` alone, the kept ones among them."""
+        return Model(self.intercepts, self.slopes[:, list(places)], self.scanners)
 
 
 Fitted = Model | Nearest | Network

@@ -3,7 +3,8 @@
 Printed: microseconds a voxel of the extended Tofts model by this node and by ``scipy.optimize.curve_fit`` on each voxel
 (bounded, the same curves, the same input and steps, its convolution by a digital filter in C) in the same run, their
 errors against the truth, how time grows with the number of voxels, and seconds and memory of an examination of
-256 x 256 x 40 voxels at 60 times. Seconds are of the wall: on a busy machine all of them grow. Nothing is asserted.
+256 x 256 x 40 voxels at 60 times. Times are of the wall, which grow on a busy machine, and of the processors. Nothing
+is asserted.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from scipy.optimize import curve_fit
 from her2node.quantities import dce, kinetics, population, tofts
 from her2node.volumes.dce import Contrast, DceVolume, FlipAngleSeries
 from her2node.volumes.volume import Geometry, SliceSource
+from tests.benchmarks.spent import spent
 
 Values = npt.NDArray[np.float64]
 
@@ -30,6 +32,8 @@ TIMES = np.arange(0.0, 240.0, 4.0)
 ARRIVAL_S, HAEMATOCRIT = 30.0, 0.45
 NOISE_MM = 0.02
 SHAPE = (40, 256, 256)
+MANY = 50_000
+"""Voxels at once, which is how the fit is used."""
 KINDS = 64
 """Different tissues in the examination; noise makes every voxel its own."""
 
@@ -91,38 +95,34 @@ def beside_scipy(voxels: int) -> None:
     def model(times: Values, ktrans: float, kep: float, vp: float) -> Values:
         return np.asarray(ktrans * given.through(np.array([kep]))[0] + vp * plasma)
 
-    begun = time.perf_counter()
-    theirs = np.array([
-        curve_fit(model, TIMES, curve, p0=(0.002, 0.01, 0.02), bounds=((0, 1e-5, 0), (0.1, 2.0, 1.0)))[0]
-        for curve in curves
-    ])  # fmt: skip
-    their_us = (time.perf_counter() - begun) / voxels * 1e6
-    many = truth(50_000)
+    def one_by_one() -> Values:
+        start, bounds = (0.002, 0.01, 0.02), ((0, 1e-5, 0), (0.1, 2.0, 1.0))
+        return np.array([curve_fit(model, TIMES, curve, p0=start, bounds=bounds)[0] for curve in curves])
+
+    theirs, their_time = spent(one_by_one)
+    many = truth(MANY)
     many_curves = many.curves(NOISE_MM)
-    begun = time.perf_counter()
-    ours = tofts.extended_tofts(given, many_curves)
-    our_us = (time.perf_counter() - begun) / 50_000 * 1e6
-    same = tofts.extended_tofts(given, curves)
-    print(f"{'':28}{'us/voxel':>10}{'Ktrans':>9}{'ve':>9}{'vp':>9}   (median error: Ktrans, ve relative, vp absolute)")
-    report("curve_fit, voxel by voxel", their_us, known, theirs[:, 0], theirs[:, 1], theirs[:, 2])
-    report("this node, the same", our_us, known, same.ktrans, same.kep, same.vp)
-    report("this node, 50000", our_us, many, ours.ktrans, ours.kep, ours.vp)
-    print(f"ratio of time a voxel: {their_us / our_us:.0f}")
+    ours, our_time = spent(lambda: tofts.extended_tofts(given, many_curves))
+    same, same_time = spent(lambda: tofts.extended_tofts(given, curves))
+    columns = "".join(f"{name:>9}" for name in ("Ktrans", "ve", "vp"))
+    print(f"{'':28}{'us/voxel':>10}{'processor':>10}{columns}   (median error: Ktrans, ve relative, vp absolute)")
+    report("curve_fit, voxel by voxel", their_time.a_voxel(voxels), known, theirs[:, 0], theirs[:, 1], theirs[:, 2])
+    report("this node, the same", same_time.a_voxel(voxels), known, same.ktrans, same.kep, same.vp)
+    report(f"this node, {MANY}", our_time.a_voxel(MANY), many, ours.ktrans, ours.kep, ours.vp)
+    print(their_time.ratio_to(voxels, our_time, MANY))
 
 
-def report(name: str, us: float, known: Truth, ktrans: Values, kep: Values, vp: Values) -> None:
+def report(name: str, times: str, known: Truth, ktrans: Values, kep: Values, vp: Values) -> None:
     errors = (np.abs(60 * ktrans / known.ktrans - 1), np.abs(ktrans / kep / known.ve - 1), np.abs(vp - known.vp))
-    print(f"{name:28}{us:10.1f}" + "".join(f"{float(np.nanmedian(error)):9.4f}" for error in errors))
+    print(f"{name:28}{times}" + "".join(f"{float(np.nanmedian(error)):9.4f}" for error in errors))
 
 
 def growth() -> None:
-    """Seconds for ever more voxels."""
+    """Time for ever more voxels."""
     given, curves = inflow(), truth(200_000).curves(NOISE_MM)
     for voxels in (25_000, 50_000, 100_000, 200_000):
-        begun = time.perf_counter()
-        tofts.extended_tofts(given, curves[:voxels])
-        seconds = time.perf_counter() - begun
-        print(f"{voxels:8} voxels {seconds:7.2f} s  {seconds / voxels * 1e6:6.1f} us/voxel")
+        _, took = spent(partial(tofts.extended_tofts, given, curves[:voxels]))
+        print(f"{voxels:8} voxels {took.wall:7.2f} s  {took.a_voxel(voxels)} us/voxel")
 
 
 def whole() -> None:
@@ -147,13 +147,13 @@ def whole() -> None:
     )  # fmt: skip
     series = FlipAngleSeries(at_angles, angles, 5.0, ("1.2.6",))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    begun, used = time.perf_counter(), time.process_time()
-    fit = dce.fitted(volume, series, dce.FACTORS, np.asarray(body), None)
-    seconds, used = time.perf_counter() - begun, time.process_time() - used
+    fit, took = spent(lambda: dce.fitted(volume, series, dce.FACTORS, np.asarray(body), None))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     fitted = int(np.isfinite(fit.parameters[0].voxels).sum())
     print(f"{' x '.join(map(str, SHAPE))} x {len(TIMES)} times, {int(body.sum())} voxels of the body, {fitted} fitted")
-    print(f"{seconds:.1f} s, {used:.1f} s of processor time; peak {peak:.2f} GiB, {before:.2f} before the fit")
+    print(
+        f"{took.wall:.1f} s, {took.processor:.1f} s of processor time; peak {peak:.2f} GiB, {before:.2f} before the fit"
+    )
 
 
 def _echo(rates: Values, flip_deg: float) -> Values:

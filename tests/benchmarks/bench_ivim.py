@@ -1,8 +1,9 @@
 """IVIM beside dipy's trust-region fit, and a whole examination: ``python -m tests.benchmarks.bench_ivim``.
 
 Needs dipy (``pip install dipy``), which nothing else does. Printed: microseconds a voxel of both on the same signals in
-the same run, their errors against the truth that the signals were made from, how time grows with the number of voxels,
-and seconds and memory of an examination of 256 x 256 x 40 voxels at 11 b-values. Nothing is asserted.
+the same run, of the wall and of the processors, their errors against the truth that the signals were made from, how
+time grows with the number of voxels, and seconds and memory of an examination of 256 x 256 x 40 voxels at 11 b-values.
+Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import os
 import resource
 import subprocess
 import sys
-import time
 import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,12 @@ import numpy.typing as npt
 from her2node.quantities import decay, diffusion
 from her2node.volumes.diffusion import DiffusionSeries
 from her2node.volumes.volume import Geometry, SliceSource
+from tests.benchmarks.spent import spent
 
 B = np.array([0, 10, 20, 50, 80, 100, 150, 200, 400, 600, 800.0])
 SNR = 50.0
+MANY = 50_000
+"""Voxels at once, which is how the fit is used."""
 SHAPE = (40, 256, 256)
 Values = npt.NDArray[np.float64]
 
@@ -72,39 +76,32 @@ def beside_dipy(voxels: int) -> None:
     table = gradient_table(B, bvecs=np.tile([1.0, 0.0, 0.0], (len(B), 1)) * (B > 0)[:, None], b0_threshold=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        begun = time.perf_counter()
-        theirs = IvimModel(table, fit_method="trr").fit(signal.T)
-        their_us = (time.perf_counter() - begun) / voxels * 1e6
-    many = truth(50_000)
+        theirs, their_time = spent(lambda: IvimModel(table, fit_method="trr").fit(signal.T))
+    many = truth(MANY)
     signals = many.signal()
-    begun = time.perf_counter()
-    ours = decay.variable_projection(signals, B)
-    our_us = (time.perf_counter() - begun) / 50_000 * 1e6
-    same = decay.variable_projection(signal, B)
-    begun = time.perf_counter()
-    decay.segmented(signals, B)
-    segmented_us = (time.perf_counter() - begun) / 50_000 * 1e6
-    print(f"{'':28}{'us/voxel':>10}{'D':>9}{'D*':>9}{'f':>9}   (median error: D, D* relative, f absolute)")
-    report("dipy trust region", their_us, known, theirs.D, theirs.D_star, theirs.perfusion_fraction)
-    report("variable projection, same", our_us, known, same.d, same.d_star, same.f)
-    report("variable projection, 50000", our_us, many, ours.d, ours.d_star, ours.f)
-    print(f"segmented, 50000 {segmented_us:21.1f}")
-    print(f"ratio of time a voxel: {their_us / our_us:.0f}")
+    ours, our_time = spent(lambda: decay.variable_projection(signals, B))
+    same, same_time = spent(lambda: decay.variable_projection(signal, B))
+    _, segmented_time = spent(lambda: decay.segmented(signals, B))
+    columns = "".join(f"{name:>9}" for name in ("D", "D*", "f"))
+    print(f"{'':28}{'us/voxel':>10}{'processor':>10}{columns}   (median error: D, D* relative, f absolute)")
+    report("dipy trust region", their_time.a_voxel(voxels), known, theirs.D, theirs.D_star, theirs.perfusion_fraction)
+    report("variable projection, same", same_time.a_voxel(voxels), known, same.d, same.d_star, same.f)
+    report(f"variable projection, {MANY}", our_time.a_voxel(MANY), many, ours.d, ours.d_star, ours.f)
+    print(f"{f'segmented, {MANY}':28}{segmented_time.a_voxel(MANY)}")
+    print(their_time.ratio_to(voxels, our_time, MANY))
 
 
-def report(name: str, us: float, known: Truth, d: Values, d_star: Values, f: Values) -> None:
+def report(name: str, times: str, known: Truth, d: Values, d_star: Values, f: Values) -> None:
     errors = (np.abs(d / known.d - 1), np.abs(d_star / known.d_star - 1), np.abs(f - known.f))
-    print(f"{name:28}{us:10.1f}" + "".join(f"{float(np.nanmedian(error)):9.4f}" for error in errors))
+    print(f"{name:28}{times}" + "".join(f"{float(np.nanmedian(error)):9.4f}" for error in errors))
 
 
 def growth() -> None:
-    """Seconds for ever more voxels."""
+    """Time for ever more voxels."""
     for voxels in (25_000, 50_000, 100_000, 200_000, 400_000):
         signal = truth(voxels).signal()
-        begun = time.perf_counter()
-        decay.variable_projection(signal, B)
-        seconds = time.perf_counter() - begun
-        print(f"{voxels:8} voxels {seconds:7.2f} s  {seconds / voxels * 1e6:6.1f} us/voxel")
+        _, took = spent(partial(decay.variable_projection, signal, B))
+        print(f"{voxels:8} voxels {took.wall:7.2f} s  {took.a_voxel(voxels)} us/voxel")
 
 
 def whole() -> None:
@@ -128,13 +125,11 @@ def whole() -> None:
         series_uids=(("1.2.3",),) * len(B),
         sources=((SliceSource("1.2.4", "1.2.5"),) * SHAPE[0],) * len(B),
     )
-    begun, used = time.perf_counter(), time.process_time()
-    fit = diffusion.fitted(series)
-    seconds, used = time.perf_counter() - begun, time.process_time() - used
+    fit, took = spent(lambda: diffusion.fitted(series))
     fitted = int(np.isfinite(fit.parameters[0].voxels).sum())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{' x '.join(map(str, SHAPE))} x {len(B)} b, {fitted} voxels of the body")
-    print(f"{seconds:.1f} s, {used:.1f} s of processor time on at most two cores, peak {peak:.2f} GiB")
+    print(f"{took.words}, peak {peak:.2f} GiB")
 
 
 if __name__ == "__main__":

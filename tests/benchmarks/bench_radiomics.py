@@ -1,10 +1,12 @@
 """How fast radiomics is: the node's engine beside PyRadiomics' C engine and z-rad, on the same voxels in one run.
 
-``python -m tests.benchmarks.bench_radiomics [--rounds N] [--pyradiomics PYTHON] [--no-zrad]``. The engines measure an
-ellipsoid of 21,000 voxels of textured noise at 1 mm: ours every feature of IBSI 1 with texture merged in space, z-rad
-the same, PyRadiomics its default 107. PyRadiomics 3.0.1 builds by hand only (setuptools, wheel and numpy first, then
-``pip install --no-build-isolation --no-deps pyradiomics==3.0.1`` with SimpleITK, pywavelets, pykwalify, six); name the
-Python that has it. Then ours grows to 5 million voxels. Warm runs are timed; compiling is told apart.
+``python -m tests.benchmarks.bench_radiomics [--rounds N] [--pyradiomics PYTHON] [--no-zrad] [--largest VOXELS]``. All
+engines measure an ellipsoid of 21,000 voxels of textured noise at 1 mm: ours every feature of IBSI 1 with texture
+merged in space, z-rad the same, PyRadiomics its default 107. They take turns; ratios are those of processor time (user
+and system), which other work on the machine moves less than the wall clock. PyRadiomics 3.0.1 builds by hand only, in
+an environment of its own (``"numpy<2"``, setuptools<70, wheel, cython<3.1 and versioneer first, then ``pip install
+--no-build-isolation --no-deps pyradiomics==3.0.1`` with SimpleITK, PyWavelets, pykwalify, six); name the Python that
+has it. Then ours grows to 5 million voxels, or to ``--largest``. Warm runs are timed; compiling is told apart.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sized
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,7 @@ SIZES = (2_600, 21_000, 165_000, 1_300_000, 5_000_000)
 COMPARED = 21_000
 CONFIGURATION = replace(radiomics.shipped("ibsi-c"), interpolation=None, aggregations=(Aggregation.VOLUME_MERGED,))
 PYRADIOMICS = """
-import json, logging, statistics, sys, time, warnings
+import json, logging, sys, time, warnings
 warnings.simplefilter("ignore")
 import numpy as np, SimpleITK as sitk
 from radiomics import featureextractor
@@ -41,13 +43,21 @@ logging.getLogger("radiomics").setLevel(logging.ERROR)
 stored = np.load(sys.argv[1])
 image, mask = (sitk.GetImageFromArray(stored[name]) for name in ("voxels", "mask"))
 extractor = featureextractor.RadiomicsFeatureExtractor(binWidth=25)
-spent = []
-for _ in range(int(sys.argv[2]) + 1):
-    began = time.perf_counter()
-    found = extractor.execute(image, mask)
-    spent.append(time.perf_counter() - began)
-print(json.dumps({"seconds": spent[1:], "features": sum(name.startswith("original_") for name in found)}))
+extractor.execute(image, mask)
+wall, processor = time.perf_counter(), time.process_time()
+found = extractor.execute(image, mask)
+spent = time.perf_counter() - wall, time.process_time() - processor
+print(json.dumps([*spent, sum(name.startswith("original_") for name in found)]))
 """
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of one run, and how many features it gave."""
+
+    wall: float
+    processor: float
+    features: int
 
 
 def main() -> None:
@@ -55,20 +65,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pyradiomics", default=None, help="the Python that has PyRadiomics")
     parser.add_argument("--no-zrad", action="store_true")
+    parser.add_argument("--largest", type=int, default=SIZES[-1])
     options = parser.parse_args()
     print_compiling()
     voxels, mask = textured(COMPARED)
-    ours = timed(lambda: radiomics.features(voxels, mask, made.CUBES, CONFIGURATION), options.rounds)
-    count = len(radiomics.features(voxels, mask, made.CUBES, CONFIGURATION))
-    print(f"\n{np.count_nonzero(mask)} voxels, one thread: seconds, median of {options.rounds} (lowest - highest)")
-    print_line("her2node", count, ours, ours)
+    runs = {"her2node": lambda: once(lambda: radiomics.features(voxels, mask, made.CUBES, CONFIGURATION))}
     if options.pyradiomics:
-        told = by_pyradiomics(options.pyradiomics, voxels, mask, options.rounds)
-        print_line("PyRadiomics", told["features"], told["seconds"], ours)
+        runs["PyRadiomics"] = lambda: by_pyradiomics(options.pyradiomics, voxels, mask)
     if not options.no_zrad:
-        theirs = timed(lambda: zrad.features(voxels, mask, made.CUBES, CONFIGURATION), max(options.rounds // 2, 1))
-        print_line("z-rad", len(zrad.features(voxels, mask, made.CUBES, CONFIGURATION)), theirs, ours)
-    print_growth(options.rounds)
+        runs["z-rad"] = lambda: once(lambda: zrad.features(voxels, mask, made.CUBES, CONFIGURATION))
+    for run in runs.values():
+        run()
+    rounds = [{name: run() for name, run in runs.items()} for _ in range(options.rounds)]
+    print(f"\n{np.count_nonzero(mask)} voxels, one thread: seconds, median of {options.rounds} (lowest - highest)")
+    for name in runs:
+        print_line(name, [one[name] for one in rounds], [one["her2node"] for one in rounds])
+    print_growth(options.rounds, options.largest)
 
 
 def textured(voxels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,32 +94,28 @@ def textured(voxels: int) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(60 + 40 * image / image.std()).astype(np.float32), mask
 
 
-def timed(run: Callable[[], object], rounds: int) -> list[float]:
-    """Seconds of each round after a first that is not counted."""
-    run()
-    spent = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        run()
-        spent.append(time.perf_counter() - began)
-    return spent
+def once(run: Callable[[], Sized]) -> Spent:
+    wall, processor = time.perf_counter(), time.process_time()
+    found = run()
+    return Spent(time.perf_counter() - wall, time.process_time() - processor, len(found))
 
 
-def by_pyradiomics(python: str, voxels: np.ndarray, mask: np.ndarray, rounds: int) -> dict[str, list[float]]:
+def by_pyradiomics(python: str, voxels: np.ndarray, mask: np.ndarray) -> Spent:
+    """The second run of a process, as the first loads what it needs."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "region.npz"
         np.savez(path, voxels=voxels, mask=mask.astype(np.uint8))
-        command = [python, "-c", PYRADIOMICS, str(path), str(rounds)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+        done = subprocess.run([python, "-c", PYRADIOMICS, str(path)], capture_output=True, text=True, check=True)
+    return Spent(*json.loads(done.stdout.splitlines()[-1]))
 
 
-def print_line(name: str, count: int, spent: list[float], ours: list[float]) -> None:
-    ratio = statistics.median(spent) / statistics.median(ours)
-    print(
-        f"{name:12}{count:5} features {statistics.median(spent):9.3f} s ({min(spent):.3f} - {max(spent):.3f})"
-        f"  {ratio:7.2f} x ours"
-    )
+def print_line(name: str, spent: list[Spent], ours: list[Spent]) -> None:
+    told = [f"{name:12}{spent[0].features:5} features"]
+    for clock in ("processor", "wall"):
+        seconds = [getattr(one, clock) for one in spent]
+        told.append(f"{clock} {statistics.median(seconds):7.3f} ({min(seconds):.3f} - {max(seconds):.3f})")
+    ratio = statistics.median(one.processor / own.processor for one, own in zip(spent, ours, strict=True))
+    print("  ".join(told) + f"  {ratio:6.2f} x ours")
 
 
 def print_compiling() -> None:
@@ -126,14 +134,18 @@ def print_compiling() -> None:
     print(f"first features of a process: {first:.1f} s with compiling, {second:.2f} s with the cache")
 
 
-def print_growth(rounds: int) -> None:
-    print(f"\n{'voxels':>10}{'seconds':>10}{'us a voxel':>12}{'peak MB':>9}")
-    for size in SIZES:
+def print_growth(rounds: int, largest: int) -> None:
+    print(f"\n{'voxels':>10}{'processor s':>13}{'wall s':>9}{'us a voxel':>12}{'peak MB':>9}")
+    for size in (size for size in SIZES if size <= largest):
         voxels, mask = textured(size)
-        spent = timed(lambda v=voxels, m=mask: radiomics.features(v, m, made.CUBES, CONFIGURATION), min(rounds, 3))
-        count, seconds = int(np.count_nonzero(mask)), statistics.median(spent)
+        spent = [
+            once(lambda v=voxels, m=mask: radiomics.features(v, m, made.CUBES, CONFIGURATION))
+            for _ in range(1 + min(rounds, 3))
+        ][1:]
+        count = int(np.count_nonzero(mask))
+        processor, wall = (statistics.median(getattr(one, of) for one in spent) for of in ("processor", "wall"))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"{count:10}{seconds:10.3f}{seconds / count * 1e6:12.2f}{peak:9.0f}", flush=True)
+        print(f"{count:10}{processor:13.3f}{wall:9.3f}{processor / count * 1e6:12.2f}{peak:9.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def her2node(*arguments: object, state: Path) -> subprocess.CompletedProcess[str
         "XDG_CONFIG_HOME": str(state / "none"),
     }
     command = [sys.executable, "-m", "her2node", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=600, check=False)
 
 
 @pytest.fixture(scope="module")

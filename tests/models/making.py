@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
 from her2node.dicom.codes import Code, Derivation, Unit
 from her2node.dicom.codes import Quantity as Concept
 from her2node.models.building import logistic_graph, seal, sign_package, write_package
@@ -138,3 +141,24 @@ def attenuation(
     series_uid: str = "1.2.3.1",
 ) -> Quantity:
     return Quantity(roi, role, Concept.ATTENUATION, value, unit, Derivation.MEAN, series_uids=(series_uid,))
+
+
+def endless() -> bytes:
+    """A graph with the small package's inputs and output that would run for longer than any hospital stands."""
+    vector, number, truth = (TensorProto.DOUBLE, ["n"]), (TensorProto.INT64, []), (TensorProto.BOOL, [])
+    body = helper.make_graph(
+        [helper.make_node("Identity", [f"{name}_in"], [f"{name}_out"]) for name in ("go_on", "value")],
+        "body",
+        [helper.make_tensor_value_info(name, *kind)
+         for name, kind in (("turn", number), ("go_on_in", truth), ("value_in", vector))],
+        [helper.make_tensor_value_info(name, *kind) for name, kind in (("go_on_out", truth), ("value_out", vector))],
+    )  # fmt: skip
+    nodes = [
+        helper.make_node("Add", ["metastasis", "portal_mean"], ["sum"]),
+        helper.make_node("Loop", ["turns", "go_on", "sum"], ["last"], body=body),
+        helper.make_node("Sigmoid", ["last"], ["probability"]),
+    ]
+    ports = [helper.make_tensor_value_info(name, *vector) for name in ("metastasis", "portal_mean", "probability")]
+    stored = [numpy_helper.from_array(np.array(1 << 62), "turns"), numpy_helper.from_array(np.array(True), "go_on")]
+    made = helper.make_graph(nodes, "endless", ports[:2], ports[2:], stored)
+    return bytes(helper.make_model(made, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())

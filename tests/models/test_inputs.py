@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from her2node.dicom.codes import Code, Dce, Unit
-from her2node.errors import InputMissing, QuantityAmbiguous, QuantityMissing
+from her2node.errors import InputMissing, QuantityAmbiguous, QuantityMissing, ScannerUnknown
 from her2node.models.inputs import LARGEST_ALTERNATIVES, Where, gather
 from her2node.models.manifest import Limits, Manifest, QuantityInput, ReaderInput
 from her2node.models.package import load_packages
+from her2node.models.wanted import ScannerInput
 from her2node.quantities.quantity import Quantity
 from her2node.selection.roles import Role
 from tests.models.making import attenuation
@@ -27,7 +28,7 @@ MEAN = QuantityInput(
 WHERE = Where("tumour", {(Role.PORTAL, None): "1.2.3.1"})
 
 
-def asking(*inputs: QuantityInput | ReaderInput) -> Manifest:
+def asking(*inputs: QuantityInput | ReaderInput | ScannerInput) -> Manifest:
     return replace(LEE.manifest, inputs=inputs)
 
 
@@ -103,3 +104,38 @@ def test_what_is_counted_from_the_first_phase_is_taken_only_by_the_name_of_its_m
         assert (used.value, used.method) == (80.0, method.meaning)
     with pytest.raises(QuantityMissing):
         gather(asking(replace(unnamed, method=of_curve)), (measured(of_phases),), (), where, {})
+
+
+SCANNED = ScannerInput("scanner", "scanner", "Scanner", ("GE Revolution", "SIEMENS Force"))
+
+
+def on(*scanners: str) -> Where:
+    return replace(WHERE, scanners=scanners)
+
+
+def test_the_headers_tell_the_scanner_and_the_graph_gets_its_place() -> None:
+    ((used,),) = gather(asking(SCANNED), (), (), on("SIEMENS Force"), {}).cases
+    assert (used.value, used.source, used.method) == (1.0, "header", "SIEMENS Force")
+    ((used,),) = gather(asking(SCANNED), (), (), on("", "GE Revolution"), {"scanner": " "}).cases
+    assert (used.value, used.source) == (0.0, "header")
+
+
+def test_what_a_reader_says_of_the_scanner_goes_before_its_headers() -> None:
+    ((used,),) = gather(asking(SCANNED), (), (), on("PACS Anonymised"), {"scanner": "GE Revolution"}).cases
+    assert (used.value, used.source, used.method) == (0.0, "entered", "GE Revolution")
+
+
+@pytest.mark.parametrize(
+    ("scanners", "said"),
+    [
+        (("PHILIPS iCT",), "PHILIPS iCT"),
+        (("GE Revolution", "SIEMENS Force"), "made on GE Revolution and SIEMENS Force"),
+        (("",), "tell neither maker nor model"),
+        ((), "tell neither maker nor model"),
+    ],
+)
+def test_on_a_scanner_that_is_not_among_those_known_there_is_no_answer(scanners: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ScannerUnknown, match=said):
+        gather(asking(SCANNED), (), (), on(*scanners), {})
+    with pytest.raises(ScannerUnknown, match="Elsewhere"):
+        gather(asking(SCANNED), (), (), on("GE Revolution"), {"scanner": "Elsewhere"})

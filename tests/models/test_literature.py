@@ -234,6 +234,23 @@ def test_measured_only_packages_print_the_cut_off_and_no_probability() -> None:
     assert "mtv 11 cm3 is below the printed cut-off 12.1" in remark
 
 
+@pytest.mark.truth
+def test_the_cut_offs_of_measured_only_packages_are_the_published_ones_in_the_paper_s_unit(shared: Path) -> None:
+    """The reference spells D* in one word."""
+    reference = json.loads((shared / "reference/published-models.json").read_text())["models"]
+    papers = {one["id"].replace("dstar", "d-star"): one for one in reference if one["level"] == "measured-only"}
+    shipped = {name: one.manifest for name, one in PACKAGES.items() if isinstance(one.manifest, MeasuredOnly)}
+    assert shipped.keys() == papers.keys()
+    for name, said in shipped.items():
+        (cut,), (given,) = said.cut_offs, said.inputs
+        assert (cut.value, given.unit) == (papers[name]["cutoff"], papers[name].get("unit", "1"))
+        printed = {word: papers[name][key] for key, word in (("sens", "sensitivity"), ("spec", "specificity"))
+                   if key in papers[name]}  # fmt: skip
+        assert all(f"{word} {value:.3f}" in cut.said for word, value in printed.items())
+        if "accuracy" in papers[name]:
+            assert f"accuracy {100 * papers[name]['accuracy']:.1f} %" in cut.said
+
+
 @pytest.mark.parametrize("form", [one.manifest for one in forms.FORMS], ids=lambda form: form.name)
 def test_a_form_has_no_weights_and_says_what_a_site_must_do(form: Form) -> None:
     package = PACKAGES[form.name]

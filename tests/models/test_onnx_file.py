@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from onnx import AttributeProto, TensorProto, checker, helper, numpy_helper
 
 from her2node.errors import PackageRefused
 from her2node.models.building import logistic_graph
-from her2node.models.onnx_file import check, contents
+from her2node.models.onnx_file import ARITHMETIC, LONGEST_LIST, MOST_OPERATORS, check, check_arithmetic, contents
 from tests.models.making import MODEL
 
 GRAPH = logistic_graph(MODEL, ("metastasis", "portal_mean"))
@@ -59,6 +61,74 @@ def test_an_operator_set_that_is_only_imported_is_refused_too() -> None:
 
 def test_the_operators_of_classical_machine_learning_may_be_used() -> None:
     check(model(helper.make_node("Normalizer", ["x"], ["y"], domain="ai.onnx.ml"), opsets=("", "ai.onnx.ml")), 100)
+
+
+def stored(*sizes: int, name: str = "w") -> TensorProto:
+    return numpy_helper.from_array(np.zeros(sizes), name)
+
+
+@pytest.mark.parametrize("operator", ["Loop", "If", "Scan", "ConstantOfShape", "Expand", "Tile", "Range", "Concat"])
+def test_arithmetic_knows_no_operator_that_loops_or_makes_something_longer(operator: str) -> None:
+    with pytest.raises(PackageRefused, match=f"uses {operator}; allowed are Abs, Add"):
+        check_arithmetic(model(helper.make_node(operator, ["x"], ["y"])), 100)
+
+
+def test_an_operator_within_a_function_or_an_attribute_is_seen_too() -> None:
+    loop = helper.make_node("Loop", ["x"], ["y"])
+    body = helper.make_graph([loop], "b", [], [helper.make_tensor_value_info("y", TensorProto.DOUBLE, [1])])
+    hidden = helper.make_node("Add", ["x", "x"], ["y"], body=body)
+    with pytest.raises(PackageRefused, match="uses Loop"):
+        check_arithmetic(model(hidden), 100)
+    function = helper.make_function("", "Add", ["a"], ["b"], [helper.make_node("Neg", ["a"], ["b"])], [])
+    graph = onnx.load_from_string(model(helper.make_node("Add", ["x", "x"], ["y"])))
+    graph.functions.append(function)
+    with pytest.raises(PackageRefused, match="functions of its own"):
+        check_arithmetic(graph.SerializeToString(), 100)
+
+
+def test_arithmetic_stores_numbers_and_short_lists() -> None:
+    add = helper.make_node("Add", ["x", "w"], ["y"])
+    check_arithmetic(model(add, initializers=(stored(LONGEST_LIST),)), 1 << 20)
+    check_arithmetic(model(add, initializers=(stored(),)), 1 << 20)
+    with pytest.raises(PackageRefused, match="a tensor of 2 dimensions"):
+        check_arithmetic(model(add, initializers=(stored(2, 1),)), 1 << 20)
+    with pytest.raises(PackageRefused, match=f"a tensor of {LONGEST_LIST + 1} numbers"):
+        check_arithmetic(model(add, initializers=(stored(LONGEST_LIST + 1),)), 1 << 20)
+
+
+def test_a_sparse_tensor_counts_by_what_it_becomes() -> None:
+    values, places = stored(1), numpy_helper.from_array(np.zeros(1, dtype=np.int64), "places")
+    graph = onnx.load_from_string(model(helper.make_node("Add", ["x", "w"], ["y"])))
+    graph.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [1 << 40]))
+    for judge in (check, check_arithmetic):
+        with pytest.raises(PackageRefused, match="stored numbers"):
+            judge(graph.SerializeToString(), 1 << 23)
+
+
+def test_a_graph_of_very_many_operators_or_bytes_is_refused() -> None:
+    many = model(*[helper.make_node("Add", ["x", "x"], ["y"])] * (MOST_OPERATORS + 1))
+    with pytest.raises(PackageRefused, match=f"has {MOST_OPERATORS + 1} operators"):
+        check_arithmetic(many, 100)
+    with pytest.raises(PackageRefused, match="bytes"):
+        check_arithmetic(bytes(5 * 2**20), 100)
+
+
+@pytest.mark.parametrize("operator", sorted(ARITHMETIC - {"Gather", "Where", "Cast", "Clip"}))
+def test_no_operator_of_arithmetic_makes_a_list_longer_or_a_table(operator: str) -> None:
+    schema = onnx.defs.get_schema(operator, 17)
+    count = max(schema.min_input, 2 if operator in ("Max", "Mean", "Min", "Sum") else 0)
+    kind = TensorProto.BOOL if operator in ("And", "Not", "Or", "Xor") else TensorProto.FLOAT
+    more: dict[str, object] = {"fmod": 1} if operator == "Mod" else {}
+    names = [f"x{place}" for place in range(count)]
+    inputs = [helper.make_tensor_value_info(name, kind, [7 if name == "x0" else 1]) for name in names]
+    graph = helper.make_graph(
+        [helper.make_node(operator, names, ["y"], **more)], "g", inputs, [onnx.ValueInfoProto(name="y")]
+    )
+    proto = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    dtype = np.bool_ if kind == TensorProto.BOOL else np.float32
+    (answer,) = session.run(None, {one.name: np.ones(7 if one.name == "x0" else 1, dtype) for one in inputs})
+    assert answer.shape in ((7,), (1,))
 
 
 def test_a_huge_initializer_is_refused_by_what_its_dimensions_claim() -> None:

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from her2node.errors import PackageRefused, WorkedCaseFailed
+from her2node.models import manifest as manifests
 from her2node.models.building import logistic_graph, seal, sign_package
 from her2node.models.manifest import Logistic, Scalar
 from her2node.models.package import PINNED, SHIPPED, load, load_packages, shipped_trust
 from her2node.models.prediction import Level
 from her2node.models.trust import Trust, keygen, read_key, sign
-from tests.models.making import CASES, MANIFEST, MODEL, Keys, case_json, make_keys, rewritten, small, write
+from tests.models.making import CASES, MANIFEST, MODEL, Keys, case_json, endless, make_keys, rewritten, small, write
 
 
 @pytest.fixture
@@ -223,7 +224,7 @@ true_negatives = 40
     [
         (lambda m: m + "surprise = 1\n", "surprise"),
         (lambda m: m.replace("format = 1", "format = 2"), "format"),
-        (lambda m: m.replace('kind = "scalar"', 'kind = "image"'), "kind"),
+        (lambda m: m.replace('kind = "scalar"', 'kind = "video"'), "kind"),
         (lambda m: m.replace('level = "site-trained"', 'level = "excellent"'), "level"),
         (lambda m: m.replace('name = "small"', 'name = "../small"'), "name"),
         (lambda m: m.replace('unit = "[hnsf\'U]"', 'unit = "furlong"'), "furlong"),
@@ -250,6 +251,29 @@ def test_a_manifest_that_cannot_be_meant_is_refused(
     (path / "package.toml").write_bytes(content)
     (path / "package.toml.sig").write_bytes(sign(content, keys.pair.private_pem))
     refuses(path, keys.trust, match)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"a = " + b"[" * 5000, b"a = " + b"{ a = " * 3000, b"a = " + b"1" * 5000, b"\xff", b"a = 1979-99-99"],
+    ids=["lists", "tables", "digits", "no text", "no date"],
+)
+def test_what_no_parser_gets_to_the_end_of_is_refused(content: bytes) -> None:
+    with pytest.raises(PackageRefused, match="cannot be read"):
+        manifests.parse(content)
+
+
+def test_an_expression_too_deep_to_compile_is_refused(tmp_path: Path, keys: Keys) -> None:
+    for expression in ("(" * 5000, "a{99999999999999999999}"):
+        with pytest.raises(PackageRefused, match="no regular expression"):
+            small(tmp_path, lambda m, e=expression: m.replace("kvp =", f'usual_kernel = "{e}"\nkvp ='))  # type: ignore[misc]
+
+
+def test_a_features_file_too_deep_to_read_is_refused(tmp_path: Path, keys: Keys) -> None:
+    path = write(tmp_path, None)
+    said = (path / "package.toml").read_text().replace("roi =", 'features = "features.toml"\nroi =')
+    (path / "package.toml").write_text(said)
+    refuses(rewritten(path, "features.toml", b"a = " + b"[" * 5000, keys), keys.trust, "recursion")
 
 
 # --- the model -------------------------------------------------------------------------------------------------
@@ -291,12 +315,33 @@ def test_a_model_with_other_inputs_or_outputs_is_refused(tmp_path: Path, keys: K
     refuses(write(tmp_path, keys, model=model), keys.trust, match)
 
 
-def test_a_model_that_onnxruntime_refuses_is_refused(tmp_path: Path, keys: Keys) -> None:
-    node = helper.make_node("NoSuchOperator", ["metastasis", "portal_mean"], ["probability"])
+def arithmetic(*nodes: onnx.NodeProto, stored: tuple[TensorProto, ...] = ()) -> bytes:
+    """A graph of these nodes over the small package's inputs."""
     vectors = [helper.make_tensor_value_info(n, *VECTOR) for n in ("metastasis", "portal_mean", "probability")]
-    made = helper.make_graph([node], "g", vectors[:2], vectors[2:])
-    model = helper.make_model(made, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
-    refuses(write(tmp_path, keys, model=model), keys.trust, "onnxruntime refuses")
+    made = helper.make_graph(list(nodes), "g", vectors[:2], vectors[2:], list(stored))
+    return bytes(helper.make_model(made, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString())
+
+
+def test_a_model_that_onnxruntime_refuses_is_refused(tmp_path: Path, keys: Keys) -> None:
+    node = helper.make_node("Add", ["metastasis", "portal_mean", "metastasis"], ["probability"])
+    refuses(write(tmp_path, keys, model=arithmetic(node)), keys.trust, "onnxruntime refuses")
+
+
+def test_a_graph_that_would_never_end_is_refused_before_it_runs(tmp_path: Path, keys: Keys) -> None:
+    refuses(write(tmp_path, keys, model=endless()), keys.trust, "uses Loop")
+
+
+def test_a_graph_that_makes_what_no_file_holds_is_refused_before_it_runs(tmp_path: Path, keys: Keys) -> None:
+    shape = numpy_helper.from_array(np.array([3 << 28], dtype=np.int64), "shape")
+    nodes = (
+        helper.make_node("ConstantOfShape", ["shape"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros"], ["none"]),
+        helper.make_node("Cast", ["none"], ["nothing"], to=TensorProto.DOUBLE),
+        helper.make_node("Add", ["metastasis", "nothing"], ["a"]),
+        helper.make_node("Add", ["a", "portal_mean"], ["probability"]),
+    )
+    model = arithmetic(*nodes, stored=(shape,))
+    refuses(write(tmp_path, keys, model=model), keys.trust, "uses ConstantOfShape")
 
 
 def test_an_answer_that_is_no_probability_is_refused(tmp_path: Path, keys: Keys) -> None:
@@ -330,7 +375,18 @@ def test_a_form_that_holds_a_model_is_refused(tmp_path: Path, keys: Keys) -> Non
 
 @pytest.mark.parametrize(
     "cases",
-    [b"[]", b"{}", b"not json", case_json(inputs={"metastasis": 1.0}), case_json(tolerance=0.5), case_json(note="x")],
+    [
+        b"[]",
+        b"{}",
+        b"not json",
+        b"[" * 200_000,
+        b"[" + b"1" * 5000 + b"]",
+        case_json(inputs={"metastasis": 1.0}),
+        case_json(tolerance=0.5),
+        case_json(note="x"),
+        b"[" + b",".join([case_json()[1:-1]] * 1001) + b"]",
+    ],
+    ids=lambda cases: str(len(cases)),
 )
 def test_worked_cases_that_prove_nothing_are_refused(tmp_path: Path, keys: Keys, cases: bytes) -> None:
     refuses(rewritten(write(tmp_path, keys), "cases.json", cases, keys), keys.trust, r"cases\.json")

@@ -115,13 +115,10 @@ def image_of(seed: int) -> np.ndarray[Any, Any]:
     return image.astype(np.float32)
 
 
-def compared(name: str, seed: int) -> tuple[float, float, float, float]:
-    """Share of voxels that agree, the same where the answer is clear, the worst logit of a patch, node's time / its."""
-    kind = KINDS[name]
-    said = plans_of(kind)
+def network_of(said: dict[str, Any]) -> tuple[torch.nn.Module, PlansManager, Any]:
+    """The network of these plans with weights as torch draws them, and what nnU-Net's predictor asks for beside it."""
     manager = PlansManager(said)
     configuration = manager.get_configuration("parity")
-    torch.manual_seed(seed)
     network = get_network_from_plans(
         configuration.network_arch_class_name,
         configuration.network_arch_init_kwargs,
@@ -130,18 +127,37 @@ def compared(name: str, seed: int) -> tuple[float, float, float, float]:
         len(LABELS),
         deep_supervision=False,
     ).eval()
-    dimensions = len(kind["patch"])
+    return network, manager, configuration
+
+
+def predictor_of(
+    network: torch.nn.Module,
+    manager: PlansManager,
+    configuration: Any,
+    weights: dict[str, Any],
+    mirror: tuple[int, ...] | None,
+) -> nnUNetPredictor:
+    """nnU-Net's own, on the CPU."""
     predictor = nnUNetPredictor(
         tile_step_size=0.5,
         use_gaussian=True,
-        use_mirroring=True,
+        use_mirroring=mirror is not None,
         perform_everything_on_device=False,
         device=torch.device("cpu"),
         allow_tqdm=False,
     )
-    predictor.manual_initialization(
-        network, manager, configuration, [network.state_dict()], DATASET, "parity", MIRROR[dimensions]
-    )
+    predictor.manual_initialization(network, manager, configuration, [weights], DATASET, "parity", mirror)
+    return predictor
+
+
+def compared(name: str, seed: int) -> tuple[float, float, float, float]:
+    """Share of voxels that agree, the same where the answer is clear, the worst logit of a patch, node's time / its."""
+    kind = KINDS[name]
+    said = plans_of(kind)
+    torch.manual_seed(seed)
+    network, manager, configuration = network_of(said)
+    mirror = MIRROR[len(kind["patch"])]
+    predictor = predictor_of(network, manager, configuration, network.state_dict(), mirror)
     image = image_of(seed)
     began = time.perf_counter()
     theirs, probabilities = predictor.predict_single_npy_array(
@@ -152,7 +168,7 @@ def compared(name: str, seed: int) -> tuple[float, float, float, float]:
     session = Network(exported(network, kind["patch"]), Engine(threads=torch.get_num_threads()))
     plans = parse(json.dumps(said).encode(), json.dumps(DATASET).encode(), "parity")
     began = time.perf_counter()
-    ours = segmented(image[None], kind["image"], plans, [session], How(mirror=MIRROR[dimensions]))
+    ours = segmented(image[None], kind["image"], plans, [session], How(mirror=mirror))
     our_time = time.perf_counter() - began
 
     # Differences of logits are those of the logarithms of probabilities.

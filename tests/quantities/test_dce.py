@@ -89,24 +89,26 @@ def test_the_histogram_of_the_reviews_study_is_all_there() -> None:
         assert ordered[0] < value(found, code, Dce.EXTENDED_TOFTS, Derivation.MEAN) < ordered[-1]
 
 
-def test_a_population_input_gives_the_transfer_of_tissue_that_it_fed() -> None:
-    """Where the plasma is Parker's, his curve is placed by the tissue alone."""
+@pytest.mark.parametrize("name", population.INPUTS)
+def test_a_population_input_gives_the_transfer_of_tissue_that_it_fed(name: str) -> None:
+    """Where the plasma is that population's, its curve is placed by the tissue alone."""
+    of_blood, source = population.INPUTS[name]
     made = examination([Tissue()])
     fine = np.arange(0, made.volume.times_s[-1] + 0.1, 0.1)
-    plasma = population.parker(fine - 24.0) / 0.55
+    plasma = of_blood(fine - 24.0) / 0.55
     signal = made.volume.voxels.copy()
     for number, ktrans in enumerate((0.1, 0.2)):
         stored = kinetics.convolved(fine, plasma, np.array(ktrans / 0.3 / 60))
         curve = np.interp(made.volume.times_s, fine, ktrans / 60 * stored)
         signal[:, :, number * 8 : number * 8 + 8] = echo(curve, 1.0)[:, None, None, None]
     volume = made.with_(voxels=signal)
-    fit = dce.fitted(volume, None, TOFTS, np.ones_like(made.body), None)
+    fit = dce.fitted(volume, None, replace(TOFTS, population_aif=name), np.ones_like(made.body), None)
     assert fit.given is not None
     assert fit.given.delay_s == pytest.approx(24.0, abs=0.5)
     found = in_block(fit, made)
     assert value(found, Dce.KTRANS, Dce.TOFTS, Derivation.MEAN) == pytest.approx(0.1, rel=0.05)
     assert value(found, Dce.VE, Dce.TOFTS, Derivation.MEAN) == pytest.approx(0.3, rel=0.05)
-    assert any("Parker" in words for words in fit.words)
+    assert any(source in words for words in fit.words)
     named = [q.refused.detail for q in found if isinstance(q, NotMeasured) and q.code == Dce.KTRANS]
     assert any("flow takes an arterial input measured" in words for words in named)
 

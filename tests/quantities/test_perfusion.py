@@ -93,7 +93,7 @@ def test_flow_and_peak_do_not_depend_on_what_stands_in_the_region_before_contras
 
 
 def test_factors_scale_what_they_are_said_to_scale_and_are_printed() -> None:
-    factors = perfusion.Factors(haematocrit_factor=0.733, density_g_ml=1.04, haematocrit=0.45)
+    factors = perfusion.Factors(haematocrit_factor=0.733, density_g_ml=1.04, haematocrit=0.45, convolution="sum")
     one = perfusion.measure(bolus(), curve(TISSUE), REGION, PER_VOLUME)
     other = perfusion.measure(bolus(), curve(TISSUE), REGION, factors)
     a, b = values(one, Method.EXCHANGE), values(other, Method.EXCHANGE)
@@ -102,6 +102,8 @@ def test_factors_scale_what_they_are_said_to_scale_and_are_printed() -> None:
     assert b[Concept.PERMEABILITY] == pytest.approx(0.55 / 1.04 * a[Concept.PERMEABILITY])
     printed = next(one.parameters for one in other if isinstance(one, Quantity))
     assert {"haematocrit factor kH 0.733", "tissue density 1.04 g/ml", "haematocrit for PS 0.45"} <= set(printed)
+    assert "convolution by sum" in printed
+    assert "convolution by integral" in PER_VOLUME.words
 
 
 def test_peak_enhancement_time_to_peak_and_tmax_are_three_quantities() -> None:

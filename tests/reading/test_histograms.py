@@ -5,14 +5,26 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from her2node import phantoms
-from her2node.dicom.codes import Code, Derivation, Diffusion, DualEnergy, Histogram, percentile_modifier
+from her2node.dicom.codes import Code, Dce, Derivation, Diffusion, DualEnergy, Histogram, Uptake, percentile_modifier
 from her2node.dicom.codes import Quantity as Concept
-from her2node.phantoms import Grating, PhantomOptions, Phase, RoiForm, diffusion, dual_energy, perfusion, varied
+from her2node.phantoms import (
+    Grating,
+    PhantomOptions,
+    Phase,
+    RoiForm,
+    dce,
+    diffusion,
+    dual_energy,
+    perfusion,
+    pet,
+    varied,
+)
 from her2node.phantoms.study import Writable
 from her2node.quantities.quantity import Quantity
 from her2node.reading import Methods, Reading, read
@@ -37,7 +49,7 @@ def textured() -> Writable:
 
 
 def with_iodine() -> Writable:
-    return dual_energy.make(dual_energy.DualEnergyOptions(base=ct((Phase.PORTAL,))))
+    return dual_energy.make(dual_energy.DualEnergyOptions(base=ct((Phase.PORTAL,)), effective_z=True))
 
 
 def perfused() -> Writable:
@@ -49,6 +61,16 @@ def perfused() -> Writable:
 
 def weighted() -> Writable:
     return diffusion.make(diffusion.DiffusionOptions(rows=80, columns=80, slices=9))
+
+
+def enhanced() -> Writable:
+    times = tuple(float(t) for t in range(0, 96, 6))
+    return dce.make(dce.DceOptions(times_s=times, rows=40, columns=40, slices=4, spacing_mm=5.6))
+
+
+def emitting() -> Writable:
+    options = pet.PetOptions(rows=80, columns=80, slices=40, spacing_mm=4.0, slice_spacing_mm=4.5, ct=False)
+    return pet.make(replace(options, rois=(RoiForm.BINARY,), outlined_on=pet.OutlinedOn.PET))
 
 
 def read_of(study: Writable, folder: Path, *, histograms: bool) -> Reading:
@@ -63,27 +85,28 @@ def modifiers(reading: Reading, concept: Code) -> Counter[tuple[Code | None, Cod
 
 
 @pytest.mark.parametrize(
-    ("made", "concept"),
+    ("made", "concepts"),
     [
-        (textured, Concept.ATTENUATION),
-        (with_iodine, DualEnergy.IODINE),
-        (perfused, Concept.TIME_TO_PEAK),
-        (weighted, Diffusion.ADC),
+        (textured, [Concept.ATTENUATION]),
+        (with_iodine, [DualEnergy.IODINE, DualEnergy.EFFECTIVE_ATOMIC_NUMBER]),
+        (perfused, [Concept.TIME_TO_PEAK]),
+        (weighted, [Diffusion.ADC]),
+        (enhanced, [Dce.KTRANS]),
+        (emitting, [Uptake.SUVBW]),
     ],
-    ids=["attenuation", "iodine", "perfusion", "diffusion"],
+    ids=["attenuation", "dual energy", "perfusion", "diffusion", "dce", "uptake"],
 )
 def test_every_percentile_stands_once_when_asked_for_and_nine_at_most_otherwise(
-    made: Callable[[], Writable], concept: Code, tmp_path: Path
+    made: Callable[[], Writable], concepts: list[Code], tmp_path: Path
 ) -> None:
     study = made()
-    asked, usual = (
-        modifiers(read_of(study, tmp_path / str(histograms), histograms=histograms), concept)
-        for histograms in (True, False)
-    )
-    assert max(asked.values()) == 1
-    assert {modifier for modifier, *_ in asked} >= ALL | SHAPE
-    assert len({modifier for modifier, *_ in usual} & ALL) <= 9
-    assert set(usual) <= set(asked)
+    readings = [read_of(study, tmp_path / str(histograms), histograms=histograms) for histograms in (True, False)]
+    for concept in concepts:
+        asked, usual = (modifiers(reading, concept) for reading in readings)
+        assert max(asked.values()) == 1
+        assert {modifier for modifier, *_ in asked} >= ALL | SHAPE
+        assert len({modifier for modifier, *_ in usual} & ALL) <= 9
+        assert set(usual) <= set(asked)
 
 
 def test_the_percentiles_of_a_grating_are_those_of_its_formula(tmp_path: Path) -> None:

@@ -67,8 +67,43 @@ def test_a_roll_back_lets_the_choice_before_hold_again(settings: Settings, keys:
     assert modes(settings)["small@2.0.0"] == "on"
     shelf.roll_back(settings, "small")
     assert modes(settings)["small@1.0.0"] == "shadow"
+    assert shelf.roll_back(settings, "small").startswith("small is off, as the settings say")
+    assert modes(settings) == {f"{LEE}@1.1.0": "on"}
     with pytest.raises(NotFound, match="small"):
         shelf.roll_back(settings, "small")
+
+
+@pytest.mark.parametrize("stated", [LEE, f"{LEE}@1.1.0"])
+def test_before_the_first_choice_is_what_ran_by_the_settings(tmp_path: Path, stated: str) -> None:
+    settings = Settings(state_dir=tmp_path, packages={"enabled": [stated]})
+    by_shadow = Settings(state_dir=tmp_path, packages={"enabled": [], "shadow": [stated]})
+    shelf.disable(settings, LEE)
+    assert modes(settings) == {}
+    assert shelf.roll_back(settings, LEE).startswith(f"{LEE} is on, as the settings say")
+    assert shelf.running_of(settings) == Running((stated,), ())
+    shelf.enable(settings, LEE, shadow=True)
+    assert modes(settings) == {f"{LEE}@1.1.0": "shadow"}
+    shelf.roll_back(settings, LEE)
+    assert modes(settings) == {f"{LEE}@1.1.0": "on"}
+    shelf.enable(by_shadow, LEE)
+    assert shelf.roll_back(by_shadow, LEE).startswith(f"{LEE} is shadow, as the settings say")
+
+
+def test_a_demonstrations_package_rolls_back_to_running(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path, demonstration=True)
+    shelf.disable(settings, "synthetic-demo-ct")
+    assert "is on, as" in shelf.roll_back(settings, "synthetic-demo-ct")
+
+
+def test_a_roll_back_to_settings_that_no_longer_name_one_package_is_refused(
+    settings: Settings, keys: Keys, tmp_path: Path
+) -> None:
+    having = Settings(state_dir=settings.state_dir, packages={"enabled": ["small"]})
+    for number in ("1.0.0", "2.0.0"):
+        shelf.install(having, version(tmp_path, keys, number))
+    with pytest.raises(PackageRefused, match="2 packages fit small"):
+        shelf.roll_back(having, "small")
+    assert modes(having) == {"small@1.0.0": "on"}
 
 
 def test_a_package_in_shadow_is_loaded_apart(settings: Settings, keys: Keys, tmp_path: Path) -> None:
@@ -208,3 +243,22 @@ def test_a_segmenter_whose_hardware_is_not_there_is_refused_and_the_others_run(
     assert [package.manifest.name for package in shelf.shelf_of(other).on] == [LEE]
     (line,) = (said for said, good in shelf.verify(other, None, enabled_only=True) if not good)
     assert "NoSuchExecutionProvider" in line
+
+
+def test_a_folder_that_no_parser_gets_to_the_end_of_is_listed_and_the_others_beside_it(
+    settings: Settings, keys: Keys, tmp_path: Path
+) -> None:
+    place = tmp_path / "more"
+    for name, content in (("deep", b"a = " + b"[" * 5000), ("digits", b"a = " + b"1" * 5000)):
+        (place / name).mkdir(parents=True)
+        (place / name / "package.toml").write_bytes(content)
+    write(place, None)
+    (place / "small" / "CARD.md").unlink()
+    having = Settings(state_dir=settings.state_dir, packages={"enabled": ["deep", LEE], "folders": [place]})
+    told = {row["name"]: (row["version"], row["usable"].partition(":")[0]) for row in shelf.listing(having)}
+    assert (told["deep"], told["digits"], told[LEE]) == (("", "no"), ("", "no"), ("1.1.0", "yes"))
+    assert [package.manifest.name for package in shelf.shelf_of(having).on] == [LEE]
+    with pytest.raises(NotFound):
+        shelf.card(having, "deep")
+    with pytest.raises(PackageRefused, match=r"small/CARD\.md cannot be read"):
+        shelf.card(having, "small")

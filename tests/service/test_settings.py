@@ -67,6 +67,7 @@ def test_what_is_shown_hides_a_password(tmp_path: Path) -> None:
         ("[reception.tls]\nport = 2762\n", "reception.tls.port"),
         ('[[selection.rules]]\nrole = "portal"\npatterns = { SeriesDescription = "(" }\n', "no regular expression"),
         ("[jobs]\nlease = 5\nheartbeat = 4\n", "jobs.heartbeat"),
+        ("[jobs]\ntime_limit = 600\n[segmenter]\nseconds = 600\n", "segmenter.seconds must be less"),
         ("reception = [\n", "her2node.toml"),
         ('[peers.pacs]\nae = "PACS"\n', "peers.pacs.host"),
     ],

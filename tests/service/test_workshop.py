@@ -10,7 +10,7 @@ from her2node import settings
 from her2node.errors import InputRefused, Refused, SettingsRefused
 from her2node.models.session import Engine
 from her2node.service.register import engine_of
-from her2node.service.shelf import check_entries
+from her2node.service.shelf import check_entries, shelf_of
 from her2node.service.workshop import maker_of, methods_of
 
 
@@ -73,6 +73,14 @@ def test_the_settings_of_diffusion_and_pet_arrive_where_they_are_used(tmp_path: 
 def test_settings_that_cannot_be_meant_are_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsRefused, match=r"uptake_minutes|perfusion_gone"):
         read(tmp_path, text)
+
+
+def test_whoever_only_asks_what_packages_need_reads_no_network(tmp_path: Path) -> None:
+    settings = read(tmp_path, "demonstration = true\n")
+    whole, needed = shelf_of(settings), shelf_of(settings, networks=False)
+    assert needed == whole
+    assert any(package.ensemble for package in whole.on)
+    assert not any(package.ensemble for package in needed.on)
 
 
 @pytest.mark.parametrize(

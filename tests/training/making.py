@@ -81,8 +81,8 @@ def written(folder: Path, text: str) -> Path:
     return folder
 
 
-STANDING = Standing(Where("t", {(Role.PORTAL, None): "1.3"}), ())
-"""The tumour, measured on one portal series."""
+STANDING = Standing(Where("t", {(Role.PORTAL, None): "1.3"}, scanners=("Maker Model",)), ())
+"""The tumour, measured on one portal series of one scanner."""
 
 
 def form(folder: Path, *changes: tuple[str, str]) -> Form:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 
 from her2node.errors import CohortRefused, LabelRefused, NoRoi
-from her2node.training.cohort import Source, join, read_table, studies_in
+from her2node.models.predicting import Standing
+from her2node.training.cohort import Source, join, read_table, studies_in, with_entered
 from her2node.training.course import gather
 from her2node.training.findings import Finder, Findings
 from her2node.training.leakage import warnings
@@ -132,3 +134,30 @@ def test_studies_are_folders_or_a_list_of_them(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(CohortRefused, match="no folder with a study"):
         studies_in(tmp_path / "none")
+
+
+def test_for_a_harmonised_model_whose_scanner_nobody_knows_is_left_out(tmp_path: Path) -> None:
+    lines = LINES.replace("anna\n", "anna,Ours 3\n").replace(",\n", ",,\n")
+    rows = read_table(table(tmp_path, HEADER.replace("patient", "patient,scanner") + lines), ["metastasis"])
+    told = found()
+    assert isinstance(told["case-0"].standing, Standing)
+    nobody, both = (
+        replace(told["case-0"].standing, where=replace(told["case-0"].where, scanners=scanners))
+        for scanners in (("",), ("GE One", "GE Two"))
+    )
+    told |= {"case-0": replace(told["case-0"], standing=nobody), "case-2": replace(told["case-2"], standing=both)}
+    told |= {"case-4": findings(4, 84.0), "case-5": findings(5, 85.0)}
+    more = [replace(rows[1], study="1.2.4", scanner=""), replace(rows[0], study="1.2.5")]
+    cohort = join(form(tmp_path).said, [*rows, *more], told, scanners=True)
+    assert cohort.cases.scanners == ("Ours 3", "Maker Model", "Maker Model")
+    assert [(study, why.partition(":")[0]) for study, why in cohort.excluded][:2] == [
+        ("1.2.0", "scanner-unknown"),
+        ("1.2.2", "scanner-unknown"),
+    ]
+
+
+def test_the_scanner_that_a_reader_entered_in_the_node_counts_where_the_table_says_nothing(tmp_path: Path) -> None:
+    row = read_table(table(tmp_path), ["metastasis"])[0]
+    source = Source((), {"scanner": "Ours 3"})
+    assert with_entered(row, source, ["metastasis"]).scanner == "Ours 3"
+    assert with_entered(replace(row, scanner="Ours 1"), source, ["metastasis"]).scanner == "Ours 1"

@@ -9,16 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from her2node.errors import DemonstrationOnly, NoRoi, NothingLearned
+from her2node.errors import DemonstrationOnly, NoRoi, NothingLearned, ScannerUnknown
 from her2node.models import manifest as manifests
-from her2node.models.inputs import gather
 from her2node.models.manifest import Scalar
 from her2node.models.package import Package, load
-from her2node.models.predicting import Conditions, Findings, predict
-from her2node.models.prediction import Level
+from her2node.models.predicting import Conditions, Findings, Standing, answer, predict
+from her2node.models.prediction import Level, Prediction
+from her2node.models.wanted import ScannerInput
+from her2node.reports.wording import input_used
 from her2node.selection.choice import Selection
 from her2node.selection.study import Study
 from her2node.training.arrays import Cases
+from her2node.training.cohort import Cohort
 from her2node.training.course import Trained, train
 from her2node.training.labels import OF_PHANTOMS
 from her2node.training.packaging import study_digest
@@ -184,7 +186,8 @@ def test_where_nothing_is_learned_there_is_a_report_and_no_package(tmp_path: Pat
     assert not (tmp_path / "out" / "packages" / "ours-trained").exists()
 
 
-def test_a_harmonised_package_asks_for_the_scanner_and_answers_for_each_until_it_is_known(tmp_path: Path) -> None:
+def harmonised(folder: Path, keys: Keys) -> tuple[Trained, Cohort]:
+    """What is trained on two scanners, the second of which stretches, and the cohort before it did."""
     rows = [{"scanner": "AB"[i % 2]} for i in range(60)]
     base = cohort(rows=rows)
     on_b = np.arange(60) % 2 == 1
@@ -192,19 +195,35 @@ def test_a_harmonised_package_asks_for_the_scanner_and_answers_for_each_until_it
     values[on_b, 1] = 2 * values[on_b, 1] + 10
     scanners = tuple(member.scanner for member in base.members)
     both = replace(base, cases=Cases(base.cases.names, values, base.cases.labels, base.cases.patients, scanners))
+    wanted = form(folder, ("[training]", "[training]\nharmonise = true"))
+    return train(wanted, both, folder / "out", keys.pair.private_pem, 1, lambda said: None), base
+
+
+def test_a_harmonised_package_answers_for_the_scanner_that_the_header_tells_and_for_no_other(tmp_path: Path) -> None:
     keys = make_keys(tmp_path)
-    wanted = form(tmp_path, ("[training]", "[training]\nharmonise = true"))
-    told = train(wanted, both, tmp_path / "out", keys.pair.private_pem, 1, lambda said: None)
+    told, base = harmonised(tmp_path, keys)
     package = load(told.package, keys.trust)
-    assert package.manifest.inputs[-1].meaning == "Scanner that the study was made on (0: A, 1: B)"
-    where = base.members[0].findings.where
-    inputs = gather(package.manifest, base.members[0].findings.quantities, (), where, {"metastasis": "1"})
-    assert inputs.open_inputs == ("scanner",)
-    answers = package.probabilities([{used.name: used.value for used in case} for case in inputs.cases])
-    portal = base.members[0].findings.quantities[0].value
-    for scanner, answer in zip("AB", answers, strict=True):
+    asked = package.manifest.inputs[-1]
+    assert isinstance(asked, ScannerInput)
+    assert (asked.name, asked.scanners) == ("scanner", ("A", "B"))
+    found = base.members[0].findings
+    assert isinstance(found.standing, Standing)
+    portal = found.quantities[0].value
+    for scanner in "AB":
+        there = replace(found.standing, where=replace(found.where, scanners=(scanner,)))
+        said = answer(package, there, found.quantities, (), Conditions({"metastasis": "1"}))
+        assert isinstance(said, Prediction)
         odds = told.model.log_odds(np.array([[1.0, portal]]), [scanner])[0]
-        assert answer == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-12)
+        assert said.answers[0].probability == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-12)
+        assert said.open_inputs == ()
+        assert f"scanner = {'AB'.index(scanner)} (told by the headers: {scanner})" in input_used(
+            said.answers[0].inputs[-1]
+        )
+    with pytest.raises(ScannerUnknown, match="Maker Model"):
+        answer(package, found.standing, found.quantities, (), Conditions({"metastasis": "1"}))
+    said = answer(package, found.standing, found.quantities, (), Conditions({"metastasis": "1", "scanner": "B"}))
+    assert isinstance(said, Prediction)
+    assert said.answers[0].probability == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-12)
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20)

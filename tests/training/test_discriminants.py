@@ -37,7 +37,7 @@ def many(seed: int, count: int = 80, sizes: tuple[int, int] = (-6, 9)) -> Cases:
 
 def through_onnx(model: Fitted, cases: Cases, values: Doubles) -> Doubles:
     names = tuple(cases.names[place] for place in model.kept)
-    session = Session(graph(model.alone(), names))
+    session = Session(graph(model.of_inputs(model.kept), names))
     columns = {name: np.ascontiguousarray(values[:, cases.names.index(name)]) for name in names}
     return np.asarray(session.run(columns)[OUTPUT], dtype=np.float64)
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from her2node.phantoms import PhantomOptions, ct, write
 from her2node.phantoms.anatomy import Phase
 from her2node.reading import Reading
 from her2node.selection.study import Study, open_instance, open_study
+from her2node.training import patients
 from her2node.training.cohort import Row, Source, studies_in
 from her2node.training.document import as_html
 from her2node.training.evaluation import Asked, asked, evaluate, report
@@ -89,6 +92,33 @@ def test_a_study_that_trained_the_package_is_refused(tmp_path: Path, studies: di
         evaluate(package, tmp_path, rows(), studies, answering(package, {}))
 
 
+def test_another_study_of_a_patient_who_trained_the_package_is_refused_at_the_site_that_trained_it(
+    tmp_path: Path, studies: dict[str, Source]
+) -> None:
+    package, ours, theirs = small(tmp_path), b"our site", b"another site"
+    record = {"patients_by": patients.name_of(ours), "patients_hmac": patients.digests(ours, ["p5", "p77"])}
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    with pytest.raises(PatientInTwoFolds, match="case-5 is of a patient whom small was trained on by another study"):
+        evaluate(package, tmp_path, rows(), studies, answering(package, {}), ours)
+    elsewhere = evaluate(package, tmp_path, rows(), studies, answering(package, {}), theirs)
+    assert "cannot be told here" in elsewhere.apart
+    without = [row for row in rows() if row.study != "case-5"]
+    apart = evaluate(package, tmp_path, without, studies, answering(package, {}), ours)
+    assert apart.apart.startswith("No patient of this cohort")
+    assert apart.apart in as_html(report(package, apart))
+
+
+def test_a_row_may_not_hide_by_another_name_a_patient_who_trained_the_package(
+    tmp_path: Path, studies: dict[str, Source]
+) -> None:
+    package, ours = small(tmp_path), b"our site"
+    record = {"patients_by": patients.name_of(ours), "patients_hmac": patients.digests(ours, ["p5"])}
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    renamed = [replace(row, patient=f"other-{row.study}") for row in rows()]
+    with pytest.raises(PatientInTwoFolds, match="case-5"):
+        evaluate(package, tmp_path, renamed, studies, answering(package, {}), ours)
+
+
 def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(tmp_path: Path, studies: dict[str, Source]) -> None:
     package = small(tmp_path)
 
@@ -104,6 +134,19 @@ def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(tmp_path: Pat
         "case-11": "IHC 2+ without ISH",
         "case-99": "its study is not there",
     }
+
+
+def test_the_scanner_that_the_table_names_is_told_to_the_package(tmp_path: Path, studies: dict[str, Source]) -> None:
+    package, told = small(tmp_path), {}
+    ask = answering(package, {})
+
+    def noting(source: Source, entered: Mapping[str, str]) -> Asked:
+        told[entered["place"]] = entered.get("scanner")
+        return ask(source, entered)
+
+    given = [replace(row, scanner="GE Revolution" if row.entered["place"] == "3" else "") for row in rows()]
+    evaluate(package, tmp_path, given, studies, noting)
+    assert told == {str(i): "GE Revolution" if i == 3 else None for i in range(12)}
 
 
 def test_answers_of_one_class_alone_are_no_evaluation(tmp_path: Path, studies: dict[str, Source]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from her2node.dicom.codes import Unit
 from her2node.errors import CohortRefused, PackageRefused, RoleAmbiguous, RoleMissing
 from her2node.models.inputs import Where
+from her2node.models.literature.forms import INVERTED
 from her2node.models.manifest import QuantityInput, Scalar
 from her2node.models.package import SHIPPED, load
 from her2node.models.predicting import Standing
@@ -22,7 +23,7 @@ from her2node.training.arrays import Cases
 from her2node.training.cohort import Cohort, join
 from her2node.training.course import train
 from her2node.training.findings import Findings
-from her2node.training.form import Form, kept_features, read, with_candidates
+from her2node.training.form import UPRIGHT, Form, kept_features, read, with_candidates
 from tests.models.making import make_keys
 from tests.training.making import cohort, findings, form
 
@@ -121,8 +122,41 @@ def test_a_radiomics_form_becomes_a_package_that_carries_its_features_and_loads(
     assert package.features.phases == (Role.PORTAL,)
     assert package.features.radiomics is not None
     assert {f"portal_{tag.lower()}" for tag in package.features.radiomics.features} == measured
+    assert {given.name for given in said.inputs} - measured == {"ct_t_stage"}, "the nomogram's own, whatever it adds"
     assert package.features.methods() == signature.shipped("ibsi-c").methods()
     assert f"{len(told.names)} inputs, features of ibsi-c in portal among them" in package.card
+
+
+def test_the_form_of_study_23_is_the_nomogram_of_a_radiomics_score_and_the_t_stage() -> None:
+    told = read(RADIOMICS)
+    assert told.said.training.model == "nomogram"
+    assert [told.names[place] for place in told.plan.clinical] == ["ct_t_stage"]
+    assert told.said.training.candidates is not None
+
+
+def test_a_form_of_negative_tumours_becomes_a_package_that_says_it_is_of_positive_ones(tmp_path: Path) -> None:
+    told = form(
+        tmp_path,
+        ('roi = "needed"\n', f'roi = "needed"\ncautions = ["{INVERTED}", "Mind the gap."]\n'),
+        ("[training]", '[training]\nlabel = "her2-negative"'),
+    )
+    keys, given = make_keys(tmp_path), cohort()
+    package = load(
+        train(told, given, tmp_path / "out", keys.pair.private_pem, 1, lambda said: None).package, keys.trust
+    )
+    assert INVERTED not in package.manifest.cautions
+    assert INVERTED not in package.card
+    assert {"Mind the gap.", UPRIGHT} <= set(package.manifest.cautions)
+    low, high = package.probabilities([{"metastasis": 0.0, "portal_mean": hu} for hu in (60.0, 110.0)])
+    assert low < high, "positive tumours of the cohort are the brighter ones"
+
+
+def test_no_form_that_ships_names_a_direction_or_negative_tumours_in_what_is_trained_from_it() -> None:
+    for folder in SHIPPED_FORMS:
+        told = read(folder)
+        assert not {"higher", "lower", "HER2-negative", "HER2-positive"} & set(told.title.replace(",", " ").split())
+        assert INVERTED not in told.cautions
+    assert UPRIGHT in read(SHIPPED / "wangy-radiomics").cautions
 
 
 def test_a_sites_own_features_file_is_carried_along_as_it_is(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from her2node.errors import LabelRefused
-from her2node.training.labels import tissue
+from her2node.training.labels import Rule, tissue
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,23 @@ from her2node.training.labels import tissue
 )
 def test_the_label_goes_by_the_guideline(ihc: str, ish: str, ratio: str, label: bool | None) -> None:
     assert tissue(ihc, ish, ratio).label is label
+
+
+@pytest.mark.parametrize(
+    ("rule", "ihc", "ish", "label"),
+    [
+        (Rule.IHC_3, "2+", "positive", False),
+        (Rule.IHC_3, "2+", "", False),
+        (Rule.IHC_3, "3+", "negative", True),
+        (Rule.IHC_2_3, "2+", "negative", True),
+        (Rule.IHC_2_3, "2+", "", True),
+        (Rule.IHC_2_3, "1+", "positive", False),
+        (Rule.IHC_2_3, "3+", "", True),
+    ],
+)
+def test_another_definition_may_be_followed(rule: Rule, ihc: str, ish: str, label: bool) -> None:
+    assert tissue(ihc, ish, rule=rule).label is label
+    assert "not the guideline's" in rule.definition
 
 
 def test_ihc_and_ish_that_contradict_each_other_are_told() -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -90,6 +93,68 @@ def test_a_patient_in_two_given_folds_stops_the_training(tmp_path: Path) -> None
     with pytest.raises(PatientInTwoFolds, match="30 of 30 patients"):
         train(form(tmp_path), given, tmp_path / "out", make_keys(tmp_path).pair.private_pem, 1, lambda said: None)
     assert not (tmp_path / "out").exists()
+
+
+def images_of(given: Cohort, patients: Mapping[int, str]) -> Cohort:
+    """The cohort, the images of some members of other patients ('' of none)."""
+    members = list(given.members)
+    for place, whose in patients.items():
+        found = members[place].findings
+        anonymous = hashlib.sha256(found.study_instance_uid.encode()).hexdigest()[:16]
+        members[place] = replace(members[place], findings=replace(found, patient=whose or anonymous))
+    return replace(given, members=tuple(members))
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [({3: "A"}, "'A' and nothing"), ({3: "A", 8: "B"}, "'A' and 'B'")], ids=["partly", "otherwise"]
+)
+def test_one_person_by_the_images_whom_the_table_calls_two_is_refused(
+    tmp_path: Path, names: dict[int, str], said: str
+) -> None:
+    rows = [{"patient": names.get(i, "")} for i in range(60)]
+    given = images_of(cohort(rows=rows), {3: "same", 8: "same"})
+    with pytest.raises(PatientInTwoFolds, match=f"1.2.3 and 1.2.8 have one PatientID.*{said}"):
+        leakage.check(form(tmp_path), given)
+
+
+def test_one_name_for_several_patient_ids_and_a_name_for_all_are_no_contradiction(tmp_path: Path) -> None:
+    rows = [{"patient": "A" if i in (3, 8) else ""} for i in range(60)]
+    leakage.check(form(tmp_path), cohort(rows=rows))
+    named = cohort(rows=[{"patient": "A" if i in (3, 8) else f"p{i}"} for i in range(60)])
+    leakage.check(form(tmp_path), images_of(named, {3: "same", 8: "same"}))
+
+
+def test_where_all_images_have_one_patient_id_the_table_tells_people_apart_and_a_warning_says_so(
+    tmp_path: Path,
+) -> None:
+    everywhere = dict.fromkeys(range(60), "ANON")
+    given = images_of(cohort(rows=[{"patient": f"p{i // 2}"} for i in range(60)]), everywhere)
+    leakage.check(form(tmp_path), given)
+    assert any("one PatientID, which tells nobody apart" in said for said in leakage.warnings(form(tmp_path), given))
+
+
+def test_studies_without_patient_id_are_warned_of_unless_the_table_names_the_person(tmp_path: Path) -> None:
+    given = images_of(cohort(rows=[{"patient": "A"}]), {0: "", 1: "", 2: ""})
+    leakage.check(form(tmp_path), given)
+    assert any(said.startswith("NO PATIENT: 2 of 60") for said in leakage.warnings(form(tmp_path), given))
+    assert not any("NO PATIENT" in said for said in leakage.warnings(form(tmp_path), cohort()))
+
+
+def test_inputs_that_determine_another_are_named_where_no_penalty_chooses_among_them(tmp_path: Path) -> None:
+    given, rng = cohort(), np.random.default_rng(2)
+    plain = rng.normal(40, 6, len(given.cases))
+    cases = with_input("plain", plain, given)
+    portal = cases.values[:, cases.names.index("portal_mean")]
+    several = Cases(
+        (*cases.names, "difference"), np.column_stack([cases.values, portal - plain]), cases.labels, cases.patients
+    )
+    told = form(tmp_path)
+    assert list(leakage.collinear(told, cases)) == []
+    (said,) = leakage.collinear(told, several)
+    assert "difference follows from portal_mean, plain;" in said
+    assert any("COLLINEAR" in one for one in leakage.warnings(told, replace(given, cases=several)))
+    penalised = form(tmp_path / "other", ('model = "logistic"', 'model = "lasso-logistic"'))
+    assert list(leakage.collinear(penalised, several)) == []
 
 
 def test_fewer_than_ten_events_a_coefficient_are_warned_of_loudly(tmp_path: Path) -> None:

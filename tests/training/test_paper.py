@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from her2node.dicom.codes import Unit
 from her2node.errors import PackageRefused, TranscriptsDiffer
-from her2node.models.manifest import Scalar
+from her2node.models.inputs import Where, gather
+from her2node.models.manifest import QuantityInput, Scalar
 from her2node.models.package import load
 from her2node.models.prediction import Level
 from her2node.models.trust import Trust, read_key
+from her2node.quantities.quantity import Quantity
+from her2node.quantities.signature import text_of
+from her2node.selection.roles import Role
 from her2node.training.paper import from_paper
 from tests.models.making import make_keys
 
@@ -32,8 +37,7 @@ portal_mean = 0.02
 inputs = { metastasis = 1.0, portal_mean = 50.0 }
 probability = 0.620
 """
-SECOND = PAPER.replace("A. Reader", "B. Checker")
-WHOLE = """\
+HEAD = """\
 format = 1
 kind = "scalar"
 name = "paper-2024"
@@ -52,6 +56,8 @@ explanation = "As in the paper."
 [[requires]]
 role = "portal"
 
+"""
+INPUTS = """\
 [[inputs]]
 source = "reader"
 name = "metastasis"
@@ -68,6 +74,23 @@ unit = "[hnsf'U]"
 limits = { usual = [0.0, 150.0] }
 
 """
+WHOLE = HEAD + INPUTS
+SECOND = INPUTS + PAPER.replace("A. Reader", "B. Checker")
+ENTROPY = (
+    INPUTS.replace('code = { value = "112031", scheme = "DCM", meaning = "Attenuation Coefficient" }\n', "")
+    .replace('unit = "[hnsf\'U]"', 'feature = "ih_entropy"\nunit = "1"')
+    .replace("portal_mean", "portal_entropy")
+)
+SIGNATURE = (
+    PAPER.replace("portal_mean", "portal_entropy")
+    .replace(
+        "portal_entropy = 0.02",
+        "portal_entropy = 0.8\n\n[paper.standardised]\nportal_entropy = { mean = 3.2, sd = 0.5 }",
+    )
+    .replace("portal_entropy = 50.0", "portal_entropy = 3.7")
+    .replace("0.620", "0.572")
+)
+"""A model of an entropy that the paper standardised."""
 
 
 def typed(folder: Path, first: str = WHOLE + PAPER, second: str = SECOND) -> Path:
@@ -98,6 +121,10 @@ def test_what_two_people_read_alike_becomes_a_signed_package_that_says_who_and_w
         ("portal_mean = 0.02\n", "", r"coefficients\.portal_mean: 0\.02 and None"),
         ("10.1000/j.paper.1", "10.1000/j.paper.2", "doi"),
         ("B. Checker", " a. reader", "both are by A. Reader"),
+        ("[hnsf'U]", "1", r"inputs\.portal_mean\.unit: \[hnsf'U\] and 1"),
+        ("112031", "112032", r"inputs\.portal_mean\.code"),
+        ("values = [0.0, 1.0]", "values = [1.0, 2.0]", r"inputs\.metastasis\.values"),
+        (INPUTS, "", r"inputs\.metastasis\.source: reader and None"),
     ],
 )
 def test_what_two_people_read_differently_is_refused_by_name(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -120,6 +147,68 @@ def test_what_two_people_read_differently_is_refused_by_name(tmp_path: Path, old
 def test_a_model_that_was_not_printed_whole_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
     with pytest.raises(PackageRefused, match=said):
         typed(tmp_path, (WHOLE + PAPER).replace(old, new), SECOND.replace(old, new))
+
+
+def test_two_people_may_word_a_meaning_otherwise(tmp_path: Path) -> None:
+    worded = SECOND.replace("Mean attenuation", "Attenuation, mean").replace("Attenuation Coefficient", "Attenuation")
+    assert typed(tmp_path, second=worded).is_dir()
+
+
+def radiomics(folder: Path, theirs: str = "") -> Path:
+    """The package of a paper whose model is one of radiomics; ``theirs``: the second person's features file."""
+    ours = text_of("ibsi-c", (Role.PORTAL,))
+    (folder / "ours.toml").write_text(ours)
+    (folder / "theirs.toml").write_text(theirs or f"# typed by B. Checker\n{ours}")
+    first = 'features = "ours.toml"\n' + HEAD + ENTROPY + SIGNATURE
+    second = 'features = "theirs.toml"\n' + ENTROPY + SIGNATURE.replace("A. Reader", "B. Checker")
+    return typed(folder, first, second)
+
+
+def test_a_radiomics_model_of_standardised_inputs_is_typed_in_with_its_features_file(tmp_path: Path) -> None:
+    package = load(radiomics(tmp_path), Trust({}, (read_key(tmp_path / "public.pem"),)))
+    said, wanted = package.manifest, package.features
+    assert isinstance(said, Scalar)
+    assert wanted is not None
+    assert wanted.phases == (Role.PORTAL,)
+    entropy = said.inputs[1]
+    assert isinstance(entropy, QuantityInput)
+    assert (entropy.code.value, entropy.method) == ("TLU2", wanted.methods()[0])
+    measured = Quantity(
+        "t", Role.PORTAL, entropy.code, 3.7, Unit.ONE, entropy.modifier, entropy.method, series_uids=("1.3",)
+    )
+    where = Where("t", {(Role.PORTAL, None): "1.3"})
+    (case,) = gather(said, [measured], (), where, {"metastasis": "1"}).cases
+    answer = package.probabilities([{used.name: used.value for used in case}])[0]
+    assert answer == pytest.approx(1 / (1 + math.exp(2.0 - math.log(4.43) - 0.8 * (3.7 - 3.2) / 0.5)), abs=1e-12)
+    assert "standardised values, whose scale is folded in here: portal_entropy" in package.card
+
+
+def test_features_that_two_people_read_differently_are_refused(tmp_path: Path) -> None:
+    other = text_of("ibsi-c", (Role.PORTAL,)).replace("size = 25", "size = 20")
+    with pytest.raises(TranscriptsDiffer, match="the features of"):
+        radiomics(tmp_path, other)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("mean = 3.2", "mean = 3.3", "standardised.portal_entropy"),
+        ("sd = 0.5", "sd = 0.0", "paper.standardised.portal_entropy.sd"),
+        ('"ours.toml"', '"../ours.toml"', "names no file beside it"),
+        ('"ours.toml"', '"none.toml"', "cannot be used"),
+        ('"ih_entropy"', '"ih_entrophy"', "asks for no ih_entrophy"),
+    ],
+)
+def test_a_radiomics_model_that_cannot_be_used_is_refused_by_name(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    (tmp_path / "ours.toml").write_text(text_of("ibsi-c", (Role.PORTAL,)))
+    text = 'features = "ours.toml"\n' + HEAD + ENTROPY + SIGNATURE
+    assert old in text
+    second = 'features = "ours.toml"\n' + ENTROPY + SIGNATURE.replace("A. Reader", "B. Checker")
+    with pytest.raises((PackageRefused, TranscriptsDiffer), match=said):
+        typed(tmp_path, text.replace(old, new), second)
 
 
 def test_a_printed_example_that_the_coefficients_do_not_give_is_refused_and_leaves_no_package(tmp_path: Path) -> None:

@@ -181,6 +181,7 @@ def test_a_negative_value_is_refused_by_its_keyword(tmp_path: Path, keyword: str
         ("CorrectedImage", ["NORM", "DECY"], "ATTN"),
         ("CorrectedImage", ["ATTN"], "DECY"),
         ("DecayCorrection", "SOMEHOW", "SOMEHOW"),
+        ("DecayCorrection", "", "absent"),
     ],
 )
 def test_what_cannot_become_an_uptake_is_refused_with_its_reason(

@@ -48,7 +48,7 @@ HEPATIC_METASTASIS = entered("hepatic_metastasis", "There is at least one liver 
 NODE_METASTASIS = entered("lymph_node_metastasis", "There is lymph node metastasis on CT (1 yes, 0 no)")
 SIGNET_RING = ReaderInput(
     "reader",
-    "signet_ring_cell",
+    "signet_ring",
     "The biopsy shows signet-ring cell carcinoma (1 yes, 0 no); such patients were excluded",
     YES_NO,
     Limits(hard=(0.0, 0.0)),

@@ -9,6 +9,8 @@ from her2node.models.manifest import Candidates, Evidence, Form, Input, Label, R
 from her2node.models.prediction import Level
 from her2node.selection.roles import Role
 
+INVERTED = "The paper's model predicts HER2-negative tumours: its label is inverted."
+"""Of the paper, never of what is trained, which is the probability of HER2-positive tumours."""
 NONE_INVENTED = "The paper's coefficients were not at hand: none are invented."
 _NOT_AT_HAND = "Not at hand."
 PER_EVENT = 10
@@ -45,6 +47,7 @@ def _form(
     doi: str = "",
     roi_protocol: str = _NOT_AT_HAND,
     candidates: Candidates | None = None,
+    clinical: tuple[str, ...] = (),
     label: Label = "her2-positive",
     cautions: tuple[str, ...] = (),
 ) -> Form:
@@ -74,6 +77,7 @@ def _form(
             must=_must(enough, model),
             label=label,
             candidates=candidates,
+            clinical=clinical,
         ),
     )
 
@@ -94,8 +98,12 @@ _TEXTURE: tuple[tuple[Shape, str, str], ...] = (
         "MLPClassifier, tanh, L-BFGS, alpha 1).",
     ),
 )
-_SEVERAL = "Its inputs are sums and differences of each other: leave out what the others determine."
+_SEVERAL = (
+    "Portal minus plain attenuation follows from the two others, so that unpenalised coefficients would be arbitrary: "
+    "the paper's plain logistic regression is fitted here with a LASSO penalty."
+)
 _SEROSA = features.entered("serosal_invasion", "The tumour invades the serosa on CT (1 yes, 0 no)")
+_DISTANT = features.entered("distant_metastasis", "There is at least one distant metastasis (1 yes, 0 no)")
 _PERSISTENT = features.entered(
     "persistent_enhancement", "The tumour enhances persistently; the node prints its own pattern (1 yes, 0 no)"
 )
@@ -140,6 +148,7 @@ CT_FORMS = (
         ),
         tuple(map(features.ct, (Role.PLAIN, Role.ARTERIAL, Role.PORTAL, Role.EQUILIBRIUM))),
         (evidence.PORTAL, evidence.T_STAGE),
+        model="lasso-logistic",
         cautions=(_SEVERAL,),
     ),
     _form(
@@ -147,10 +156,10 @@ CT_FORMS = (
         "13",
         "Venous enhancement and serosal invasion",
         "Pan Shengbao (潘圣宝), study 13 of the review.",
-        (features.over_plain(Role.PORTAL), _SEROSA),
+        (features.over_plain(Role.PORTAL), _SEROSA, _DISTANT),
         (features.ct(Role.PLAIN), features.ct(Role.PORTAL)),
         (evidence.PORTAL, evidence.T_STAGE),
-        cautions=("The paper found venous enhancement not related; serosal invasion was.",),
+        cautions=("The paper found venous enhancement and distant metastasis not related; serosal invasion was.",),
     ),
     _form(
         "huang-perfusion",
@@ -192,7 +201,7 @@ CT_FORMS = (
     _form(
         "wangy-radiomics",
         "21",
-        "Radiomics of arterial and portal phase, for HER2-negative tumours",
+        "Radiomics of arterial and portal phase",
         "Wang Y and colleagues, study 21 of the review (132 patients, area under the curve 0.715 to 0.830).",
         (),
         (features.ct(Role.ARTERIAL), features.ct(Role.PORTAL)),
@@ -201,7 +210,7 @@ CT_FORMS = (
         patients=patients_for(8),
         label="her2-negative",
         candidates=Candidates("ibsi-c", (Role.ARTERIAL, Role.PORTAL)),
-        cautions=("The model predicts HER2-negative tumours: its label is inverted.",),
+        cautions=(INVERTED,),
     ),
     _form(
         "zhaoh-iodine",
@@ -222,7 +231,8 @@ CT_FORMS = (
         (features.ct(Role.PORTAL),),
         (evidence.T_STAGE, evidence.NODES),
         doi="10.3389/fonc.2021.707686",
-        model="lasso-logistic",
+        model="nomogram",
+        clinical=(_T_STAGE.name,),
         patients=patients_for(8),
         roi_protocol="Segmented by hand; details were not at hand.",
         candidates=Candidates("ibsi-c", (Role.PORTAL,)),
@@ -297,7 +307,7 @@ PET_FORMS = (
     _form(
         "chen2016-suvmax",
         "32",
-        "SUVmax, lower in HER2-positive tumours",
+        "SUVmax after Chen",
         "Chen R, Zhou X, Liu J, Huang G. J Nucl Med 2016;57:1040.",
         (features.SUVMAX,),
         (features.PET,),
@@ -308,18 +318,22 @@ PET_FORMS = (
     _form(
         "park-suvmax",
         "33",
-        "SUVmax, higher in HER2-positive tumours",
+        "SUVmax after Park",
         "Park JS, Jung M and colleagues (124 patients, locally advanced or metastatic).",
         (features.SUVMAX,),
         (features.PET,),
         (evidence.SUV, evidence.VOLUME),
         roi_protocol="Lesions of SUV 2.5 or more, or the 40 % isocontour where SUVmax is 2.5 or less.",
-        cautions=("Medians are printed (12.1 and 7.4), no cut-off for HER2 status.",),
+        cautions=(
+            "Medians are printed (12.1 and 7.4), no cut-off for HER2 status.",
+            "The paper's metabolic volume and glycolysis of the whole body are not among the inputs: the node measures "
+            "them in the primary tumour's region alone and adds up no other lesion.",
+        ),
     ),
     _form(
         "bai-suvmax",
         "34",
-        "SUVmax, higher in HER2-positive tumours",
+        "SUVmax after Bai",
         "Bai, study 34 of the review.",
         (features.SUVMAX,),
         (features.PET,),

@@ -114,7 +114,7 @@ def check_cases(ensemble: Ensemble, content: bytes) -> None:
     """Every worked case comes out. Raises PackageRefused for cases that are none, WorkedCaseFailed."""
     try:
         cases = _CASES.validate_python(json.loads(content))
-    except (ValidationError, ValueError) as error:
+    except (ValidationError, ValueError, RecursionError) as error:
         raise PackageRefused(f"cases.json cannot be read: {error}") from error
     size = (ensemble.plans.labels.outputs, *ensemble.plans.patch)
     if not cases or any(not _fits(case, size) for case in cases):

@@ -144,7 +144,7 @@ def parse(text: str, source: str) -> Configuration:
     """A configuration from the text of a TOML file; ``source`` is named in refusals. Raises SettingsRefused."""
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also of numbers too long and lists too deep
         raise SettingsRefused(f"{source}: {error}", remedy="correct the TOML") from error
     return of_table(content, source)
 

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, load_model_from_string, numpy_helper
 
 from her2node.errors import PackageRefused, ProviderMissing, TooLarge, WorkedCaseFailed
+from her2node.models.needs import needs
 from her2node.models.package import load, load_packages
 from her2node.models.segmenter import ensemble
 from her2node.models.session import Engine
@@ -257,3 +258,15 @@ def test_an_image_too_large_at_either_spacing_is_refused_before_it_is_made(
     monkeypatch.setattr(ensemble, "LARGEST_IMAGE", most - 1)
     with pytest.raises(TooLarge, match=said):
         package.ensemble.tumour(image, spacing)
+
+
+def test_without_an_engine_a_segmenter_says_what_it_needs_and_its_network_stays_unread(
+    tmp_path: Path, keys: Keys
+) -> None:
+    path = write(tmp_path, keys, files_of(**{"fold-0.onnx": b"no network"}))
+    package = load(path, keys.trust, engine=None)
+    assert package.ensemble is None
+    assert needs([package]) == needs([bright(tmp_path / "read")])
+    (path / "fold-0.onnx").write_bytes(b"another")
+    with pytest.raises(PackageRefused, match="was changed"):
+        load(path, keys.trust, engine=None)

@@ -93,6 +93,34 @@ def test_memory_is_what_is_said_of_it(
     assert peak < most
 
 
+def _run_with(classes: int, image: Floats, budget: int) -> tuple[Floats, int, int]:
+    """Labels, the most bytes held meanwhile, and the patches run, by a network of which only the first class is any."""
+    said = dataset({"background": 0, **{f"organ {number}": number for number in range(1, classes + 1)}})
+    network, runs = thresholding(0.1, *[9.0] * (classes - 1)), [0]
+
+    def counted(patches: Floats) -> Floats:
+        runs[0] += len(patches)
+        return np.asarray(network(patches))
+
+    tracemalloc.start()
+    try:
+        found = segmented(image, (2.0, 2.0, 2.0), parse(plans(), said, "3d_fullres"), [counted], How(budget=budget))
+        return found, tracemalloc.get_traced_memory()[1], runs[0]
+    finally:
+        tracemalloc.stop()
+
+
+def test_more_classes_go_by_blocks_and_need_little_more_memory() -> None:
+    image, budget = np.random.default_rng(8).normal(size=(1, 96, 64, 64)).astype(np.float32), 2**22
+    few, few_bytes, few_runs = _run_with(4, image, budget)
+    many, many_bytes, many_runs = _run_with(40, image, budget)
+    assert set(np.unique(few)) == {0, 1}
+    assert np.array_equal(many, few)
+    assert many_runs > few_runs  # those that reach into two blocks are run for each
+    whole = 2 * (40 + 1) * image.size
+    assert many_bytes - few_bytes < whole / 4
+
+
 def test_a_transposed_network_sees_its_own_axes_and_answers_in_those_of_the_image() -> None:
     turned = parse(plans(transpose_forward=[2, 0, 1], transpose_backward=[1, 2, 0]), dataset(), "3d_fullres")
     image = np.zeros((1, 20, 30, 40), dtype=np.float32)
