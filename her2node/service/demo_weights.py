@@ -78,7 +78,7 @@ PET = Cohort(
     _pet,
     f"`her2node.phantoms.cohort.uptake`, seed {SEED},\nimages of {PET_TEMPLATE.rows} x {PET_TEMPLATE.columns}",
     "the highest uptake",
-    entered={"signet_ring_cell": "0"},
+    entered={"signet_ring": "0"},
 )
 _COHORTS = {"zhangxiao2021-dce": DCE, "mi-uptake-volume": PET}
 

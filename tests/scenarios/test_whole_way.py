@@ -61,7 +61,7 @@ def test_the_demonstration_ends_with_numbers_that_agree_with_the_truth(
 @PATIENT
 def test_the_demonstration_shows_an_estimate_of_every_modality(shown: dict[str, dict]) -> None:
     answered = {kind: {row["package"].split()[0] for row in study["estimates"]} for kind, study in shown.items()}
-    assert answered == {
+    wanted = {
         "ct": {
             "lee2017-portal-liver",
             "synthetic-demo-ct",
@@ -77,6 +77,8 @@ def test_the_demonstration_shows_an_estimate_of_every_modality(shown: dict[str, 
         "dce": {"zhangxiao2021-dce-demo"},
         "pet": {"mi-uptake-volume-demo", "zhangjn2016-suvmax"},
     }
+    for kind, packages in wanted.items():
+        assert packages <= answered[kind], kind
     for study in shown.values():
         names = {row["package"] for row in study["estimates"]} | {row["package"] for row in study["not_run"]}
         assert {"ji2017-f 1.0.0", "synthetic-demo-ct 1.0.0", "pumc2022-mtv 1.0.0"} <= names
@@ -89,7 +91,8 @@ def test_the_region_of_the_demonstrations_ct_is_the_networks(shown: dict[str, di
     assert overlap["name"].startswith("Dice")
     assert overlap["value"] >= 0.85
     (report,) = [Path(item["file"]) for item in shown["ct"]["arrived"] if item["series_description"].endswith("report")]
-    assert "synthetic-demo-segmenter" in str(dcmread(report))
+    texts = [str(element.value) for element in dcmread(report).iterall() if element.keyword == "TextValue"]
+    assert any("synthetic-demo-segmenter" in text for text in texts)
 
 
 @PATIENT

@@ -82,10 +82,9 @@ def test_of_each_modality_with_a_planted_relation_one_form_is_fitted_on_a_cohort
 
 @pytest.mark.soak
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("form", ["wangna2020-attenuation", "mi-uptake-volume"])
-def test_fitting_anew_gives_the_coefficients_that_ship(form: str, tmp_path: Path) -> None:
-    """Of forms that are measured soon; not bit by bit, for linear algebra differs from processor to processor."""
-    (made,) = demo_weights.make(tmp_path, [form])
+def test_fitting_anew_gives_the_coefficients_that_ship(tmp_path: Path) -> None:
+    """Of the form that is measured soonest; not bit by bit, for linear algebra differs from processor to processor."""
+    (made,) = demo_weights.make(tmp_path, [FORMS_OF_DEMONSTRATION[0]])
     anew, ships = (tomllib.loads((folder / MANIFEST).read_text()) for folder in (made, SHIPPED / made.name))
     assert anew["logistic"]["coefficients"] == pytest.approx(ships["logistic"]["coefficients"], rel=1e-6)
     assert anew["logistic"]["intercept"] == pytest.approx(ships["logistic"]["intercept"], rel=1e-6)

@@ -180,4 +180,5 @@ def _timeline(story: StudyStory, began: float) -> tuple[tuple[float, str], ...]:
         sent = [d.sent_at for result in edition.results for d in result.deliveries if d.sent_at]
         if sent:
             events.append((max(sent).timestamp() - began, f"all {len(sent)} results are in the PACS"))
-    return tuple(sorted((round(seconds, 2), event) for seconds, event in events))
+    in_order = sorted(events, key=lambda event: event[0])  # what happened in one moment stays as the ledger has it
+    return tuple((round(seconds, 2), event) for seconds, event in in_order)
