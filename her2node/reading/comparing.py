@@ -30,6 +30,8 @@ LEAST_MM = 1.0
 """Displacements up to this, or half a voxel's shortest side where that is more, are not told from none."""
 SURE_MM = 0.25
 """Standard error above which a displacement is flagged."""
+RETURN_MM = 1.0
+"""A displacement is flagged whose way back ends farther than this from where it began."""
 FEWEST_VOXELS = 30
 CROP_MM = REACH_MM + 14.0
 
@@ -103,10 +105,15 @@ def told(
     if isinstance(found, Refused):
         return NotMeasured(roi.tracking_id, role, found, Concept.DISPLACEMENT, (uid,))
     method = Method.GRADIENT_CORRELATION if moved else Method.GRADIENT_CORRELATION_KEPT
-    unsure = (f"known to within {3 * found.error_mm:.1f} mm only: edges are faint",)
+    flags = []
+    if found.error_mm > SURE_MM:
+        flags.append(f"known to within {3 * found.error_mm:.1f} mm only: edges are faint")
+    if found.return_mm > RETURN_MM:
+        where = f"{found.return_mm:.1f} mm elsewhere" if found.return_mm < np.inf else "nowhere for sure"
+        flags.append(f"looked for the other way round the region lies {where}")
     return Quantity(
         roi.tracking_id, role, Concept.DISPLACEMENT, length(found), Unit.MM, method=method, series_uids=(uid,),
-        flags=unsure if found.error_mm > SURE_MM else (),
+        flags=tuple(flags),
     )  # fmt: skip
 
 

@@ -59,6 +59,15 @@ def test_a_displacement_that_is_not_well_known_is_flagged(error_mm: float, flagg
     assert not flagged or "within 1.2 mm" in said.flags[0]
 
 
+@pytest.mark.parametrize(
+    ("return_mm", "words"), [(0.9, ()), (5.0, ("5.0 mm elsewhere",)), (float("inf"), ("nowhere for sure",))]
+)
+def test_a_displacement_whose_way_back_leads_elsewhere_is_flagged(return_mm: float, words: tuple[str, ...]) -> None:
+    said = told(Displacement((3.0, 0.0, 4.0), 0.9, 0.1, return_mm), region(), Role.PLAIN, "1.2", moved=True)
+    assert isinstance(said, Quantity)
+    assert said.flags == tuple(f"looked for the other way round the region lies {one}" for one in words)
+
+
 def test_iodine_is_compared_with_the_part_of_the_aorta_beside_its_region() -> None:
     volume = made.volume(np.zeros((100, 8, 8)), spacing=(2.0, 1.0, 1.0))
     found = part_of_aorta(upright(0, 198), volume, region())
