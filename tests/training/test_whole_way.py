@@ -15,15 +15,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from pydicom import dcmread
 
 from her2node.models.manifest import QuantityInput, Scalar
 from her2node.models.package import load
 from her2node.models.trust import Trust, keygen, read_key
 from her2node.phantoms import PhantomOptions, RoiForm, cohort, ct, write
 from her2node.phantoms.anatomy import Phase
+from tests.training import making
+from tests.training.making import written
 
 ROOT = Path(__file__).resolve().parents[2]
-TRAINING, EXTERNAL = 40, 8
+TRAINING, EXTERNAL, SITE = 40, 8, 22
 TEMPLATE = PhantomOptions(
     rois=(RoiForm.BINARY,),
     rows=64,
@@ -122,6 +125,62 @@ def test_a_form_that_ships_goes_the_whole_way_from_images_to_a_package_that_runs
     )  # fmt: skip
     assert refused.returncode == 2
     assert "demonstration" in refused.stderr
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_a_package_of_the_sites_own_cases_goes_from_images_through_a_node_that_is_no_demonstration(
+    tmp_path: Path,
+) -> None:
+    """The images are phantoms whose word that they are is taken off, and so stand for patients; where it is left on,
+    the test above shows that no package for patients comes out."""
+    private, public = tmp_path / "private.pem", tmp_path / "public.pem"
+    pair = keygen()
+    private.write_bytes(pair.private_pem)
+    public.write_bytes(pair.public_pem)
+    written(tmp_path / "form", making.FORM)
+    with (tmp_path / "table.csv").open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["study", "ihc", "metastasis", "metastasis_date", "specimen", "specimen_date"])
+        for number, case in enumerate(cohort.cohort(SITE, 6, TEMPLATE)):
+            of_a_patient(tmp_path / "studies" / f"case-{number:03d}", case.options)
+            row = [f"case-{number:03d}", "3+" if number % 2 else "1+", number // 2 % 2, "2024-01-01"]
+            table.writerow([*row, "biopsy", "2024-01-01"])
+    done = her2node(
+        "train", tmp_path / "form", "--as", "ours", "--studies", tmp_path / "studies", "--table",
+        tmp_path / "table.csv", "--out", tmp_path / "out", "--key", private, state=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "phantoms" not in done.stdout
+    folder = tmp_path / "out" / "packages" / "ours"
+    settings = tmp_path / "her2node.toml"
+    settings.write_text(
+        f'state_dir = "{tmp_path / "state"}"\n[packages]\nenabled = ["ours"]\n'
+        f'folders = ["{folder.parent}"]\ntrusted_keys = ["{public}"]\n'
+    )
+    (new,) = cohort.cohort(1, 7, TEMPLATE)
+    of_a_patient(tmp_path / "new", new.options)
+    read = her2node(
+        "read", tmp_path / "new", "--out", tmp_path / "results", "--json", "--config", settings, state=tmp_path
+    )
+    assert read.returncode == 0, read.stderr
+    told = json.loads(read.stdout)
+    (estimate,) = (one for one in told["estimates"] if one["package"] == "ours@1.0.0")
+    assert estimate["level"] == "site-trained"
+    assert [one["probability"] for one in estimate["answers"]] == pytest.approx(
+        _by_hand(folder, told["quantities"]), abs=1e-9
+    )
+    record = json.loads((folder / "training.json").read_bytes())
+    assert len(record["patients_hmac"]) == SITE
+
+
+def of_a_patient(folder: Path, options: PhantomOptions) -> None:
+    """A phantom's study, whose headers say no more that it is one."""
+    for path in write(ct.make(options), folder):
+        dataset = dcmread(path)
+        dataset.pop("QualityControlSubject", None)
+        dataset.Manufacturer = "Maker"
+        dataset.save_as(path, enforce_file_format=True)
 
 
 def _by_hand(folder: Path, quantities: list[dict[str, Any]]) -> list[float]:
