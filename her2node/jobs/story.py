@@ -49,7 +49,15 @@ def summary_of(reading: Reading, number: int, objects: int, seconds: Mapping[str
         "observations": [_name(observation) for observation in reading.observations],
         "not_predicted": [_refusal(refusal) for refusal in reading.not_predicted],
         "flags": dict(Counter(flag.kind for said in _told(reading) for flag in said.flags)),
+        "flagged": _flagged((*_told(reading), *reading.shadows)),
         "shadows": [_shadow(said) for said in reading.shadows],
+    }
+
+
+def _flagged(told: Sequence[Prediction | Observation | Segmented | NotPredicted]) -> dict[str, list[str]]:
+    """The kinds of flags by package, of every package that answered: how often each fires is counted from them."""
+    return {
+        _name(said): sorted({flag.kind for flag in said.flags}) for said in told if not isinstance(said, NotPredicted)
     }
 
 

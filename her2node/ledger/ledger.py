@@ -370,6 +370,11 @@ class Ledger:
         with reading(self._engine) as connection:
             return stories.lines(connection, limit)
 
+    def summaries(self, limit: int = 1000) -> tuple[str, ...]:
+        """What was told of each study's latest reading (JSON), the latest first."""
+        with reading(self._engine) as connection:
+            return stories.summaries(connection, limit)
+
     def study(self, study_instance_uid: str) -> StudyStory:
         """Everything the ledger knows of a study. Raises NotFound."""
         with reading(self._engine) as connection:

@@ -99,6 +99,24 @@ def lines(connection: Connection, limit: int) -> tuple[StudyLine, ...]:
     )
 
 
+def summaries(connection: Connection, limit: int) -> tuple[str, ...]:
+    """What was told of each study's latest reading (JSON), the latest first."""
+    readings = in_state(edition, EditionState.READ), edition.c.summary.is_not(None)
+    newest = (
+        select(edition.c.study_id, func.max(edition.c.number).label("number"))
+        .where(*readings)
+        .group_by(edition.c.study_id)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(edition.c.summary)
+        .join(newest, (edition.c.study_id == newest.c.study_id) & (edition.c.number == newest.c.number))
+        .order_by(edition.c.finished_at.desc(), edition.c.id.desc())
+        .limit(limit)
+    )
+    return tuple(row.summary for row in rows)
+
+
 def _count(connection: Connection, counting: Select[Any], by: Any, ids: Sequence[int]) -> dict[int, int]:
     return {row[0]: int(row[1]) for row in connection.execute(counting.where(by.in_(ids)).group_by(by))}
 

@@ -14,6 +14,7 @@ from her2node.delivery.outbox import remedy_for
 from her2node.ledger import Ledger
 from her2node.ledger.story_records import EditionStory, SetAsideStory, StudyLine, StudyStory
 from her2node.service.clock import now
+from her2node.service.firing import Firing, firing
 from her2node.service.parts import open_ledger_of
 from her2node.service.shelf import check_entries
 from her2node.settings import Settings
@@ -27,12 +28,15 @@ class Listing:
     homeless: tuple[SetAsideStory, ...]
     held: Mapping[str, str]
     """AE title that results are held for, to the lines to add."""
+    firing: tuple[Firing, ...] = ()
+    """How often each flag of applicability fired in the studies that were read last."""
 
     def as_json(self) -> dict[str, Any]:
         return {
             "studies": [asdict(line) for line in self.lines],
             "set_aside": [asdict(item) for item in self.homeless],
             "held": dict(self.held),
+            "flags": {one.package: {"studies": one.studies, "flagged": dict(one.flags)} for one in self.firing},
         }
 
     def print(self, console: Console) -> None:
@@ -43,6 +47,8 @@ class Listing:
         for item in self.homeless:
             place = f"{item.place.association_id}/{item.place.number}"
             console.print(f"set aside: {place} from {item.calling_ae}: {item.reason} {item.detail}".rstrip())
+        for one in self.firing:
+            console.print(str(one))
         for ae, lines in self.held.items():
             console.print(f"results are held for {ae}: no peer has this AE title. Add to the settings:\n{lines}")
 
@@ -73,7 +79,7 @@ def tell(settings: Settings, study: str | None) -> Listing | Story:
         if study is not None:
             told = ledger.study(study)
             return Story(told, ledger.addresses([told.sender_ae]))
-        return Listing(ledger.studies(), _homeless(ledger), _held(ledger))
+        return Listing(ledger.studies(), _homeless(ledger), _held(ledger), firing(ledger.summaries()))
 
 
 def rerun(settings: Settings, study: str) -> str:

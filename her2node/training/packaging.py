@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from her2node.training.arrays import Cases, Doubles
 from her2node.training.certainty import training_set, with_covariance
 from her2node.training.cohort import Cohort
 from her2node.training.discriminants import Nearest, Network
+from her2node.training.findings import Made
 from her2node.training.form import Form, kept_features
 from her2node.training.graphs import nearest_graph, network_graph
 from her2node.training.pipelines import Fitted, Method, Model, apart
@@ -202,7 +204,8 @@ def _measured_on(cohort: Cohort, used: Sequence[Input]) -> set[Played]:
 
 
 def _as_made(form: Form, cohort: Cohort, wanted: Requirement) -> Requirement:
-    """The requirement with the cohort's thicknesses and voltages as the usual ones.
+    """The requirement with the cohort's thicknesses and voltages as the usual ones, and where patients were scanned its
+    scanners and kernels too.
 
     Which reconstruction a package gets hangs on its limits of thickness and its kernel, those of its features where it
     has none. So they never go beyond the form's own: of every study of the cohort the series is taken that trained.
@@ -213,11 +216,33 @@ def _as_made(form: Form, cohort: Cohort, wanted: Requirement) -> Requirement:
     if wanted.reconstruction is None and wish is not None:
         span = wish.slice_mm[0] if wish.slice_mm else None
         wanted = replace(wanted, slice_thickness_mm=Limits(usual=span), usual_kernel=wish.kernel)
-    return replace(
+    wanted = replace(
         wanted,
         slice_thickness_mm=_within(wanted.slice_thickness_mm, [one.slice_thickness_mm for one in made]),
         kvp=_usual(wanted.kvp, [one.kvp for one in made]),
     )
+    if form.level is Level.SYNTHETIC_DEMO:
+        return wanted
+    return replace(
+        wanted,
+        usual_kernel=wanted.usual_kernel or _kernels(wanted, made),
+        usual_scanner=wanted.usual_scanner or _one_of(one.scanner for one in made),
+    )
+
+
+def _kernels(wanted: Requirement, made: Sequence[Made]) -> str:
+    """The cohort's kernels; '' unless every series told one and met the other wishes. Then each meets all wishes, and
+    that the package now names kernels gives it no other series than trained."""
+    met = wanted.reconstruction.slice_mm if wanted.reconstruction else ()
+    thick = [one.slice_thickness_mm for one in made]
+    fit = all(one is not None and low <= one <= high for one in thick for low, high in met)
+    return _one_of(one.kernel for one in made) if fit and all(one.kernel for one in made) else ""
+
+
+def _one_of(values: Iterable[str]) -> str:
+    """An expression that matches each of the values that are told, and nothing else; '' where none is."""
+    told = sorted({value for value in values if value})
+    return f"^(?:{'|'.join(map(re.escape, told))})$" if told else ""
 
 
 def _within(said: Limits | None, seen: Sequence[float | None]) -> Limits | None:

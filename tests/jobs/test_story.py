@@ -17,6 +17,17 @@ def test_flags_are_counted_by_their_kind() -> None:
     assert summary_of(found, 1, 1, {})["flags"] == {"age": 3, "kernel": 1}
 
 
+def test_of_every_package_that_answered_the_kinds_of_flags_are_kept_each_once() -> None:
+    twice = (Flag("kernel", "kernel (portal) is not known"), Flag("age", "age is not known"), Flag("age", "age 12"))
+    refused = NotPredicted(package("x"), RoleMissing("portal"))
+    found = reading(predictions=(SURE,), observations=(BESIDE,), shadows=(replace(OTHER, flags=twice), refused))
+    assert summary_of(found, 1, 1, {})["flagged"] == {
+        "adc@1.0.0": ["age"],
+        "mtv@1.0.0": [],
+        "suv@1.0.0": ["age", "kernel"],
+    }
+
+
 def test_who_drew_the_region_is_told_and_its_flags_are_counted() -> None:
     by = Segmented(package("bright"), (Flag("slice-thickness", "slice thickness (portal) is 5"),))
     summary = summary_of(reading(segmented=by), 1, 1, {})

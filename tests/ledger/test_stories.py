@@ -31,6 +31,22 @@ def test_studies_stand_on_one_line_each_the_latest_change_first(way: Way) -> Non
     assert len(way.ledger.studies(limit=1)) == 1
 
 
+def test_of_each_study_its_latest_reading_is_told_the_latest_first(way: Way) -> None:
+    def read(summary: str) -> None:
+        way.later(MINUTE)
+        way.ledger.finish(way.claim().token, "read", summary, [], [], way.now)
+
+    assert way.ledger.summaries() == ()
+    for study in ("1.1", "1.2"):
+        way.complete(slices(2, study=study))
+        read(f'{{"of": "{study}"}}')
+    way.ledger.rerun("1.1", way.now)
+    assert way.ledger.summaries() == ('{"of": "1.2"}', '{"of": "1.1"}')
+    read('{"of": "1.1 again"}')
+    assert way.ledger.summaries() == ('{"of": "1.1 again"}', '{"of": "1.2"}')
+    assert way.ledger.summaries(limit=1) == ('{"of": "1.1 again"}',)
+
+
 def test_a_line_tells_of_the_latest_edition(way: Way) -> None:
     way.read([result("2.25.1")], [])
     way.ledger.rerun("1.2.3", way.now)

@@ -105,7 +105,7 @@ def findings(number: int, portal: float, **changes: Any) -> Findings:
         "scanner": "Maker Model",
         "quantities": (quantity,),
         "refusals": (),
-        "made": {(Role.PORTAL, None): Made(3.0, 120.0)},
+        "made": {(Role.PORTAL, None): Made(3.0, 120.0, "B30f", "Maker Model")},
         "standing": STANDING,
     }
     return Findings(**(said | changes))

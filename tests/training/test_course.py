@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,21 +12,25 @@ from hypothesis import strategies as st
 
 from her2node.errors import DemonstrationOnly, NoRoi, NothingLearned, ScannerUnknown
 from her2node.models import manifest as manifests
-from her2node.models.manifest import Scalar
+from her2node.models.applicability import judge
+from her2node.models.manifest import Limits, Requirement, Scalar
 from her2node.models.package import Package, load
 from her2node.models.predicting import Conditions, Findings, Standing, answer, predict
 from her2node.models.prediction import Level, Prediction
 from her2node.models.wanted import ScannerInput
 from her2node.reports.wording import input_used
 from her2node.selection.choice import Selection
-from her2node.selection.study import Study
+from her2node.selection.roles import Role
+from her2node.selection.study import Study, group
 from her2node.training.arrays import Cases
 from her2node.training.cohort import Cohort
 from her2node.training.course import Trained, train
+from her2node.training.findings import Made
 from her2node.training.labels import OF_PHANTOMS
 from her2node.training.packaging import study_digest
 from her2node.training.writing import toml
-from tests.models.making import Keys, make_keys
+from tests.models.making import Keys, make_keys, small
+from tests.selection.headers import instance
 from tests.training.making import cohort, form
 
 NOWHERE = Findings(Study("1.2", ()), Selection((), {}, {}), (), (), NoRoi())
@@ -224,6 +229,57 @@ def test_a_harmonised_package_answers_for_the_scanner_that_the_header_tells_and_
     said = answer(package, found.standing, found.quantities, (), Conditions({"metastasis": "1", "scanner": "B"}))
     assert isinstance(said, Prediction)
     assert said.answers[0].probability == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-12)
+
+
+def requirement(folder: Path, made: Sequence[Made], *changes: tuple[str, str], synthetic: bool = False) -> Requirement:
+    """What the package requires of its portal series, trained on series that were made so, in turn."""
+    base, keys = cohort(), make_keys(folder)
+    members = tuple(
+        replace(one, findings=replace(one.findings, made={(Role.PORTAL, None): made[place % len(made)]}))
+        for place, one in enumerate(base.members)
+    )
+    wanted = form(folder, *changes)
+    told = train(
+        wanted, replace(base, members=members), folder / "out", keys.pair.private_pem, 1, print, synthetic=synthetic
+    )
+    (found,) = load(told.package, keys.trust).manifest.requires
+    return found
+
+
+MADE = (Made(3.0, 120.0, "B30f 3", "SIEMENS Force (2)"), Made(5.0, 120.0, "FC03", "TOSHIBA Aquilion"))
+
+
+def test_the_scanners_and_kernels_of_the_cohort_are_the_usual_ones_and_others_are_flagged(tmp_path: Path) -> None:
+    told = requirement(tmp_path, (*MADE, Made(3.0, 120.0, "FC03", "")))
+    assert (told.usual_kernel, told.slice_thickness_mm) == (r"^(?:B30f\ 3|FC03)$", Limits(usual=(3.0, 5.0)))
+    asked = replace(small(tmp_path / "small").manifest, requires=(told,))
+    for maker, model, kernel, kinds in (
+        ("Siemens", "Force (2)", ["B30f", "3"], set()),
+        ("TOSHIBA", "Aquilion", "FC03", set()),
+        ("TOSHIBA", "Aquilion ONE", "FC03", {"scanner"}),
+        ("SIEMENS", "Force (2)", "B30f", {"kernel"}),
+        ("", "", "", {"scanner", "kernel"}),
+    ):
+        header = {"Manufacturer": maker, "ManufacturerModelName": model, "ConvolutionKernel": kernel}
+        (series,) = group([instance("1.2.3.1", SliceThickness=3.0, KVP=120.0, **header)]).series
+        flags = judge(asked, {(Role.PORTAL, None): series})
+        assert {flag.kind for flag in flags} == kinds
+
+
+def test_kernels_are_not_named_where_that_could_give_a_package_other_series_than_trained(tmp_path: Path) -> None:
+    untold = requirement(tmp_path / "untold", (*MADE, Made(3.0, 120.0, "", "GE")))
+    assert (untold.usual_kernel, untold.usual_scanner) == ("", r"^(?:GE|SIEMENS\ Force\ \(2\)|TOSHIBA\ Aquilion)$")
+    thin = ('role = "portal"\n\n', 'role = "portal"\nslice_thickness_mm = { usual = [0.0, 4.0] }\n\n')
+    assert requirement(tmp_path / "thick", MADE, thin).usual_kernel == ""
+    assert requirement(tmp_path / "thin", MADE[:1], thin).usual_kernel == r"^(?:B30f\ 3)$"
+
+
+def test_what_the_form_names_stays_and_of_phantoms_no_scanner_is_usual(tmp_path: Path) -> None:
+    named = ('role = "portal"\n\n', 'role = "portal"\nusual_kernel = "^B"\nusual_scanner = "SIEMENS"\n\n')
+    told = requirement(tmp_path / "named", MADE[:1], named)
+    assert (told.usual_kernel, told.usual_scanner) == ("^B", "SIEMENS")
+    told = requirement(tmp_path / "phantoms", MADE, synthetic=True)
+    assert (told.usual_kernel, told.usual_scanner) == ("", "")
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20)

@@ -126,13 +126,16 @@ def with_others(form: Form, real: Cohort) -> Cohort:
     )
 
 
-@pytest.mark.parametrize(("wish", "brighter"), [(usual, 0.0), (by_requirement, BRIGHTER), (by_features, BRIGHTER)])
+@pytest.mark.parametrize(
+    ("wish", "brighter", "scanned"),
+    [(usual, 0.0, False), (usual, 0.0, True), (by_requirement, BRIGHTER, True), (by_features, BRIGHTER, False)],
+)
 def test_a_trained_package_is_given_the_very_values_that_it_was_trained_on(
-    studies: dict[str, list[Path]], tmp_path: Path, wish: Callable[[Path], Form], brighter: float
+    studies: dict[str, list[Path]], tmp_path: Path, wish: Callable[[Path], Form], brighter: float, scanned: bool
 ) -> None:
     form = wish(tmp_path / "form")
     finder = Finder(form.package, asked, "shape", tmp_path / "cache")
-    found = {name: finder.find(files, {}) for name, files in studies.items()}
+    found = {name: replace(finder.find(files, {}), synthetic=not scanned) for name, files in studies.items()}
     plain = Finder(usual(tmp_path / "usual").package, asked, "shape", tmp_path / "cache")
     soft = [_portal_mean(plain.find(files, {})) for files in studies.values()]
     rows = [
@@ -147,6 +150,9 @@ def test_a_trained_package_is_given_the_very_values_that_it_was_trained_on(
     package = load(told.package, keys.trust)
     assert isinstance(package.manifest, Scalar)
     assert {one.role for one in package.manifest.requires} == {Role.PLAIN, Role.PORTAL}
+    if scanned:  # then its kernels are told, and take no other series
+        named = {one.usual_kernel for one in package.manifest.requires}
+        assert named == {"^(?:B30f)$" if wish is usual else "^B70"}
     for name, files, trained in zip(studies, studies.values(), real.cases.values.tolist(), strict=True):
         (said,) = reading.read(
             open_study(files), (package,), entered={"metastasis": "1"}, demonstration=True
