@@ -22,6 +22,7 @@ from her2node.dicom.codes import Code
 from her2node.errors import PackageRefused
 from her2node.models.prediction import Level
 from her2node.models.units import known
+from her2node.models.venn_abers import VennAbers, flaws
 from her2node.selection.choice import PHASES
 from her2node.selection.reconstruction import Reconstruction
 from her2node.selection.roles import Role
@@ -296,6 +297,7 @@ class Scalar(_Stated):
     logistic: Logistic | None = None
     threshold: Threshold | None = None
     training_set: TrainingSet | None = None
+    venn_abers: VennAbers | None = None
 
 
 @dataclass(frozen=True, config=_STRICT, kw_only=True)
@@ -419,6 +421,9 @@ def _of_scalar(manifest: Scalar, names: list[str]) -> Iterator[str]:
     if seen and (not set(seen.inputs) <= set(names) or len(seen.mean) != len(seen.inputs)
                  or not is_covariance(seen.covariance, len(seen.inputs))):  # fmt: skip
         yield "has a training_set whose inputs, mean and covariance do not fit"
+    if manifest.venn_abers and (spread or rule):
+        yield "states intervals of two kinds"
+    yield from flaws(manifest.venn_abers) if manifest.venn_abers else ()
 
 
 def _of_form(manifest: Form, names: list[str]) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +10,10 @@ from her2node.models import applicability
 from her2node.models.applicability import Played
 from her2node.models.inputs import Inputs, Where, gather
 from her2node.models.manifest import Form, Manifest, MeasuredOnly, Output, Scalar, Segmenter
+from her2node.models.odds import logit, shifted_probability
 from her2node.models.package import Package
 from her2node.models.prediction import Answer, Category, Flag, InputUsed, Level, Observation, Prediction
-from her2node.models.uncertainty import interval_of, remarks_of
+from her2node.models.uncertainty import interval_kind, interval_of, remarks_of
 from her2node.models.units import shown
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.selection.choice import PHASES, Selection
@@ -113,8 +113,8 @@ def _predicted(
     answers = []
     for used, case, probability in zip(inputs.cases, cases, package.probabilities(cases), strict=True):
         shifted = shifted_probability(probability, shift)
-        interval = interval_of(manifest, case, shifted)
-        answers.append(Answer(used, shifted, category(shifted, manifest.output), interval))
+        interval = interval_of(manifest, case, shifted, shift)
+        answers.append(Answer(used, shifted, category(shifted, manifest.output), interval, interval_kind(manifest)))
     far = applicability.unlike_training(manifest.training_set, cases) if manifest.training_set else ()
     return Prediction(
         package=package.ref,
@@ -170,21 +170,6 @@ def categories(output: Output) -> str:
         f"likely from a probability of {output.likely:g}, unlikely below {output.unlikely:g}, indeterminate between. "
         f"{output.explanation}"
     )
-
-
-def logit(probability: float) -> float:
-    return math.log(probability) - math.log1p(-probability)
-
-
-def shifted_probability(probability: float, shift: float) -> float:
-    """The probability after the log odds are moved by ``shift`` (for a logistic model: b0' = b0 + shift).
-
-    With shift = logit(prior) - logit(cohort) this is Bayes' rule for another prevalence. 0 and 1 stay what they are.
-    """
-    if shift == 0 or probability in (0.0, 1.0):
-        return probability
-    odds = logit(probability) + shift
-    return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
 
 
 def _prior(manifest: Scalar, conditions: Conditions) -> tuple[float, str]:

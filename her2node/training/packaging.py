@@ -26,6 +26,7 @@ from her2node.models.manifest import (
     Requirement,
 )
 from her2node.models.prediction import Level
+from her2node.models.venn_abers import VennAbers
 from her2node.training.arrays import Doubles
 from her2node.training.certainty import training_set, with_covariance
 from her2node.training.cohort import Cohort
@@ -51,8 +52,10 @@ def write(
     seed: int,
     cautions: Sequence[str],
     card: str,
+    unseen: VennAbers,
 ) -> Path:
-    """Write the signed package into ``folder``/NAME and return its folder.
+    """Write the signed package into ``folder``/NAME and return its folder. ``unseen``: its intervals, where it does not
+    know how sure its coefficients are.
 
     Raises NothingLearned for a model without inputs, PackageRefused for one that cannot be used.
     """
@@ -70,7 +73,9 @@ def write(
         (package / FEATURES).write_text(features, encoding="utf-8")
     write_package(
         package,
-        toml(_manifest(form, cohort, kept, used, values, cautions) | ({"features": FEATURES} if features else {})),
+        toml(
+            _manifest(form, cohort, kept, used, values, cautions, unseen) | ({"features": FEATURES} if features else {})
+        ),
         graph(kept, names),
         worked_cases(kept, names, values),
         card,
@@ -110,7 +115,13 @@ def worked_cases(model: Fitted, names: Sequence[str], values: Doubles) -> list[d
 
 
 def _manifest(
-    form: Form, cohort: Cohort, model: Fitted, used: Sequence[Input], values: Doubles, cautions: Sequence[str]
+    form: Form,
+    cohort: Cohort,
+    model: Fitted,
+    used: Sequence[Input],
+    values: Doubles,
+    cautions: Sequence[str],
+    unseen: VennAbers,
 ) -> dict[str, object]:
     cases, said = cohort.cases, form.said
     inputs = [_with_range(given, column) for given, column in zip(used, values.T, strict=True)]
@@ -142,12 +153,20 @@ def _manifest(
         "output": form.output,
         "prior": Prior(cases.positives, cases.negatives, f"the training cohort; {form.label}"),
     }
-    if isinstance(model, Model) and not model.scanners:
-        coefficients = logistic(model, _names(used))
-        if form.method is Method.LOGISTIC and not apart(model, replace(cases, names=_names(used), values=values)):
-            coefficients = with_covariance(coefficients, values, cases.labels, cases.patients)
-        manifest["logistic"] = coefficients
-    return manifest | {"training_set": training_set(used, values)}
+    stated = _stated(form, cohort, model, used, values)
+    sure = {} if stated is not None and stated.covariance else {"venn_abers": unseen}
+    return manifest | {"logistic": stated} | sure | {"training_set": training_set(used, values)}
+
+
+def _stated(form: Form, cohort: Cohort, model: Fitted, used: Sequence[Input], values: Doubles) -> Logistic | None:
+    """The coefficients of a model that has one row of them, with their covariance where that can be had."""
+    if not isinstance(model, Model) or model.scanners:
+        return None
+    cases, names = cohort.cases, _names(used)
+    coefficients = logistic(model, names)
+    if form.method is not Method.LOGISTIC or apart(model, replace(cases, names=names, values=values)):
+        return coefficients
+    return with_covariance(coefficients, values, cases.labels, cases.patients)
 
 
 def _names(inputs: Sequence[Input]) -> tuple[str, ...]:
