@@ -128,6 +128,7 @@ def _estimate(prediction: Prediction) -> dict[str, Any]:
                 "assumed": {i.name: i.value for i in answer.inputs if i.source == "assumed"},
                 "probability": answer.probability,
                 "interval": answer.interval,
+                "interval_kind": answer.interval_kind.value if answer.interval else None,
                 "category": answer.category.value,
             }
             for answer in prediction.answers

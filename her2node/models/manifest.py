@@ -23,6 +23,7 @@ from her2node.models.image import stated
 from her2node.models.image.stated import CropStated
 from her2node.models.prediction import Level
 from her2node.models.units import known
+from her2node.models.venn_abers import VennAbers, flaws
 from her2node.models.wanted import SCANNER as SCANNER
 from her2node.models.wanted import STRICT as _STRICT
 from her2node.models.wanted import Input as Input
@@ -220,6 +221,7 @@ class Scalar(_Stated):
     logistic: Logistic | None = None
     threshold: Threshold | None = None
     training_set: TrainingSet | None = None
+    venn_abers: VennAbers | None = None
 
 
 @dataclass(frozen=True, config=_STRICT, kw_only=True)
@@ -365,6 +367,9 @@ def _of_scalar(manifest: Scalar, names: list[str]) -> Iterator[str]:
     if seen and (not set(seen.inputs) <= set(names) or len(seen.mean) != len(seen.inputs)
                  or not is_covariance(seen.covariance, len(seen.inputs))):  # fmt: skip
         yield "has a training_set whose inputs, mean and covariance do not fit"
+    if manifest.venn_abers and (rule or (manifest.logistic and manifest.logistic.covariance)):
+        yield "states intervals of two kinds"
+    yield from flaws(manifest.venn_abers) if manifest.venn_abers else ()
 
 
 def _of_form(manifest: Form, names: list[str]) -> Iterator[str]:

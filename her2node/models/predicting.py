@@ -14,7 +14,7 @@ from her2node.models.manifest import Form, Image, Manifest, MeasuredOnly, Output
 from her2node.models.odds import logit, shifted_probability
 from her2node.models.package import Package
 from her2node.models.prediction import Answer, Category, Flag, InputUsed, Level, Observation, Prediction
-from her2node.models.uncertainty import interval_of, remarks_of
+from her2node.models.uncertainty import interval_kind, interval_of, remarks_of
 from her2node.models.units import shown
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.selection.choice import PHASES, Selection
@@ -120,8 +120,8 @@ def _predicted(
     answers = []
     for used, case, probability in zip(inputs.cases, cases, package.probabilities(cases), strict=True):
         shifted = shifted_probability(probability, shift)
-        interval = interval_of(manifest, case, shifted)
-        answers.append(Answer(used, shifted, category(shifted, manifest.output), interval))
+        interval = interval_of(manifest, case, shifted, shift)
+        answers.append(Answer(used, shifted, category(shifted, manifest.output), interval, interval_kind(manifest)))
     far = applicability.unlike_training(manifest.training_set, cases) if manifest.training_set else ()
     return Prediction(
         package=package.ref,

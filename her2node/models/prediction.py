@@ -33,6 +33,16 @@ class Category(StrEnum):
     UNLIKELY = "unlikely"
 
 
+class IntervalKind(StrEnum):
+    """What an interval of a probability is; the words stand before it in every report."""
+
+    CONFIDENCE = "95 % interval"
+    """Of the model's own probability: it covers what more cases of the kind that it was made of would make of it in 95
+    of 100 cohorts."""
+    VENN_ABERS = "Venn-Abers interval"
+    """Of the share of positives among cases with this score, without a level of confidence (``venn_abers``)."""
+
+
 @dataclass(frozen=True)
 class InputUsed:
     """One input as it went into the model. ``source``: ``measured``, ``entered``, ``header`` or ``assumed`` (an
@@ -59,12 +69,16 @@ class Flag:
 
 @dataclass(frozen=True)
 class Answer:
-    """Probability in [0, 1] and its category for one set of inputs; its 95 % interval where the package has one."""
+    """Probability in [0, 1] and its category for one set of inputs; its interval where the package has one.
+
+    A Venn-Abers interval may lie beside the probability: it says what came of cases with this score.
+    """
 
     inputs: tuple[InputUsed, ...]
     probability: float
     category: Category
     interval: tuple[float, float] | None = None
+    interval_kind: IntervalKind = IntervalKind.CONFIDENCE
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""How sure a package's answer is: 95 % intervals from what its manifest states, and the rule's own figures in words.
+"""How sure a package's answer is: intervals from what its manifest states, and the rule's own figures in words.
 
 A logistic package with a covariance has the Wald interval of its linear predictor, a threshold package that of the
-logarithm of its likelihood ratio, from the counts of its cohort. Both are added on the scale of log odds, where another
-prior only moves them.
+logarithm of its likelihood ratio, from the counts of its cohort; both with 95 % confidence, added on the scale of log
+odds, where another prior only moves them. Any other trained package has a Venn-Abers interval of the share of positives
+among cases with its score.
 """
 
 from __future__ import annotations
@@ -13,15 +14,33 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from her2node.models.manifest import Prior, Scalar, Threshold
-from her2node.models.odds import expit, logit
+from her2node.models.odds import expit, logit, shifted_probability
+from her2node.models.prediction import IntervalKind
 from her2node.models.units import shown
 
+_VENN_ABERS = (
+    "It tells how often cases with this score were positive: the lower end if this case counts as negative, the upper "
+    "end if it counts as positive. Over many cases like those the share of positives lies between the means of both "
+    "ends. It has no level of confidence, promises nothing of a single patient or of another site, and may lie beside "
+    "the probability where the model says too much or too little."
+)
 Z_95 = 1.959963984540054
 """The 97.5th percentile of the standard normal distribution."""
 
 
-def interval_of(manifest: Scalar, case: Mapping[str, float], probability: float) -> tuple[float, float] | None:
-    """The 95 % interval of ``probability``, which the package gave for ``case``; None where nothing says how sure."""
+def interval_kind(manifest: Scalar) -> IntervalKind:
+    """What the package's intervals are."""
+    return IntervalKind.VENN_ABERS if manifest.venn_abers else IntervalKind.CONFIDENCE
+
+
+def interval_of(
+    manifest: Scalar, case: Mapping[str, float], probability: float, shift: float = 0.0
+) -> tuple[float, float] | None:
+    """The interval of ``probability``, which the package gave for ``case`` and a prior moved by ``shift`` on the log
+    odds; None where nothing says how sure."""
+    if manifest.venn_abers is not None:
+        low, high = manifest.venn_abers.of(_score(probability) - shift)
+        return shifted_probability(low, shift), shifted_probability(high, shift)
     error = _standard_error(manifest, case)
     if error is None or probability in (0.0, 1.0):
         return None
@@ -37,6 +56,8 @@ def remarks_of(manifest: Scalar, cases: Sequence[Mapping[str, float]]) -> tuple[
         return (*(_decided(rule, manifest.prior, case[rule.input], unit) for case in cases), _of_rule(manifest.prior))
     if manifest.logistic is not None and manifest.logistic.covariance:
         return (f"95 % interval: Wald, {manifest.logistic.covariance_source}",)
+    if manifest.venn_abers is not None:
+        return (f"Venn-Abers interval, by {manifest.venn_abers.source}. {_VENN_ABERS}",)
     return ("No interval: the package does not say how sure its coefficients are.",)
 
 
@@ -66,6 +87,10 @@ def wilson(count: int, of: int) -> tuple[float, float]:
     centre = (share + z2 / (2 * of)) / (1 + z2 / of)
     half = Z_95 / (1 + z2 / of) * math.sqrt(share * (1 - share) / of + z2 / (4 * of**2))
     return centre - half, centre + half
+
+
+def _score(probability: float) -> float:
+    return logit(probability) if 0 < probability < 1 else math.copysign(math.inf, probability - 0.5)
 
 
 def _standard_error(manifest: Scalar, case: Mapping[str, float]) -> float | None:

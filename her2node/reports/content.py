@@ -29,7 +29,7 @@ from her2node.dicom.codes import Estimate as EstimateCode
 from her2node.dicom.codes import Quantity as Concept
 from her2node.dicom.identity import MANUFACTURER
 from her2node.dicom.uids import derived_uid
-from her2node.models.prediction import Answer, PackageRef, Prediction
+from her2node.models.prediction import Answer, IntervalKind, PackageRef, Prediction
 from her2node.quantities.quantity import Quantity
 from her2node.reading import Reading
 from her2node.reports.envelope import concept
@@ -51,6 +51,7 @@ Group = (
     | VolumetricROIMeasurementsAndQualitativeEvaluations
     | PlanarROIMeasurementsAndQualitativeEvaluations
 )
+_INTERVALS = {IntervalKind.CONFIDENCE: Statement.INTERVAL, IntervalKind.VENN_ABERS: Statement.VENN_ABERS}
 
 
 def text_item(said: Said) -> TextContentItem:
@@ -173,7 +174,7 @@ def _estimate(reading: Reading, segments: Segments, prediction: Prediction, numb
     said = [Said(Statement.ANSWER, f"{number} of {count}, if {assumed(answer)}")] if count > 1 else []
     said += [Said(Statement.INPUT, input_used(used)) for used in answer.inputs]
     if answer.interval is not None:
-        said.append(Said(Statement.INTERVAL, f"{answer.interval[0]:.4f} to {answer.interval[1]:.4f}"))
+        said.append(Said(_INTERVALS[answer.interval_kind], f"{answer.interval[0]:.4f} to {answer.interval[1]:.4f}"))
     said.append(Said(Statement.PRIOR, f"{prediction.prior:.4g}"))
     said.append(Said(Statement.PRIOR_SOURCE, prediction.prior_source))
     _say(group, said)

@@ -215,8 +215,8 @@ def _estimated(prediction: Prediction) -> Estimated:
 
 
 def _interval(answer: Answer) -> str:
-    """', 95 % 9 to 37 %', or '' where the package has no interval."""
-    return f", 95 % {' to '.join(map(percent, answer.interval))}" if answer.interval else ""
+    """', 95 % interval 9 % to 37 %' or another kind's, or '' where the package has none."""
+    return f", {answer.interval_kind} {' to '.join(map(percent, answer.interval))}" if answer.interval else ""
 
 
 def _table(reading: Reading, laid: LaidRoi) -> Table | None:

@@ -256,11 +256,11 @@ def _answer(answer: Answer) -> str:
 
 
 def interval(answer: Answer) -> str:
-    """' (95 % interval 0.0290 to 0.0815)', or '' where the package has none."""
+    """' (95 % interval 0.0290 to 0.0815)' or another kind's, or '' where the package has none."""
     if answer.interval is None:
         return ""
     low, high = answer.interval
-    return f" (95 % interval {low:.4f} to {high:.4f})"
+    return f" ({answer.interval_kind} {low:.4f} to {high:.4f})"
 
 
 def _other_modalities(refused: Sequence[NotPredicted]) -> list[str]:

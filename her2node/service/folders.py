@@ -61,7 +61,12 @@ class Written:
                     "level": p.package.level.value,
                     "open_inputs": list(p.open_inputs),
                     "answers": [
-                        {"probability": a.probability, "interval": a.interval, "category": a.category.value}
+                        {
+                            "probability": a.probability,
+                            "interval": a.interval,
+                            "interval_kind": a.interval_kind.value if a.interval else None,
+                            "category": a.category.value,
+                        }
                         for a in p.answers
                     ],
                     "flags": [str(flag) for flag in p.flags],

@@ -1,16 +1,22 @@
-"""What a package says of its own certainty: how sure its coefficients are, and where the cases lay behind it."""
+"""What a package says of its own certainty: how sure its coefficients or its answers are, and where the cases lay
+behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 from scipy.special import expit
 
 from her2node.models.applicability import squared_distance
 from her2node.models.manifest import Input, Logistic, QuantityInput, TrainingSet, is_covariance
+from her2node.models.venn_abers import VennAbers
 from her2node.training.arrays import Bools, Doubles
 from her2node.training.penalised import standards
+
+_EXACT = 1e-9
+"""A number of thousandths that is whole but for rounding is whole."""
 
 
 def covariance(model: Logistic, values: Doubles, labels: Bools, patients: Sequence[str]) -> Doubles:
@@ -66,3 +72,41 @@ def training_set(inputs: Sequence[Input], values: Doubles) -> TrainingSet | None
         return None
     distances = [squared_distance(row, mean, spread) for row in measured]
     return TrainingSet(tuple(inputs[place].name for place in places), tuple(mean.tolist()), rows, max(distances))
+
+
+def venn_abers(unseen: Doubles, labels: Bools, source: str) -> VennAbers:
+    """Steps over log odds, from those of models that had not seen the cases, ``unseen`` (repeats, n), and their labels.
+
+    Each repeat of a cross-validation gives both ends for every score; they are averaged over the repeats. Edges and
+    ends are rounded outwards, to hundredths and thousandths: no patient's own score stands in a package.
+    Source: Vovk 2015, NIPS 28:892. Known deviation: there the model that scores the new case is the one that scored the
+    calibrating ones; here it is fitted on all cases, and those that scored them on all folds but one.
+    """
+    rows = [_ends(scores, labels) for scores in unseen]
+    places = np.unique(np.concatenate([edges for edges, _ in rows]))
+    ends = np.mean([found[:, np.searchsorted(edges, places, "right")] for edges, found in rows], axis=0)
+    first = np.mean([found[:, :1] for _, found in rows], axis=0)
+    low, high = np.column_stack([first, ends])
+    low_from, low = _steps(np.ceil(100 * places) / 100, np.floor(1000 * low + _EXACT) / 1000)
+    high_from, high = _steps(np.floor(100 * places) / 100, np.ceil(1000 * high - _EXACT) / 1000)
+    return VennAbers(low, high, source, low_from, high_from)
+
+
+def _ends(scores: Doubles, labels: Bools) -> tuple[Doubles, Doubles]:
+    """Both ends (2, k + 1) below, between and above k different scores: the new case stands between its neighbours."""
+    edges, group, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    shares = np.bincount(group, labels) / counts
+    ends = np.empty((2, len(edges) + 1))
+    for place in range(len(edges) + 1):
+        weights = np.insert(counts.astype(np.float64), place, 1.0)
+        for label in (0, 1):
+            ends[label, place] = isotonic_regression(np.insert(shares, place, label), weights=weights).x[place]
+    return edges, ends
+
+
+def _steps(edges: Doubles, ends: Doubles) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The same steps without those that change nothing; of steps on one edge the outermost remain."""
+    last = np.append(edges[1:] > edges[:-1], True)
+    edges, ends = edges[last], np.append(ends[:1], ends[1:][last])
+    changed = ends[1:] > ends[:-1]
+    return tuple(edges[changed].tolist()), tuple(np.append(ends[:1], ends[1:][changed]).tolist())

@@ -11,6 +11,7 @@ from her2node.models.manifest import ReaderInput
 from her2node.models.prediction import Level
 from her2node.training import form as forms
 from her2node.training import leakage, packaging, report
+from her2node.training.certainty import venn_abers
 from her2node.training.cohort import Cohort, Row, Source, join, with_entered
 from her2node.training.document import write
 from her2node.training.findings import Finder, Findings
@@ -97,5 +98,8 @@ def train(
     document = report.of_training(form, cohort, model, validation, warnings, seed)
     written = write(document, out, "report")
     card = report.card(form, cohort, validation, warnings, seed)
-    package = packaging.write(out / "packages", form, cohort, model, private_pem, seed, warnings, card, site_key)
+    unseen = venn_abers(validation.log_odds, cohort.cases.labels, report.scored(cohort.cases, validation))
+    package = packaging.write(
+        out / "packages", form, cohort, model, private_pem, seed, warnings, card, unseen, site_key
+    )
     return Trained(validation, model, warnings, written, package, form.level)

@@ -19,17 +19,18 @@ Draw = Callable[[Axes], None]
 _WIDTH, _HEIGHT, _MARGIN = 595.0, 842.0, 48.0
 """A4 in points."""
 _SIZE, _LINE = 9.0, 13.0
-_PLOT_HEIGHT = {1: 330.0, 2: 230.0}
-"""Points, by how many stand in a row."""
+_NARROW, _FRAME = 230.0, 50.0
+"""Points: the height of plots of which two stand in a row, and what of a plot's height is not the drawing."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure with its caption; ``wide`` takes the whole width."""
+    """A figure with its caption; ``wide`` takes the whole width and is ``height`` points high."""
 
     caption: str
     draw: Draw
     wide: bool = False
+    height: float = 280.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _section(section: Section) -> str:
 
 
 def _svg(plot: Plot) -> str:
-    figure = Figure(figsize=(8.2, 4.4) if plot.wide else (4.0, 3.4))
+    figure = Figure(figsize=(8.2, plot.height / 72 + 0.2) if plot.wide else (4.0, 3.4))
     plot.draw(figure.add_axes((0.02, 0.02, 0.96, 0.96) if plot.wide else (0.16, 0.15, 0.8, 0.8)))
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -182,13 +183,13 @@ class _Sheets:
         self._y += 6
 
     def _plots(self, plots: list[Plot], across: int) -> None:
-        height = _PLOT_HEIGHT[across]
+        height = _NARROW if across == 2 else plots[0].height + _FRAME
         self._room(height + _LINE)
         width = (_WIDTH - 2 * _MARGIN) / across
         for number, plot in enumerate(plots):
             left, inset = _MARGIN + number * width, (34.0 if across == 2 else 0.0)
             x, bottom = (left + inset) / _WIDTH, (_HEIGHT - self._y - height + 34) / _HEIGHT
-            axes = self._figure.add_axes((x, bottom, (width - inset - 10) / _WIDTH, (height - 50) / _HEIGHT))
+            axes = self._figure.add_axes((x, bottom, (width - inset - 10) / _WIDTH, (height - _FRAME) / _HEIGHT))
             plot.draw(axes)
             self._text(left, self._y + height, plot.caption, 7.5, colour="#444444")
         self._y += height + _LINE

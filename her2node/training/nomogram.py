@@ -15,6 +15,8 @@ from her2node.training.arrays import Doubles
 from her2node.training.pipelines import Model
 
 TICKS = 5
+SHEET = 24
+"""Inputs on one page."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class Nomogram:
     lowest: float
     per_point: float
     most_points: float
+
+    @property
+    def sheets(self) -> tuple[tuple[Scale, ...], ...]:
+        """The lines, as many together as a page can hold; at least one sheet."""
+        starts = range(0, max(len(self.scales), 1), SHEET)
+        return tuple(self.scales[start : start + SHEET] for start in starts)
 
     def log_odds(self, points: float) -> float:
         """Of a sum of points."""

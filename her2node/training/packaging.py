@@ -27,6 +27,7 @@ from her2node.models.manifest import (
     Requirement,
 )
 from her2node.models.prediction import Level
+from her2node.models.venn_abers import VennAbers
 from her2node.models.wanted import ScannerInput
 from her2node.training import patients
 from her2node.training.arrays import Cases, Doubles
@@ -55,9 +56,11 @@ def write(
     seed: int,
     cautions: Sequence[str],
     card: str,
+    unseen: VennAbers,
     site_key: bytes | None = None,
 ) -> Path:
-    """Write the signed package into ``folder``/NAME and return its folder.
+    """Write the signed package into ``folder``/NAME and return its folder. ``unseen``: its intervals, where it does not
+    know how sure its coefficients are.
 
     Raises NothingLearned for a model without inputs, PackageRefused for one that cannot be used.
     """
@@ -76,7 +79,10 @@ def write(
         (package / FEATURES).write_text(features, encoding="utf-8")
     write_package(
         package,
-        toml(_manifest(form, cohort, kept, inputs, values, cautions) | ({"features": FEATURES} if features else {})),
+        toml(
+            _manifest(form, cohort, kept, inputs, values, cautions, unseen)
+            | ({"features": FEATURES} if features else {})
+        ),
         graph(kept, names),
         worked_cases(kept, names, values),
         card,
@@ -123,7 +129,13 @@ def worked_cases(model: Fitted, names: Sequence[str], values: Doubles) -> list[d
 
 
 def _manifest(
-    form: Form, cohort: Cohort, model: Fitted, asked: Sequence[Input], values: Doubles, cautions: Sequence[str]
+    form: Form,
+    cohort: Cohort,
+    model: Fitted,
+    asked: Sequence[Input],
+    values: Doubles,
+    cautions: Sequence[str],
+    unseen: VennAbers,
 ) -> dict[str, object]:
     cases, said = cohort.cases, form.said
     inputs = [_with_range(given, column) for given, column in zip(asked, values.T, strict=True)]
@@ -155,13 +167,21 @@ def _manifest(
         "output": form.output,
         "prior": Prior(cases.positives, cases.negatives, f"the training cohort; {form.label}"),
     }
-    if isinstance(model, Model) and not model.scanners:
-        coefficients = logistic(model, _names(asked))
-        if form.method is Method.LOGISTIC and not apart(model, replace(cases, names=_names(asked), values=values)):
-            coefficients = _with_certainty(coefficients, model.kept, cases, values)
-        manifest["logistic"] = coefficients
+    stated = _stated(form, cohort, model, asked, values)
+    sure = {} if stated is not None and stated.covariance else {"venn_abers": unseen}
     used = list(model.kept)
-    return manifest | {"training_set": training_set([asked[place] for place in used], values[:, used])}
+    seen = training_set([asked[place] for place in used], values[:, used])
+    return manifest | {"logistic": stated} | sure | {"training_set": seen}
+
+
+def _stated(form: Form, cohort: Cohort, model: Fitted, asked: Sequence[Input], values: Doubles) -> Logistic | None:
+    """The coefficients of a model that has one row of them, with their covariance where that can be had."""
+    if not isinstance(model, Model) or model.scanners:
+        return None
+    coefficients = logistic(model, _names(asked))
+    if form.method is not Method.LOGISTIC or apart(model, replace(cohort.cases, names=_names(asked), values=values)):
+        return coefficients
+    return _with_certainty(coefficients, model.kept, cohort.cases, values)
 
 
 def _with_certainty(model: Logistic, used: Sequence[int], cases: Cases, values: Doubles) -> Logistic:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from scipy.special import expit
 
 from her2node.models.prediction import Level
 from her2node.training import figures
-from her2node.training.arrays import Bools, Doubles
+from her2node.training.arrays import Bools, Cases, Doubles
 from her2node.training.calibration import calibration, decision_curve, groups
 from her2node.training.cohort import Cohort
 from her2node.training.discriminants import UNITS, Nearest, Network
 from her2node.training.discrimination import Interval, wilson
 from her2node.training.document import Document, Plot, Section
 from her2node.training.form import Form
-from her2node.training.nomogram import nomogram
+from her2node.training.nomogram import Nomogram, nomogram
 from her2node.training.pipelines import Fitted, Model
 from her2node.training.validation import Validation
 
@@ -126,6 +127,14 @@ def _method(form: Form, cohort: Cohort, validation: Validation, seed: int) -> Se
     )
 
 
+def scored(cases: Cases, validation: Validation) -> str:
+    """Of which cases, and how, the scores were had that intervals of answers come from."""
+    return (
+        f"the scores of {len(cases)} cases of {len(set(cases.patients))} patients, {cases.positives} positive, by "
+        f"models that had not seen them ({validation.folds} folds, {validation.repeats} times)"
+    )
+
+
 def _candidates(form: Form) -> str:
     """All that may be selected from: by name, of many only how many there are and of what."""
     wanted, names = form.said.training.candidates, form.names
@@ -153,14 +162,29 @@ def _linear(form: Form, cohort: Cohort, model: Model) -> Section:
         sentences.append(f"Not kept: {told}.")
     labels = [given.name if given.unit == "1" else f"{given.name} ({given.unit})" for given in form.inputs]
     plots = [
-        Plot(
-            f"Nomogram{f', scanner {scanner}' if scanner else ''}: add the points, read the probability below",
-            lambda axes, row=row: figures.nomogram(axes, nomogram(model, labels, cohort.cases.values, row)),  # type: ignore[misc]
-            wide=True,
-        )
+        plot
         for row, scanner in enumerate(shown)
+        for plot in nomogram_plots(nomogram(model, labels, cohort.cases.values, row), scanner)
     ]
     return Section("The model", sentences=tuple(sentences), rows=tuple(rows), plots=tuple(plots))
+
+
+def nomogram_plots(found: Nomogram, scanner: str = "") -> tuple[Plot, ...]:
+    """A nomogram on as many pages as it needs; the last has the sum."""
+    count, whose = len(found.sheets), f", scanner {scanner}" if scanner else ""
+    plots = []
+    for number, scales in enumerate(found.sheets, start=1):
+        last = number == count
+        which = f" ({number} of {count})" if count > 1 else ""
+        plots.append(
+            Plot(
+                f"Nomogram{whose}{which}: add the points{', read the probability below' if last else ''}",
+                partial(figures.nomogram, found=found, scales=scales, last=last),
+                wide=True,
+                height=figures.nomogram_height(len(scales), last=last),
+            )
+        )
+    return tuple(plots)
 
 
 def _classifier(form: Form, model: Nearest | Network) -> Section:
