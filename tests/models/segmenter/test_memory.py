@@ -54,7 +54,7 @@ class Layers:
 def unet(outputs: int) -> bytes:
     """ONNX bytes of a U-Net of two levels with random weights."""
     layers, (top, low) = Layers(), FEATURES
-    beside = layers.block(layers.block("patches", 1, top), top, top)
+    beside = layers.block("patches", 1, top)
     pooled = layers.add("MaxPool", [beside], kernel_shape=[2, 2, 2], strides=[2, 2, 2])
     deep = layers.block(pooled, top, low)
     up = layers.add("ConvTranspose", [deep], [(low, top, 2, 2, 2), (top,)], strides=[2, 2, 2])
