@@ -54,6 +54,8 @@ def test_the_package_loads_for_who_trusts_the_key_and_says_what_it_was_trained_o
     assert (said.prior.positives, said.prior.negatives) == (20, 40)
     assert "2+ without ISH" in said.prior.source
     assert package.trusted_by != "shipped"
+    assert said.logistic is not None
+    assert bool(said.logistic.covariance) is (said.venn_abers is None)
 
 
 def test_the_package_says_what_the_model_says(trained: tuple[Trained, Keys, list[str]]) -> None:
@@ -196,6 +198,11 @@ def test_a_harmonised_package_asks_for_the_scanner_and_answers_for_each_until_it
     wanted = form(tmp_path, ("[training]", "[training]\nharmonise = true"))
     told = train(wanted, both, tmp_path / "out", keys.pair.private_pem, 1, lambda said: None)
     package = load(told.package, keys.trust)
+    assert isinstance(package.manifest, Scalar)
+    steps = package.manifest.venn_abers
+    assert steps is not None
+    assert "60 cases of 60 patients, 20 positive" in steps.source
+    assert steps.of(-9.0)[0] < steps.of(9.0)[0]
     assert package.manifest.inputs[-1].meaning == "Scanner that the study was made on (0: A, 1: B)"
     where = base.members[0].findings.where
     inputs = gather(package.manifest, base.members[0].findings.quantities, (), where, {"metastasis": "1"})
