@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from her2node.models.building import logistic_graph, pin, write_package
 from her2node.models.manifest import Logistic
+from her2node.models.model_card import RESEARCH, model_card
 from her2node.models.package import SHIPPED
 from her2node.phantoms import PhantomOptions, cohort
 
@@ -127,14 +128,32 @@ def _card(fitted: Fit) -> str:
             FEATURES, UNITS, fitted.features.min(axis=0), fitted.features.max(axis=0), strict=True
         )
     )
-    return _CARD.format(
-        count=COUNT,
-        seed=SEED,
-        matrix=MATRIX,
-        positives=int(fitted.labels.sum()),
-        intercept=repr(fitted.model.intercept),
-        rows=rows,
-        auc=fitted.auc,
+    positives = int(fitted.labels.sum())
+    return model_card(
+        f"{NAME} 1.0.0",
+        {
+            "Model details": "A logistic model with weights fitted on digital phantoms, so that the whole way from CT "
+            f"to report can be shown. Level `synthetic-demo`. Made by `python -m her2node.models.synthetic`, seed "
+            f"{SEED}: maximum likelihood by Newton's method, coefficients rounded to six significant digits.\n\n"
+            f"| input | unit | coefficient | range in the cohort |\n|---|---|---|---|\n{rows}\n"
+            f"| intercept | | {fitted.model.intercept!r} | |",
+            "Intended use": "Demonstration of the software. It says nothing about patients and runs in demonstration "
+            "mode only (`demonstration = true`); elsewhere the node refuses it.",
+            "Factors": "Needs an arterial and a portal CT series and an ROI of the tumour. Values outside the cohort's "
+            "ranges are flagged; a mean attenuation below -200 or above 400 HU is refused.",
+            "Metrics": "Area under the ROC curve. Categories: likely from 0.5, unlikely below 0.2, chosen for the "
+            f"demonstration. Prior {positives} of {COUNT}; another prior shifts the log odds.",
+            "Evaluation data": "None beside the phantoms that it was fitted on.",
+            "Training data": f"{COUNT} phantoms (`her2node.phantoms.cohort`, seed {SEED}, images of {MATRIX} x "
+            f"{MATRIX}), of which {positives} bear the label 'positive'; features as a perfect outline measures them "
+            "in the images.",
+            "Quantitative analyses": "Area under the ROC curve on the phantoms that it was fitted on: "
+            f"{fitted.auc:.3f}.",
+            "Ethical considerations": f"{RESEARCH} It was fitted on nobody's images.",
+            "Caveats and recommendations": "The label is drawn from an invented relation between portal and arterial "
+            "attenuation (`her2node.phantoms.planted`); volume plays no part in it and is an input so that the "
+            "conversion of units is exercised.",
+        },
     )
 
 
@@ -206,36 +225,6 @@ source = "digital phantoms, a cohort of {count}, seed {seed}"
 [logistic]
 intercept = {intercept}
 coefficients = {{ {slopes} }}
-"""
-
-_CARD = """\
-# synthetic-demo-ct 1.0.0
-
-**What it is.** A logistic model with weights fitted on digital phantoms, so that the whole way from CT to report
-can be shown. It says nothing about patients and runs in demonstration mode only (`demonstration = true`); elsewhere
-the node refuses it.
-
-**Level.** `synthetic-demo`.
-
-**Made by** `python -m her2node.models.synthetic`: {count} phantoms (`her2node.phantoms.cohort`, seed {seed}, images
-of {matrix} x {matrix}), of which {positives} bear the label 'positive'; features as a perfect outline measures them in
-the images; maximum likelihood by Newton's method, coefficients rounded to six significant digits. The label is drawn
-from an invented relation between portal and arterial attenuation (`her2node.phantoms.planted`); volume plays no part in
-it and is an input so that the conversion of units is exercised.
-
-| input | unit | coefficient | range in the cohort |
-|---|---|---|---|
-{rows}
-| intercept | | {intercept} | |
-
-Area under the ROC curve on the phantoms that it was fitted on: {auc:.3f}.
-
-**Needs** an arterial and a portal CT series and an ROI of the tumour. Values outside the cohort's ranges are
-flagged; a mean attenuation below -200 or above 400 HU is refused.
-
-**Categories.** Likely from 0.5, unlikely below 0.2: chosen for the demonstration.
-
-**Prior.** {positives} of {count}; another prior shifts the log odds.
 """
 
 if __name__ == "__main__":

@@ -226,6 +226,7 @@ def _observed(observation: Observation) -> list[Said]:
         *((Statement.OBSERVATION, f"{name}: {remark}") for remark in observation.remarks),
         (Statement.LEVEL, f"{name}: {package.level.value}"),
         (Statement.SOURCE, f"{name}: {package.title}. {package.citation}"),
+        (Statement.INTENDED_USE, f"{name}: {package.intended_use}"),
         *_reservations(name, observation),
     ]
     return [Said(concept, text) for concept, text in rows]

@@ -224,7 +224,7 @@ def report(package: Package, found: Evaluation) -> Document:
                 ),
                 rows=_counted("left out because", reasons),
             ),
-            performance(found.log_odds, labels, said.output.likely, [("AUC (DeLong)", found.auc)]),
+            performance(found.log_odds, labels, said.output, [("AUC (DeLong)", found.auc)]),
             Section("Categories by tissue result", rows=tuple(categories)),
             Section("Flags of applicability", rows=_counted("flag", flags) or (("flag", "studies"), ("none", "0"))),
         ),

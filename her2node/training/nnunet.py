@@ -22,6 +22,7 @@ from her2node.errors import PackageRefused, Refused
 from her2node.models import manifest as manifests
 from her2node.models.building import seal
 from her2node.models.manifest import Segmenter
+from her2node.models.model_card import RESEARCH, model_card
 from her2node.models.package import CARD, CASES, MANIFEST
 from her2node.models.prediction import Level
 from her2node.models.segmenter import ensemble
@@ -242,7 +243,32 @@ def written(folder: Path, text: str, files: Mapping[str, bytes], expected: np.nd
     for name, content in files.items():
         (folder / name).write_bytes(content)
     (folder / CASES).write_text(json.dumps([case], indent=2) + "\n")
-    (folder / CARD).write_text(f"# {manifest.name}\n\n{manifest.title}. {manifest.citation}\n", encoding="utf-8")
+    (folder / CARD).write_text(card(manifest, apart), encoding="utf-8")
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     seal(folder)
     return folder
+
+
+def card(manifest: Segmenter, apart: float) -> str:
+    """CARD.md: what was said of the network, and by how much its export answers otherwise than torch."""
+    said = manifest.network
+    return model_card(
+        f"{manifest.name} {manifest.version}",
+        {
+            "Model details": f"{manifest.title}. {manifest.citation} A network of nnU-Net 2, configuration "
+            f"{said.configuration}, {len(said.folds)} folds whose answers are averaged. Level `{manifest.level}`. Made "
+            "by `her2node packages import-nnunet`.",
+            "Intended use": f"{manifest.intended_use} It draws the region of '{said.tumour}' where no reader has, and "
+            "estimates nothing.",
+            "Factors": f"Takes {', '.join(said.channels)}, in this order. Spacing, patch and normalisation stand in "
+            "plans.json.",
+            "Metrics": "Overlap (Dice) is what such networks are judged by. None was handed over with the weights.",
+            "Evaluation data": "None: nobody has evaluated this package on a cohort.",
+            "Training data": f"Not told beyond the citation. Regions were drawn thus: {manifest.reference_test}",
+            "Quantitative analyses": f"On a patch of noise the exported network answers as torch does, to {apart:.1e} "
+            "in the logits.",
+            "Ethical considerations": RESEARCH,
+            "Caveats and recommendations": "No reader has checked a region that it draws; one that a reader sends goes "
+            "before it. How it does on other scanners and in other people is unknown.",
+        },
+    )

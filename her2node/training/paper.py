@@ -25,6 +25,7 @@ from scipy.special import expit
 from her2node.errors import PackageRefused, SettingsRefused, TranscriptsDiffer, WorkedCaseFailed
 from her2node.models.building import logistic_graph, write_package
 from her2node.models.manifest import InputName, Logistic, Said
+from her2node.models.model_card import RESEARCH, model_card
 from her2node.models.prediction import Level
 from her2node.quantities import signature
 from her2node.quantities.signature import Signature
@@ -262,24 +263,23 @@ def _card(content: Mapping[str, Any], ours: Transcript, theirs: Transcript) -> s
     )
     if ours.standardised:
         printed += f"; printed of standardised values, whose scale is folded in here: {', '.join(ours.standardised)}"
-    return f"""# {content.get("name")} {content.get("version")}
-
-## Model details
-{content.get("title")}. Level `published-complete`: {content.get("citation")} doi:{ours.doi}, {ours.table} ({printed}).
-Typed by {ours.typed_by}; typed a second time, independently, by {theirs.typed_by}; all numbers, units and
-codes agree.
-
-| input | coefficient on the log odds |
-|---|---|
-| intercept | {model.intercept!r} |
-{rows}
-
-## Intended use
-{content.get("intended_use")} Research software, not a medical device.
-
-## Training data
-The paper's cohort: {ours.positives} positive, {ours.negatives} negative.
-
-## Metrics
-Worked examples printed in the paper and reproduced: {len(ours.examples)}. Run `her2node evaluate` on own cases.
-"""
+    return model_card(
+        f"{content.get('name')} {content.get('version')}",
+        {
+            "Model details": f"{content.get('title')}. Level `published-complete`: {content.get('citation')} "
+            f"doi:{ours.doi}, {ours.table} ({printed}).\n\n| input | coefficient on the log odds |\n|---|---|\n"
+            f"| intercept | {model.intercept!r} |\n{rows}",
+            "Intended use": f"{content.get('intended_use')} The reference test: {content.get('reference_test')}",
+            "Factors": "Those of the paper's cohort, as far as the paper tells them; what the package needs and where "
+            "its values are usual stands in package.toml.",
+            "Metrics": "Whether the coefficients give the examples that the paper prints. What the paper says of its "
+            "model's performance was not typed in.",
+            "Evaluation data": "None: nobody has evaluated this package on a cohort. Run `her2node evaluate`.",
+            "Training data": f"The paper's cohort: {ours.positives} positive, {ours.negatives} negative.",
+            "Quantitative analyses": f"Worked examples printed in the paper and reproduced: {len(ours.examples)}. "
+            "No interval: the covariance of the coefficients is not known.",
+            "Ethical considerations": RESEARCH,
+            "Caveats and recommendations": f"Typed by {ours.typed_by}; typed a second time, independently, by "
+            f"{theirs.typed_by}; all numbers, units and codes agree.",
+        },
+    )

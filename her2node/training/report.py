@@ -7,6 +7,9 @@ from functools import partial
 
 from scipy.special import expit
 
+from her2node.models.manifest import Output
+from her2node.models.model_card import RESEARCH, model_card
+from her2node.models.predicting import categories
 from her2node.models.prediction import Level
 from her2node.training import figures
 from her2node.training.arrays import Bools, Cases, Doubles
@@ -38,27 +41,17 @@ def of_training(
             Section("What this is", tuple(warnings), (NOTICE, f"Intended use: {form.intended_use}")),
             _cohort(form, cohort),
             _method(form, cohort, validation, seed),
-            performance(validation.log_odds, validation.labels, form.output.likely, _areas(validation)),
+            performance(validation.log_odds, validation.labels, form.output, _areas(validation)),
             _linear(form, cohort, model) if isinstance(model, Model) else _classifier(form, model),
         ),
     )
 
 
 def performance(
-    log_odds: Doubles, labels: Bools, threshold: float, areas: Sequence[tuple[str, Interval | float]]
+    log_odds: Doubles, labels: Bools, output: Output, areas: Sequence[tuple[str, Interval | float]]
 ) -> Section:
-    """How good predictions (repeats, n) are: discrimination, at the threshold, calibration, decision curve."""
-    found = calibration(log_odds, labels)
-    sensitivity, specificity = at_threshold(log_odds, labels, threshold)
-    rows = [("measure", "value", "95 % interval")]
-    rows += [(name, *_shown(value)) for name, value in areas]
-    rows += [
-        (f"sensitivity at {threshold:g}", *_shown(sensitivity)),
-        (f"specificity at {threshold:g}", *_shown(specificity)),
-        ("calibration slope (1 is perfect)", f"{found.slope:.2f}", ""),
-        ("calibration intercept (0 is perfect)", f"{found.intercept:+.2f}", ""),
-        (f"Brier score (prevalence alone: {found.brier_prevalence:.3f})", f"{found.brier:.3f}", ""),
-    ]
+    """How good predictions (repeats, n) are: discrimination, at both thresholds, calibration, decision curve."""
+    rows = [("measure", "value", "95 % interval"), *_measures(log_odds, labels, output, areas)]
     prevalence = float(labels.mean())
     plots = (
         Plot("ROC curve of predictions of unseen cases", lambda axes: figures.roc(axes, log_odds, labels)),
@@ -70,6 +63,24 @@ def performance(
         Plot("Predictions by class", lambda axes: figures.scores(axes, log_odds, labels)),
     )
     return Section("How good it is", rows=tuple(rows), plots=plots)
+
+
+def _measures(
+    log_odds: Doubles, labels: Bools, output: Output, areas: Sequence[tuple[str, Interval | float]]
+) -> list[tuple[str, str, str]]:
+    """Name, value and interval of every figure."""
+    found = calibration(log_odds, labels)
+    rows = [(name, *_shown(value)) for name, value in areas]
+    for threshold in dict.fromkeys((output.likely, output.unlikely)):
+        sensitivity, specificity = at_threshold(log_odds, labels, threshold)
+        rows.append((f"sensitivity at {threshold:g}", *_shown(sensitivity)))
+        rows.append((f"specificity at {threshold:g}", *_shown(specificity)))
+    return [
+        *rows,
+        ("calibration slope (1 is perfect)", f"{found.slope:.2f}", ""),
+        ("calibration intercept (0 is perfect)", f"{found.intercept:+.2f}", ""),
+        (f"Brier score (prevalence alone: {found.brier_prevalence:.3f})", f"{found.brier:.3f}", ""),
+    ]
 
 
 def at_threshold(log_odds: Doubles, labels: Bools, threshold: float) -> tuple[Interval, Interval]:
@@ -211,43 +222,37 @@ def _fitted_on(form: Form) -> str:
 
 
 def card(form: Form, cohort: Cohort, validation: Validation, warnings: Sequence[str], seed: int) -> str:
-    """CARD.md after the model-card convention (Mitchell 2019, FAT*: 220)."""
+    """CARD.md of a trained package."""
     cases = cohort.cases
-    found = calibration(validation.log_odds, validation.labels)
-    area, ours = validation.auc, validation.fitted_auc
     excluded = "\n".join(f"- {count} left out: {why}" for why, count in cohort.reasons.items())
     literature = (*(told.words for told in form.said.evidence), *form.said.conflicts)
     caveats = "\n".join(f"- {said}" for said in (*warnings, *form.cautions, *literature)) or "- None noted."
     ages = [member.findings.age_years for member in cohort.members]
     known = [age for age in ages if age is not None]
     age = f"Age {min(known):.0f} to {max(known):.0f} years. " if known else ""
-    return f"""# {form.name} {form.version}
-
-## Model details
-{form.title}. Form after: {form.said.citation} Method: {form.method}; candidates: {_candidates(form)}.
-Level `{form.level}`. Made by `her2node train` with seed {seed}.
-
-## Intended use
-{form.intended_use} {NOTICE}
-
-## Factors
-{age}Scanners: {", ".join(sorted({member.scanner for member in cohort.members}))}.
-
-## Metrics
-AUC of the fitted pipeline on new cases {ours.value:.3f} ({ours.low:.3f} to {ours.high:.3f}); of cross-validated
-predictions, DeLong, {area.low:.3f} to {area.high:.3f}. Calibration slope {found.slope:.2f}, intercept
-{found.intercept:+.2f}, Brier score {found.brier:.3f} (prevalence alone {found.brier_prevalence:.3f}).
-
-## Evaluation data
-The training data, by nested cross-validation with splits by patient. No external validation: run `her2node evaluate`.
-
-## Training data
-{len(cases)} studies of {len(set(cases.patients))} patients, {cases.positives} positive. Label: {form.label}.
-{excluded}
-
-## Ethical considerations
-{_fitted_on(form)} It holds ranges and coefficients, no patient's values.
-
-## Caveats
-{caveats}
-"""
+    found_at = "; ".join(
+        f"{name} {value} ({interval})" if interval else f"{name} {value}"
+        for name, value, interval in _measures(validation.log_odds, validation.labels, form.output, _areas(validation))
+    )
+    return model_card(
+        f"{form.name} {form.version}",
+        {
+            "Model details": f"{form.title}. Form after: {form.said.citation} Method: {form.method}; candidates: "
+            f"{_candidates(form)}. Level `{form.level}`. Made by `her2node train` with seed {seed}.",
+            "Intended use": f"{form.intended_use} {NOTICE}",
+            "Factors": f"{age}Scanners: {', '.join(sorted({member.scanner for member in cohort.members}))}.",
+            "Metrics": "Area under the ROC curve with the interval for what the fitted pipeline reaches on new cases, "
+            "and with DeLong's; sensitivity and specificity at the thresholds of the categories; calibration; Brier "
+            f"score. {categories(form.output)} An answer's interval: by its coefficients' covariance where the package "
+            f"has one, else Venn-Abers, by {scored(cases, validation)}.",
+            "Evaluation data": "The training data, by nested cross-validation with splits by patient. No external "
+            "validation: run `her2node evaluate`.",
+            "Training data": f"{len(cases)} studies of {len(set(cases.patients))} patients, {cases.positives} "
+            f"positive. Label: {form.label}.\n{excluded}",
+            "Quantitative analyses": f"Of cases that the models had not seen: {found_at}. Not broken down by age, sex, "
+            "scanner or site.",
+            "Ethical considerations": f"{RESEARCH} {_fitted_on(form)} It holds ranges and coefficients, no patient's "
+            "values.",
+            "Caveats and recommendations": caveats,
+        },
+    )

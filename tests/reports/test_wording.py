@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from her2node.dicom.codes import Statement
@@ -11,6 +12,7 @@ from her2node.models.prediction import (
     Category,
     Flag,
     InputUsed,
+    IntervalKind,
     Level,
     NotPredicted,
     Observation,
@@ -80,6 +82,13 @@ def test_an_estimate_is_told_with_interval_rule_prior_categories_stability_and_r
     assert Statement.AGREEMENT.value not in told
 
 
+def test_an_interval_without_a_level_of_confidence_is_never_called_one_of_95_percent() -> None:
+    answer = Answer((USED,), 0.3128, Category.INDETERMINATE, (0.21, 0.29), IntervalKind.VENN_ABERS)
+    told = said(reading(predictions=(replace(SURE, answers=(answer,)),)))
+    assert "(Venn-Abers interval 0.2100 to 0.2900)" in told[Statement.CONCLUSION.value][0]
+    assert "95 %" not in told[Statement.CONCLUSION.value][0]
+
+
 def test_several_estimates_are_summed_up_before_them_and_not_combined() -> None:
     found = statements(reading(predictions=(SURE, OTHER)))
     kinds = [one.concept for one in found]
@@ -92,6 +101,7 @@ def test_what_is_measured_only_has_no_conclusion_prior_or_category() -> None:
     told = said(reading(observations=(BESIDE,), quantities=(object(),)))
     assert told[Statement.OBSERVATION.value] == ["mtv 1.0.0: mtv 11 cm3 is below the printed cut-off 12.1."]
     assert told[Statement.LEVEL.value] == ["mtv 1.0.0: measured-only"]
+    assert told[Statement.INTENDED_USE.value] == ["mtv 1.0.0: research"]
     assert not {Statement.CONCLUSION.value, Statement.PRIOR.value, Statement.CATEGORIES.value} & told.keys()
 
 

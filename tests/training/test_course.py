@@ -61,6 +61,8 @@ def test_the_package_loads_for_who_trusts_the_key_and_says_what_it_was_trained_o
     assert (said.prior.positives, said.prior.negatives) == (20, 40)
     assert "2+ without ISH" in said.prior.source
     assert package.trusted_by != "shipped"
+    assert said.logistic is not None
+    assert bool(said.logistic.covariance) is (said.venn_abers is None)
 
 
 def test_the_package_says_what_the_model_says(trained: tuple[Trained, Keys, list[str]]) -> None:
@@ -208,7 +210,13 @@ def test_a_harmonised_package_answers_for_the_scanner_that_the_header_tells_and_
     keys = make_keys(tmp_path)
     told, base = harmonised(tmp_path, keys)
     package = load(told.package, keys.trust)
-    asked = package.manifest.inputs[-1]
+    manifest = package.manifest
+    assert isinstance(manifest, Scalar)
+    steps = manifest.venn_abers
+    assert steps is not None
+    assert "60 cases of 60 patients, 20 positive" in steps.source
+    assert steps.of(-9.0)[0] < steps.of(9.0)[0]
+    asked = manifest.inputs[-1]
     assert isinstance(asked, ScannerInput)
     assert (asked.name, asked.scanners) == ("scanner", ("A", "B"))
     found = base.members[0].findings

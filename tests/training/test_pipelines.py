@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from her2node.errors import CohortRefused, TooFewEvents
 from her2node.models.package import OUTPUT
 from her2node.models.session import Session
-from her2node.training import penalised
+from her2node.training import harmonising, penalised
 from her2node.training.arrays import Cases, Doubles
 from her2node.training.folds import folds_of
 from her2node.training.packaging import graph
@@ -73,6 +73,57 @@ def test_the_graph_of_a_lasso_says_what_scikit_learn_says_at_the_same_penalty(se
     theirs.fit(standardised, cases.labels)
     ours = through_onnx(fit(Plan(Method.LASSO), cases, 1), cases.names, cases.values)
     assert ours == pytest.approx(theirs.predict_proba(standardised)[:, 1], abs=1e-6)
+
+
+@pytest.mark.truth
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 2**32 - 1), EXPONENTS)
+def test_the_graph_of_a_nomogram_says_what_scikit_learn_says_of_score_and_clinical_input(
+    seed: int, exponents: list[int]
+) -> None:
+    """The second step is scikit-learn's; the score is a LASSO's, which the test above holds against it."""
+    base = of_scales(seed, exponents)
+    clinical = (np.random.default_rng(seed).uniform(size=len(base)) < np.where(base.labels, 0.6, 0.3)).astype(float)
+    last = len(exponents)
+    both = Cases((*base.names, "c"), np.column_stack([base.values, clinical]), base.labels, base.patients)
+    folds, score = folds_of(base.labels, base.patients, 5, 1), np.empty(len(base))
+    for fold in range(5):
+        seen = fit(Plan(Method.LASSO), base.among(folds != fold), 1)
+        score[folds == fold] = seen.log_odds(base.values[folds == fold])
+    second = make_pipeline(
+        StandardScaler(), LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=1000)
+    )
+    second.fit(np.column_stack([score, clinical]), base.labels)
+    final = fit(Plan(Method.LASSO), base, 1).log_odds(base.values)
+    wanted = second.predict_proba(np.column_stack([final, clinical]))[:, 1]
+    ours = through_onnx(fit(Plan(Method.NOMOGRAM, clinical=(last,)), both, 1), both.names, both.values)
+    assert ours == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.truth
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), EXPONENTS)
+def test_the_graph_of_a_harmonised_model_says_what_scikit_learn_says_of_harmonised_features(
+    seed: int, exponents: list[int]
+) -> None:
+    base = of_scales(seed, exponents)
+    on_b = np.arange(len(base)) % 2 == 1
+    rng = np.random.default_rng(seed)
+    size = 10.0 ** np.array(exponents)
+    shift, stretch = rng.uniform(-0.3, 0.3, len(exponents)) * size, rng.uniform(0.7, 1.5, len(exponents))
+    values = np.where(on_b[:, None], shift + stretch * base.values, base.values)
+    scanners = tuple("AB"[int(b)] for b in on_b)
+    places = tuple(range(len(exponents)))
+    factors, offsets = harmonising.fit(values, scanners).of(scanners)
+    theirs = make_pipeline(
+        StandardScaler(), LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=1000)
+    )
+    wanted = theirs.fit(factors * values + offsets, base.labels).predict_proba(factors * values + offsets)[:, 1]
+    cases = Cases(base.names, values, base.labels, base.patients, scanners)
+    model = fit(Plan(Method.LOGISTIC, harmonised=places), cases, 1)
+    for place, mask in enumerate((~on_b, on_b)):
+        ours = through_onnx(model, base.names, values[mask], float(place))
+        assert ours == pytest.approx(wanted[mask], abs=1e-6)
 
 
 @pytest.mark.truth

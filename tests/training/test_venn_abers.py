@@ -32,7 +32,7 @@ def test_between_scores_both_ends_are_the_isotonic_regression_with_the_case_amon
 def test_with_scores_of_one_model_the_end_that_the_label_chooses_is_calibrated() -> None:
     """Vovk's theorem, for 14 calibrating cases: of new cases with the chosen end p a share p is positive."""
     rng, chosen, labels = np.random.default_rng(2), [], []
-    for _ in range(1000):
+    for _ in range(500):
         scores, truth = scored(15, rng)
         ends = venn_abers(scores[None, 1:], truth[1:], "x").of(float(scores[0]))
         chosen.append(ends[int(truth[0])])
