@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from her2node.models.literature.declared import Declared
 from her2node.models.literature.evidence import HISTOLOGY
-from her2node.models.manifest import Form, Manifest, QuantityInput, ReaderInput, Scalar
+from her2node.models.manifest import Form, Input, Manifest, ReaderInput, Scalar, ScannerInput
 
 _CONTENT = {
     "scalar": "an estimate of the probability that the tumour is HER2-positive, never a HER2 status",
@@ -78,9 +78,11 @@ def _inputs(manifest: Manifest) -> str:
     return "\n".join(rows) if manifest.inputs else "Inputs are selected in training."
 
 
-def _source(given: QuantityInput | ReaderInput) -> str:
+def _source(given: Input) -> str:
     if isinstance(given, ReaderInput):
         return "entered by a reader"
+    if isinstance(given, ScannerInput):
+        return "told by the headers"
     parts = [part.meaning for part in (given.code, given.modifier, given.method) if part]
     return f"measured, {given.role.value}: {', '.join(parts)}"
 
