@@ -82,7 +82,7 @@ def _source(given: Input) -> str:
     if isinstance(given, ReaderInput):
         return "entered by a reader"
     if isinstance(given, ScannerInput):
-        return "read from the headers"
+        return "told by the headers"
     parts = [part.meaning for part in (given.code, given.modifier, given.method) if part]
     return f"measured, {given.role.value}: {', '.join(parts)}"
 
