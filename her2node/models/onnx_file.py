@@ -25,14 +25,14 @@ _FIELDS: dict[str, dict[int, str]] = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor", 3: "dims"},
     "function": {7: "node", 9: "opset", 10: "domain", 11: "attribute"},
-    "tensor": {1: "dims", 13: "external", 14: "data_location"},
+    "tensor": {1: "dims", 2: "type", 13: "external", 14: "data_location"},
     "opset": {1: "domain"},
     "training": {1: "graph", 2: "graph"},
 }
 """Fields of onnx.proto that lead to what is looked for: message -> field number -> what is there."""
 ARITHMETIC = frozenset({
     "Abs", "Add", "And", "Cast", "Ceil", "Clip", "Cos", "Div", "Equal", "Erf", "Exp", "Floor", "Gather", "Greater",
-    "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mod", "Mul", "Neg", "Not", "Or",
+    "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mul", "Neg", "Not", "Or",
     "Pow", "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Round", "Sigmoid", "Sign", "Sin",
     "Softplus", "Sqrt", "Sub", "Sum", "Tanh", "Where", "Xor",
 })  # fmt: skip
@@ -42,20 +42,23 @@ LARGEST_BYTES = 4 * 2**20
 MOST_OPERATORS = 16384
 """With lists of ``LONGEST_LIST`` that is 128 MiB if nothing is ever let go, and a fraction of a second."""
 _DEEPEST = 64
+_FLOATING = frozenset({1, 10, 11, 16})
+"""TensorProto.DataType FLOAT, FLOAT16, DOUBLE, BFLOAT16."""
 _EXTERNAL = 1
 """TensorProto.DataLocation EXTERNAL."""
 
 
 @dataclass
 class Contents:
-    """What was found: operators and their domains, whether any tensor lies outside the file, elements of all stored
-    tensors, of the largest, and its most dimensions."""
+    """What was found: operators and their domains, whether any tensor lies outside the file, the types of stored
+    tensors (TensorProto.DataType), the elements of all, of the largest, and its most dimensions."""
 
     domains: set[str] = field(default_factory=set)
     operators: Counter[str] = field(default_factory=Counter)
     operator_sets: int = 0
     functions: int = 0
     external: bool = False
+    types: set[int] = field(default_factory=set)
     elements: int = 0
     largest: int = 0
     dimensions: int = 0
@@ -100,6 +103,8 @@ def check_arithmetic(model: bytes, largest_elements: int) -> None:
     if beyond or found.functions:
         said = ", ".join(sorted(beyond)) or "functions of its own"
         raise PackageRefused(f"model.onnx uses {said}; allowed are {', '.join(sorted(ARITHMETIC))}")
+    if {"Div", "ReduceMean"} & found.operators.keys() and ("Cast" in found.operators or found.types - _FLOATING):
+        raise PackageRefused("model.onnx may divide whole numbers, on which some processors end the whole process")
     if found.dimensions > 1 or found.largest > LONGEST_LIST:
         said = f"{found.dimensions} dimensions" if found.dimensions > 1 else f"{found.largest} numbers"
         raise PackageRefused(
@@ -122,6 +127,8 @@ def _walk(message: str, data: memoryview, found: Contents, depth: int) -> None:
             dims += [value] if isinstance(value, int) else _packed(value)
         elif name == "external" or (name == "data_location" and value == _EXTERNAL):
             found.external = True
+        elif name == "type" and isinstance(value, int):
+            found.types.add(value)
         elif name == "domain":
             found.domains.add(bytes(_bytes(value)).decode())
         elif name == "operator":

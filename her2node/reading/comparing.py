@@ -105,16 +105,21 @@ def told(
     if isinstance(found, Refused):
         return NotMeasured(roi.tracking_id, role, found, Concept.DISPLACEMENT, (uid,))
     method = Method.GRADIENT_CORRELATION if moved else Method.GRADIENT_CORRELATION_KEPT
-    flags = []
-    if found.error_mm > SURE_MM:
-        flags.append(f"known to within {3 * found.error_mm:.1f} mm only: edges are faint")
-    if found.return_mm > RETURN_MM:
-        where = f"{found.return_mm:.1f} mm elsewhere" if found.return_mm < np.inf else "nowhere for sure"
-        flags.append(f"looked for the other way round the region lies {where}")
     return Quantity(
         roi.tracking_id, role, Concept.DISPLACEMENT, length(found), Unit.MM, method=method, series_uids=(uid,),
-        flags=tuple(flags),
+        flags=doubts(found),
     )  # fmt: skip
+
+
+def doubts(found: Displacement) -> tuple[str, ...]:
+    """What is unsure of a displacement, in words."""
+    said = []
+    if found.error_mm > SURE_MM:
+        said.append(f"known to within {3 * found.error_mm:.1f} mm only: edges are faint")
+    if found.return_mm > RETURN_MM:
+        where = f"{found.return_mm:.1f} mm elsewhere" if found.return_mm < np.inf else "nowhere for sure"
+        said.append(f"looked for the other way round the region lies {where}")
+    return tuple(said)
 
 
 def place_of(

@@ -18,7 +18,7 @@ from her2node.models.predicting import Findings, prior_shift, standing
 from her2node.models.prediction import Prediction
 from her2node.quantities.displacement import Displacement, length
 from her2node.quantities.quantity import NotMeasured, QuantityMap
-from her2node.reading.comparing import SURE_MM
+from her2node.reading.comparing import doubts
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
 from her2node.volumes.volume import Volume
@@ -38,7 +38,7 @@ def views_of(
     """The crops of a series about a region, as it was first laid; ``found``: how its tissue is displaced here, None on
     the series that it was first laid on."""
     by_mm = found.by_mm if moved and isinstance(found, Displacement) else STILL
-    followed, unsure = _told(found, moved=moved)
+    followed, unsure = followed_by(found, moved=moved)
     return tuple(
         replace(view(crop, roi, volume, role, by_mm), followed=followed, unsure=unsure)
         for crop in wanted
@@ -46,15 +46,14 @@ def views_of(
     )
 
 
-def _told(found: Displacement | Refused | None, *, moved: bool) -> tuple[str, tuple[str, ...]]:
+def followed_by(found: Displacement | Refused | None, *, moved: bool) -> tuple[str, tuple[str, ...]]:
     """How the tissue was followed, and what is unsure of it."""
     if found is None:
         return "as the region was drawn", ()
     if isinstance(found, Refused):
         return "taken as it lies", (f"the tissue could not be followed, the crop is taken as it lies ({found})",)
-    unsure = f"the displacement is known to within {3 * found.error_mm:.1f} mm only: edges are faint"
     how = f"followed by {length(found):.1f} mm" if moved else f"not displaced ({length(found):.1f} mm)"
-    return how, (unsure,) if found.error_mm > SURE_MM else ()
+    return how, tuple(f"the displacement: {doubt}" for doubt in doubts(found))
 
 
 def saliency_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from time import monotonic
 
 from her2node.errors import AmbiguousRoi, NoRoi, Refused, RoleAmbiguous
 from her2node.models.image.stated import CropStated
@@ -75,7 +76,7 @@ def read(
     regions are measured, else the tumour alone; with ``stability`` estimates are tried on regions drawn otherwise too.
     What cannot be done is a value in the reading with its reason; nothing that the input causes is raised.
     """
-    roles = entered_roles or {}
+    roles, since = entered_roles or {}, monotonic()
     study = arranged(study, keep=tuple(roles))
     landmarks = looked_at(study, rules, roles)
     methods = _with_features(methods, packages)
@@ -94,7 +95,7 @@ def read(
     tried = tumour if stability and not isinstance(tumour, Refused) else None
     told = _flagged(_answers(packages, findings, replace(scene, aside=()), conditions, tried), segmented)
     kept = _flagged(_answers(shadow, _with_aside(findings, found), _told_all(scene), conditions, tried), segmented)
-    why = _explained(packages, told, findings, methods)
+    why = _explained(packages, told, findings, methods, since + methods.network_seconds)
     return Reading(
         study=study,
         assignments=selection.assignments,
@@ -175,10 +176,12 @@ def _explained(
     told: Sequence[Prediction | Observation | NotPredicted],
     findings: Findings,
     methods: Methods,
+    until: float,
 ) -> Found:
-    """Maps of what the answers of image packages rest on; of those in shadow none, for maps are told."""
+    """Maps of what the answers of image packages rest on, all made ``until`` then by the steady clock; of those in
+    shadow none, for maps are told."""
     maps = (
-        saliency_of(package, said, findings, methods.batch, methods.network_seconds)
+        saliency_of(package, said, findings, methods.batch, max(0.0, until - monotonic()))
         for package, said in zip(packages, told, strict=True)
         if isinstance(said, Prediction)
     )

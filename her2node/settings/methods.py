@@ -98,7 +98,8 @@ class Segmenter(Section):
         1200.0,
         gt=0,
         le=86400,
-        description="How long drawing, or a saliency map, may take before it is given up; well below jobs.time_limit.",
+        description="Seconds until drawing is given up, and from a reading's start until saliency maps are; well below "
+        "jobs.time_limit.",
     )
 
 

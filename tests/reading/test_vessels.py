@@ -8,9 +8,10 @@ import pytest
 from her2node.quantities.displacement import Displacement
 from her2node.quantities.dual_energy import Aorta
 from her2node.quantities.quantity import Quantity
-from her2node.reading.comparing import SURE_MM, told
+from her2node.reading.comparing import SURE_MM, doubts, told
 from her2node.reading.dual_energy import part_of_aorta
 from her2node.reading.vessels import Reference, Vessels
+from her2node.reading.viewing import followed_by
 from her2node.rois.landmarks import Tube
 from her2node.rois.roi import Roi
 from her2node.selection.roles import Role
@@ -66,6 +67,20 @@ def test_a_displacement_whose_way_back_leads_elsewhere_is_flagged(return_mm: flo
     said = told(Displacement((3.0, 0.0, 4.0), 0.9, 0.1, return_mm), region(), Role.PLAIN, "1.2", moved=True)
     assert isinstance(said, Quantity)
     assert said.flags == tuple(f"looked for the other way round the region lies {one}" for one in words)
+
+
+@pytest.mark.parametrize(
+    ("error_mm", "return_mm", "count"), [(0.1, 0.2, 0), (0.4, 0.2, 1), (0.1, 5.0, 1), (0.4, float("inf"), 2)]
+)
+def test_what_is_unsure_of_a_displacement_is_unsure_of_the_crop_that_follows_it(
+    error_mm: float, return_mm: float, count: int
+) -> None:
+    found = Displacement((3.0, 0.0, 4.0), 0.9, error_mm, return_mm)
+    assert len(doubts(found)) == count
+    assert followed_by(found, moved=True) == (
+        "followed by 5.0 mm",
+        tuple(f"the displacement: {doubt}" for doubt in doubts(found)),
+    )
 
 
 def test_iodine_is_compared_with_the_part_of_the_aorta_beside_its_region() -> None:

@@ -64,6 +64,17 @@ MODELS: dict[str, tuple[Callable[[Path], bytes], str]] = {
     ),
     "tables": (lambda _: _tables(), r"a tensor of 2 dimensions"),
     "made-huge": (lambda _: _graph(helper.make_node("ConstantOfShape", ["x"], ["y"]), _add()), r"uses ConstantOfShape"),
+    "whole-numbers-divided": (
+        lambda _: _graph(
+            helper.make_node("Div", ["least", "minus"], ["trap"]),
+            _add(),
+            stored=(
+                numpy_helper.from_array(np.array([-(2**63)], dtype=np.int64), "least"),
+                numpy_helper.from_array(np.array([-1], dtype=np.int64), "minus"),
+            ),
+        ),
+        r"divide whole numbers",
+    ),
     "endless": (lambda _: endless(), r"uses Loop"),
     "wrong-names": (lambda _: _graph(_add("portal_hu"), inputs=("metastasis", "portal_hu")), r"takes .*portal_hu"),
     "wrong-shapes": (lambda _: _graph(_add(), size=2), r"\[2\]"),

@@ -42,7 +42,7 @@ def of_a_paper(folder: Path) -> str:
 
 def of_a_network(_: Path) -> str:
     said = Said("site-net", "A network", "Nobody 2024.", "Tests.", "A reader.", ("portal",))
-    text = nnunet._manifest(said, "3d_fullres", ["fold-0.onnx"], ())
+    text = nnunet.manifest_of(said, "3d_fullres", ["fold-0.onnx"], ())
     manifest = parse(f'{text}\n[files]\n"CARD.md" = "{"0" * 64}"\n'.encode())
     assert isinstance(manifest, Segmenter)
     return nnunet.card(manifest, 1e-6)

@@ -33,6 +33,8 @@ from her2node.volumes.volume import Floats
 
 LARGEST_ELEMENTS = 16 * 2**20
 """Stored numbers of the network, as their dimensions claim: what a file of 64 MiB can hold."""
+MOST_CASES = 64
+"""Worked cases, for each of which the network runs whenever the package is loaded."""
 Box = tuple[slice, slice, slice]
 
 
@@ -77,7 +79,7 @@ class Classifier:
         for first in range(0, len(boxes), batch):
             if monotonic() > ends:
                 raise TooSlow(
-                    f"{seconds:g} s for {len(boxes)} hidden blocks",
+                    f"{seconds:.0f} s were left for {len(boxes)} hidden blocks",
                     remedy="set threads, batch, providers or seconds of [segmenter] otherwise",
                 )
             group = boxes[first : first + batch]
@@ -119,10 +121,12 @@ def check_cases(classifier: Classifier, content: bytes) -> None:
     """Every worked case comes out. Raises PackageRefused for cases that are none, WorkedCaseFailed."""
     try:
         cases = _CASES.validate_python(json.loads(content))
-    except (ValidationError, ValueError) as error:
+    except (ValidationError, ValueError, RecursionError) as error:
         raise PackageRefused(f"cases.json cannot be read: {error}") from error
     if not cases:
         raise PackageRefused("cases.json must hold cases")
+    if len(cases) > MOST_CASES:
+        raise PackageRefused(f"cases.json holds {len(cases)} cases, {MOST_CASES} are allowed")
     for case in cases:
         found = classifier.probability(noise(classifier.stated, case.seed))
         if not abs(found - case.probability) <= case.tolerance:

@@ -92,7 +92,19 @@ def test_a_network_that_is_none_for_these_crops_is_refused(
         beholder(tmp_path, **made.replaced("model.onnx", model()))
 
 
-@pytest.mark.parametrize("content", [b"[]", b"{}", b'[{"seed": -1}]', cases(PORTAL, surprise=1), b"no json"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b"{}",
+        b'[{"seed": -1}]',
+        cases(PORTAL, surprise=1),
+        b"no json",
+        b"[" * 200_000,
+        b"[" + b", ".join([cases(PORTAL).strip()[1:-1]] * 65) + b"]",
+    ],
+    ids=["none", "no list", "no seed", "surprise", "no json", "deep", "many"],
+)
 def test_cases_that_are_none_are_refused(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(PackageRefused, match=r"cases\.json"):
         beholder(tmp_path, **made.replaced("cases.json", content))
