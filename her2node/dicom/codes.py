@@ -362,7 +362,7 @@ class Statement:
     CATEGORIES = _private("CATEGORIES", "How the categories are told")
     REMARK = _private("REMARK", "How the package decided")
     INTERVAL = _private("INTERVAL", "95 % interval of the probability")
-    VENN_ABERS = _private("VENN-ABERS", "Venn-Abers interval: how often cases with this score were positive")
+    VENN_ABERS = _private("VENN-ABERS", "Venn-Abers interval: how often such scores were positive")
     STABILITY = _private("STABILITY", "Whether the answer holds when the region is drawn otherwise")
     OBSERVATION = _private("OBSERVATION", "Measured beside a printed cut-off, no estimate")
     AGREEMENT = _private("AGREEMENT", "Whether the packages agree")
