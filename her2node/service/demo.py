@@ -46,7 +46,8 @@ def run(out: Path | None, only: Sequence[str], say: Callable[[str], object]) -> 
     finally:
         pacs.stop()
     arrived = pacs.files()
-    told = tuple(tell(one, stories.get(one.study.study_instance_uid), arrived, began[0]) for one in shown)
+    found = [(one, stories.get(one.study.study_instance_uid)) for one in shown]
+    told = tuple(tell(one, story, arrived, began[0], delivered=story is not None) for one, story in found)
     return Told(told, time.monotonic() - started, folder)
 
 

@@ -123,7 +123,7 @@ def test_the_demonstrations_studies_come_back_to_an_orthanc_with_one_report_each
         sent = {one.study.study_instance_uid: write(one.study, tmp_path / "phantom" / one.kind) for one in plans}
         for files in sent.values():
             running.send(node, files)
-        running.wait(node, sent)
+        stories = running.wait(node, sent)
         for one in plans:
             uid = one.study.study_instance_uid
             back = returned(pacs, uid)
@@ -131,7 +131,7 @@ def test_the_demonstrations_studies_come_back_to_an_orthanc_with_one_report_each
             files = [tmp_path / f"{one.kind}-{number}.dcm" for number in range(len(back))]
             for ds, file in zip(back, files, strict=True):
                 ds.save_as(file, enforce_file_format=True)
-            told = tell(one, None, files, 0.0)
+            told = tell(one, None, files, 0.0, delivered=uid in stories)
             assert told.succeeded, (one.kind, told.comparisons)
 
 

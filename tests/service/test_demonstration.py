@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from rich.console import Console
 
 from her2node.dicom.codes import Uptake
 from her2node.errors import Refused, Transient
+from her2node.ledger.story_records import StudyLine
 from her2node.phantoms import RoiForm, ct, write
 from her2node.phantoms.shapes import Ellipsoid
 from her2node.service import demo, folders
@@ -45,7 +48,7 @@ def returned(pet: Shown, tmp_path_factory: pytest.TempPathFactory) -> list[Path]
 
 @pytest.fixture(scope="module")
 def told(pet: Shown, returned: list[Path]) -> ToldStudy:
-    return tell(pet, None, returned, 0.0)
+    return tell(pet, None, returned, 0.0, delivered=True)
 
 
 def report_of(files: Sequence[Path]) -> Dataset:
@@ -126,12 +129,33 @@ def _is_highest(item: Dataset) -> bool:
 
 
 def test_a_study_without_a_report_or_with_two_fails_the_demonstration(pet: Shown, returned: list[Path]) -> None:
-    nothing = tell(pet, None, [], 0.0)
-    twice = tell(pet, None, [*returned, *returned], 0.0)
+    nothing = tell(pet, None, [], 0.0, delivered=True)
+    twice = tell(pet, None, [*returned, *returned], 0.0, delivered=True)
     assert (nothing.reports, nothing.succeeded) == (0, False)
     assert (twice.reports, twice.succeeded) == (2, False)
-    assert not Told((tell(pet, None, returned, 0.0), nothing), 1.0, Path()).succeeded
+    assert not Told((tell(pet, None, returned, 0.0, delivered=True), nothing), 1.0, Path()).succeeded
     assert not Told((), 1.0, Path()).succeeded
+
+
+def test_a_study_of_which_something_never_arrived_fails_the_demonstration_and_is_told(told: ToldStudy) -> None:
+    late = replace(told, delivered=False)
+    console = Console(record=True, width=200)
+    late.print(console)
+    assert "MISSING: not all results were delivered" in console.export_text()
+    assert (late.as_json()["delivered"], late.as_json()["succeeded"]) == (False, False)
+    assert told.as_json()["delivered"]
+    assert not Told((told, late), 1.0, Path()).succeeded
+
+
+def test_a_study_whose_map_the_pacs_refused_is_not_delivered() -> None:
+    def line(*states: str) -> StudyLine:
+        now = datetime.now(UTC)
+        return StudyLine("1.2.3", "CT", now, now, 1, "read", "", 9, 0, len(states), Counter(states))
+
+    assert running.delivered(line("sent", "confirmed"))
+    assert not running.delivered(line("sent", "refused"))
+    assert not running.delivered(line("sent", "due"))
+    assert not running.delivered(line())
 
 
 def test_what_is_printed_names_each_number_and_what_differs(told: ToldStudy) -> None:
