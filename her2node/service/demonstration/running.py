@@ -22,7 +22,7 @@ from her2node.ledger.story_records import StudyLine, StudyStory
 from her2node.service.demonstration import pacs
 from her2node.settings import Peer, Settings
 
-PATIENCE = 600.0
+PATIENCE = 1200.0
 """Seconds that the node has to start, and again from the last image to the last delivery."""
 
 
