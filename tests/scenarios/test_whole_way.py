@@ -35,9 +35,15 @@ PATIENT = pytest.mark.timeout(1500)
 def demonstration(tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp("demo") / "out"
     command = [sys.executable, "-m", "her2node", "demo", "--out", str(folder), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=1400, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        said, errors = process.communicate(timeout=1400)
+    except BaseException:
+        process.terminate()  # not killed: it has a node to end
+        process.communicate()
+        raise
+    assert process.returncode == 0, said + errors
+    return json.loads(said)
 
 
 @pytest.fixture(scope="module")

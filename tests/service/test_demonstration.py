@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +30,7 @@ from her2node.service.demonstration.comparison import Comparison, compare
 from her2node.service.demonstration.overlap import compare_drawn
 from her2node.service.demonstration.studies import Kind, Shown, plan
 from her2node.service.demonstration.told import Told, ToldStudy, tell
+from tests.scenarios.node import ROOT, until
 
 KINDS = list(Kind)
 
@@ -209,6 +213,39 @@ def test_a_node_that_has_ended_is_told_at_once_with_its_log(returned: list[Path]
         running.send(ended, returned)
     with pytest.raises(Transient, match="ended"):
         running.wait(ended, ["1.2.3"])
+
+
+@pytest.mark.timeout(600)
+def test_a_demonstration_that_is_told_to_end_leaves_no_process_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    command = [sys.executable, "-m", "her2node", "demo", "--only", "diffusion", "--out", str(folder)]
+    with (tmp_path / "said").open("wb") as said:
+        demonstration = subprocess.Popen(command, stdout=said, stderr=said, cwd=ROOT, start_new_session=True)
+    try:
+        until(lambda: _role_of(folder, "up") and _role_of(folder, "work"), 250, "a node with its roles")
+        demonstration.terminate()
+        assert demonstration.wait(250) == 128 + signal.SIGTERM, (tmp_path / "said").read_text()
+        until(lambda: not _processes_of(folder), 60, "the end of all roles")
+    finally:
+        for process in _processes_of(folder):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        demonstration.wait()
+
+
+def _role_of(folder: Path, role: str) -> bool:
+    return any(role in command for command in _processes_of(folder).values())
+
+
+def _processes_of(folder: Path) -> dict[int, list[str]]:
+    """Process and command line of all that were started with a file of this folder."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended as we looked
+            command = entry.read_text(errors="replace").split("\0")
+            if any(argument.startswith(str(folder)) for argument in command):
+                found[int(entry.parent.name)] = command
+    return found
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
