@@ -7,9 +7,11 @@ test PACS is a second receiver with a spool. Nothing in the node knows that this
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from her2node import log
@@ -37,7 +39,7 @@ def run(out: Path | None, only: Sequence[str], say: Callable[[str], object]) -> 
     log.configure(stream=(folder / "pacs.log").open("w", encoding="utf-8", buffering=1))
     pacs = DemoPacs(folder / "pacs")
     try:
-        with running.node(folder, pacs.port) as node:
+        with _ended_by_sigterm(), running.node(folder, pacs.port) as node:
             say(f"starting the node on port {node.settings.reception.port} and a test PACS on port {pacs.port} ...")
             shown = [plan(kind) for kind in Kind if kind in only or not only]
             began = [_sent(node, one, folder, say) for one in shown]
@@ -46,8 +48,23 @@ def run(out: Path | None, only: Sequence[str], say: Callable[[str], object]) -> 
     finally:
         pacs.stop()
     arrived = pacs.files()
-    told = tuple(tell(one, stories.get(one.study.study_instance_uid), arrived, began[0]) for one in shown)
+    found = [(one, stories.get(one.study.study_instance_uid)) for one in shown]
+    told = tuple(tell(one, story, arrived, began[0], delivered=story is not None) for one, story in found)
     return Told(told, time.monotonic() - started, folder)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM leave the block as an exception does, so that the node within it, a session of its own, is ended."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _sent(node: RunningNode, shown: Shown, folder: Path, say: Callable[[str], object]) -> float:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+pytestmark = pytest.mark.timeout(900)
+"""More than a command may take."""
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -79,7 +79,7 @@ def test_the_phantoms_were_not_trained_on_and_nor_was_that_of_the_demonstration(
 
 def test_the_card_says_how_it_was_made_and_that_it_says_nothing_of_patients() -> None:
     assert PACKAGE.manifest.level is Level.SYNTHETIC_DEMO
-    assert PACKAGE.card.endswith(demo_segmenter.ABOUT)
+    assert PACKAGE.card == demo_segmenter.card()
     assert "`python -m her2node.training.demo_segmenter`" in PACKAGE.card
     assert f"seed {demo_segmenter.SEED}" in PACKAGE.card
     assert "It has seen no patient" in PACKAGE.card

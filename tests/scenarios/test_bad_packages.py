@@ -128,7 +128,7 @@ def _bad_packages(place: Path, keys: Keys, secret: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_every_bad_kind_of_package_is_refused_by_name_and_the_node_reads_studies(tmp_path: Path) -> None:
     place = tmp_path / "packages"
     keys = make_keys(tmp_path / "keys")
@@ -149,8 +149,8 @@ def test_every_bad_kind_of_package_is_refused_by_name_and_the_node_reads_studies
     study, files = small_study(tmp_path / "study", 31, phases=(Phase.PORTAL,))
     node.start(wait=False)  # the sender waits for the port
     try:
-        Sender(node.port).send(files, seconds=200)
-        until(lambda: [e for e in node.events() if e["event"] == "edition-read"], 150, "the study read")
+        Sender(node.port).send(files, seconds=400)
+        until(lambda: [e for e in node.events() if e["event"] == "edition-read"], 400, "the study read")
         story = node.story(study)
         assert story is not None
         estimates = json.loads(story.editions[-1].summary or "{}")["estimates"]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +21,7 @@ from rich.console import Console
 
 from her2node.dicom.codes import Uptake
 from her2node.errors import Refused, Transient
+from her2node.ledger.story_records import StudyLine
 from her2node.phantoms import RoiForm, ct, write
 from her2node.phantoms.shapes import Ellipsoid
 from her2node.service import demo, folders
@@ -24,6 +30,7 @@ from her2node.service.demonstration.comparison import Comparison, compare
 from her2node.service.demonstration.overlap import compare_drawn
 from her2node.service.demonstration.studies import Kind, Shown, plan
 from her2node.service.demonstration.told import Told, ToldStudy, tell
+from tests.scenarios.node import ROOT, until
 
 KINDS = list(Kind)
 
@@ -45,7 +52,7 @@ def returned(pet: Shown, tmp_path_factory: pytest.TempPathFactory) -> list[Path]
 
 @pytest.fixture(scope="module")
 def told(pet: Shown, returned: list[Path]) -> ToldStudy:
-    return tell(pet, None, returned, 0.0)
+    return tell(pet, None, returned, 0.0, delivered=True)
 
 
 def report_of(files: Sequence[Path]) -> Dataset:
@@ -126,12 +133,33 @@ def _is_highest(item: Dataset) -> bool:
 
 
 def test_a_study_without_a_report_or_with_two_fails_the_demonstration(pet: Shown, returned: list[Path]) -> None:
-    nothing = tell(pet, None, [], 0.0)
-    twice = tell(pet, None, [*returned, *returned], 0.0)
+    nothing = tell(pet, None, [], 0.0, delivered=True)
+    twice = tell(pet, None, [*returned, *returned], 0.0, delivered=True)
     assert (nothing.reports, nothing.succeeded) == (0, False)
     assert (twice.reports, twice.succeeded) == (2, False)
-    assert not Told((tell(pet, None, returned, 0.0), nothing), 1.0, Path()).succeeded
+    assert not Told((tell(pet, None, returned, 0.0, delivered=True), nothing), 1.0, Path()).succeeded
     assert not Told((), 1.0, Path()).succeeded
+
+
+def test_a_study_of_which_something_never_arrived_fails_the_demonstration_and_is_told(told: ToldStudy) -> None:
+    late = replace(told, delivered=False)
+    console = Console(record=True, width=200)
+    late.print(console)
+    assert "MISSING: not all results were delivered" in console.export_text()
+    assert (late.as_json()["delivered"], late.as_json()["succeeded"]) == (False, False)
+    assert told.as_json()["delivered"]
+    assert not Told((told, late), 1.0, Path()).succeeded
+
+
+def test_a_study_whose_map_the_pacs_refused_is_not_delivered() -> None:
+    def line(*states: str) -> StudyLine:
+        now = datetime.now(UTC)
+        return StudyLine("1.2.3", "CT", now, now, 1, "read", "", 9, 0, len(states), Counter(states))
+
+    assert running.delivered(line("sent", "confirmed"))
+    assert not running.delivered(line("sent", "refused"))
+    assert not running.delivered(line("sent", "due"))
+    assert not running.delivered(line())
 
 
 def test_what_is_printed_names_each_number_and_what_differs(told: ToldStudy) -> None:
@@ -185,6 +213,39 @@ def test_a_node_that_has_ended_is_told_at_once_with_its_log(returned: list[Path]
         running.send(ended, returned)
     with pytest.raises(Transient, match="ended"):
         running.wait(ended, ["1.2.3"])
+
+
+@pytest.mark.timeout(600)
+def test_a_demonstration_that_is_told_to_end_leaves_no_process_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    command = [sys.executable, "-m", "her2node", "demo", "--only", "diffusion", "--out", str(folder)]
+    with (tmp_path / "said").open("wb") as said:
+        demonstration = subprocess.Popen(command, stdout=said, stderr=said, cwd=ROOT, start_new_session=True)
+    try:
+        until(lambda: _role_of(folder, "up") and _role_of(folder, "work"), 250, "a node with its roles")
+        demonstration.terminate()
+        assert demonstration.wait(250) == 128 + signal.SIGTERM, (tmp_path / "said").read_text()
+        until(lambda: not _processes_of(folder), 60, "the end of all roles")
+    finally:
+        for process in _processes_of(folder):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        demonstration.wait()
+
+
+def _role_of(folder: Path, role: str) -> bool:
+    return any(role in command for command in _processes_of(folder).values())
+
+
+def _processes_of(folder: Path) -> dict[int, list[str]]:
+    """Process and command line of all that were started with a file of this folder."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended as we looked
+            command = entry.read_text(errors="replace").split("\0")
+            if any(argument.startswith(str(folder)) for argument in command):
+                found[int(entry.parent.name)] = command
+    return found
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_what_ships_is_a_demonstration_and_says_how_it_was_made_and_how_good_it_
     assert said.level is Level.SYNTHETIC_DEMO
     assert "python -m her2node.training.demo_image" in SHIPS.card
     assert f"seed {demo_image.FITTED[1]}" in SHIPS.card
-    assert "area under the ROC curve 0." in SHIPS.card
+    assert "Area under the ROC curve 0." in SHIPS.card
     assert said.prior.positives + said.prior.negatives <= demo_image.FITTED[0]
     assert (said.crop.size, said.crop.spacing_mm) == (demo_image.SHAPE.size, demo_image.SHAPE.spacing_mm)
 

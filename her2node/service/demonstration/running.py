@@ -22,7 +22,7 @@ from her2node.ledger.story_records import StudyLine, StudyStory
 from her2node.service.demonstration import pacs
 from her2node.settings import Peer, Settings
 
-PATIENCE = 600.0
+PATIENCE = 1200.0
 """Seconds that the node has to start, and again from the last image to the last delivery."""
 
 
@@ -126,13 +126,13 @@ def send(running: RunningNode, images: Sequence[Path]) -> float:
 
 
 def wait(running: RunningNode, studies: Collection[str]) -> Mapping[str, StudyStory]:
-    """Wait until everything of these studies is delivered, PATIENCE at most; the stories of those that are. Raises
-    Transient where the node ends before."""
+    """Wait until everything of these studies is delivered, PATIENCE at most; the stories of those, and only those, that
+    are. Raises Transient where the node ends before."""
     ledger = open_ledger(running.settings.ledger_url)
     deadline = time.monotonic() + PATIENCE
     try:
         while True:
-            done = {line.study_instance_uid for line in ledger.studies() if _delivered(line)} & set(studies)
+            done = {line.study_instance_uid for line in ledger.studies() if delivered(line)} & set(studies)
             if done == set(studies) or time.monotonic() > deadline:
                 return {uid: ledger.study(uid) for uid in done}
             running.check()
@@ -141,5 +141,6 @@ def wait(running: RunningNode, studies: Collection[str]) -> Mapping[str, StudySt
         ledger.close()
 
 
-def _delivered(line: StudyLine) -> bool:
+def delivered(line: StudyLine) -> bool:
+    """Whether a study has results and all of them arrived: none is on its way, none was refused for good."""
     return bool(line.deliveries) and set(line.deliveries) <= {"sent", "confirmed"}

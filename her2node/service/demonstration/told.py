@@ -34,6 +34,8 @@ class ToldStudy:
     arrived: tuple[tuple[str, Path], ...]
     """Series description and file of every object that the test PACS got."""
     reports: int
+    delivered: bool
+    """Whether everything that the node made of it arrived before the demonstration's patience ended."""
     comparisons: tuple[Comparison, ...]
     answers: tuple[Answer, ...]
     silent: tuple[Silent, ...]
@@ -43,8 +45,8 @@ class ToldStudy:
 
     @property
     def succeeded(self) -> bool:
-        """One report came, and all that was compared agrees."""
-        return self.reports == 1 and all(row.agrees for row in self.comparisons)
+        """Everything arrived, one report among it, and all that was compared agrees."""
+        return self.delivered and self.reports == 1 and all(row.agrees for row in self.comparisons)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -53,6 +55,7 @@ class ToldStudy:
             "study": self.study,
             "succeeded": self.succeeded,
             "reports": self.reports,
+            "delivered": self.delivered,
             "arrived": [{"series_description": what, "file": str(path)} for what, path in self.arrived],
             "comparisons": [{**asdict(row), "agrees": row.agrees} for row in self.comparisons],
             "estimates": [asdict(answer) for answer in self.answers],
@@ -76,6 +79,8 @@ class ToldStudy:
         yield f"  in the PACS: {came or 'nothing'}"
         if self.reports != 1:
             yield f"  MISSING: one report is due, {self.reports} came"
+        if not self.delivered:
+            yield "  MISSING: not all results were delivered, or the PACS refused some"
 
     def _table(self) -> Table:
         table = Table(box=None)
@@ -136,8 +141,10 @@ class Told:
         return f"{len(self.studies)} studies, {came} reports, {right} of {len(rows)} numbers agree with the truth"
 
 
-def tell(shown: Shown, story: StudyStory | None, arrived: Sequence[Path], began: float) -> ToldStudy:
-    """What ``arrived`` in the PACS of a study; None for a story that is not at its end."""
+def tell(
+    shown: Shown, story: StudyStory | None, arrived: Sequence[Path], began: float, *, delivered: bool
+) -> ToldStudy:
+    """What ``arrived`` in the PACS of a study, and whether that is all; None for a story that is not to be told."""
     headers = [(dcmread(path, stop_before_pixels=True), path) for path in arrived]
     mine = [(ds, path) for ds, path in headers if ds.StudyInstanceUID == shown.study.study_instance_uid]
     reports = [ds for ds, _ in mine if _measures(ds)]
@@ -150,6 +157,7 @@ def tell(shown: Shown, story: StudyStory | None, arrived: Sequence[Path], began:
         study=shown.study.study_instance_uid,
         arrived=tuple((str(ds.get("SeriesDescription", "")), path) for ds, path in mine),
         reports=len(reports),
+        delivered=delivered,
         comparisons=(*overlap, *compare(report, shown.expected)),
         answers=answers_of(report) if report is not None else (),
         silent=silent_of(report) if report is not None else (),

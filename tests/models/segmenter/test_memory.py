@@ -1,4 +1,4 @@
-"""What a whole CT costs in memory, in a process of its own, and that more classes cost no more."""
+"""What a whole CT costs in memory, in a process of its own."""
 
 from __future__ import annotations
 
