@@ -93,7 +93,7 @@ class _Makers:
         remedy = "evaluate on patients who had no part in making it"
         if study_digest(case.study_instance_uid) in self.studies:
             raise PatientInTwoFolds(f"the study {row.study} is one that {package} was trained on", remedy=remedy)
-        if site_key and self.patients and patients.digest(site_key, case.imaged) in self.patients:
+        if site_key is not None and self.patients and patients.digest(site_key, case.imaged) in self.patients:
             raise PatientInTwoFolds(
                 f"the study {row.study} is of a patient whom {package} was trained on by another study", remedy=remedy
             )
