@@ -61,7 +61,7 @@ def _make(file: Path) -> None:
         with suppress(FileExistsError):
             _write(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     finally:
-        os.unlink(part)
+        Path(part).unlink()
 
 
 def _write(descriptor: int) -> None:

@@ -66,5 +66,5 @@ def test_a_cut_key_of_the_site_is_refused_before_a_single_image_is_read(
     table.write_text("study,ihc,ish,specimen,specimen_date,treated,metastasis\n1.2.3,3,,,,,1\n")
     key.write_bytes(make_keys(tmp_path).pair.private_pem)
     asked, settings = str(written(tmp_path / "form", FORM)), Settings(state_dir=tmp_path / "state")
-    with pytest.raises(Refused, match="patients.key has 3 bytes"):
+    with pytest.raises(Refused, match=r"patients\.key has 3 bytes"):
         training.train(settings, asked, "", tmp_path / "studies", table, tmp_path / "out", key, 1, lambda said: None)

@@ -29,7 +29,7 @@ def test_the_key_of_a_site_is_made_once_and_is_its_owners_alone(tmp_path: Path) 
 @pytest.mark.parametrize("count", [0, 31, 33])
 def test_an_empty_or_cut_key_is_refused_and_left_for_a_person_to_mend(tmp_path: Path, count: int) -> None:
     (tmp_path / patients.FILE).write_bytes(bytes(count))
-    with pytest.raises(Refused, match=f"patients.key has {count} bytes instead of 32") as told:
+    with pytest.raises(Refused, match=rf"patients\.key has {count} bytes instead of 32") as told:
         patients.site_key(tmp_path)
     assert "restore it from a backup" in told.value.remedy
     assert (tmp_path / patients.FILE).read_bytes() == bytes(count)
@@ -42,7 +42,7 @@ def test_a_key_that_can_be_neither_read_nor_made_is_refused_by_name(tmp_path: Pa
         state.write_text("a file where the folder should be")
     else:
         (state / place).mkdir(parents=True)
-    with pytest.raises(Refused, match="patients.key can be neither read nor made") as told:
+    with pytest.raises(Refused, match=r"patients\.key can be neither read nor made") as told:
         patients.site_key(state)
     assert "state_dir" in told.value.remedy
 
@@ -56,6 +56,15 @@ def test_a_key_is_made_where_files_cannot_be_linked(tmp_path: Path, monkeypatch:
     assert patients.site_key(tmp_path) == first
     (file,) = tmp_path.iterdir()
     assert (len(first), stat.S_IMODE(file.stat().st_mode)) == (32, 0o600)
+
+
+def test_a_key_lasts_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    link, fsync = os.link, os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (done.append("fsync"), fsync(descriptor)))
+    monkeypatch.setattr(os, "link", lambda source, name: (done.append("link"), link(source, name)))
+    patients.site_key(tmp_path)
+    assert done == ["fsync", "link"]
 
 
 def test_what_a_killed_process_left_beside_the_key_is_in_nobodys_way(tmp_path: Path) -> None:
