@@ -50,7 +50,7 @@ def answering(package: Package, probability: Mapping[int, float], refused: tuple
         category = Category.LIKELY if said >= 0.5 else Category.UNLIKELY
         flags = (Flag("input-range", flag),) if flag and number % 2 else ()
         found = Prediction(package.ref, (Answer((), said, category),), (), 0.2, "cohort", flags=flags)
-        return Asked(uid_of(source), f"p{number}", found)
+        return Asked(uid_of(source), f"p{number}", found, identified=True)
 
     return ask
 
@@ -108,6 +108,40 @@ def test_another_study_of_a_patient_who_trained_the_package_is_refused_at_the_si
     assert apart.apart in as_html(report(package, apart))
 
 
+@pytest.mark.parametrize("whose", ["", "p5"], ids=["nobody's", "one for all"])
+def test_a_cohort_whom_patient_id_tells_not_apart_is_not_said_to_be_another(
+    tmp_path: Path, studies: dict[str, Source], whose: str
+) -> None:
+    package, ours = small(tmp_path), b"our site"
+    record = {"patients_by": patients.name_of(ours), "patients_hmac": patients.digests(ours, ["p5"])}
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    ask = answering(package, {})
+
+    def anonymous(source: Source, entered: Mapping[str, str]) -> Asked:
+        told = ask(source, entered)
+        return replace(told, patient=whose or told.study_instance_uid, identified=bool(whose))
+
+    found = evaluate(package, tmp_path, rows(), studies, anonymous, ours)
+    assert "cannot be told here: PatientID, missing or the same everywhere" in found.apart
+    assert "No patient" not in found.apart
+
+
+def test_how_many_studies_have_no_patient_id_is_said_beside_what_it_tells(
+    tmp_path: Path, studies: dict[str, Source]
+) -> None:
+    package, ours = small(tmp_path), b"our site"
+    record = {"patients_by": patients.name_of(ours), "patients_hmac": patients.digests(ours, ["p77"])}
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    ask = answering(package, {})
+
+    def partly(source: Source, entered: Mapping[str, str]) -> Asked:
+        return replace(ask(source, entered), identified=int(entered["place"]) >= 4)
+
+    found = evaluate(package, tmp_path, rows(), studies, partly, ours)
+    assert found.apart.startswith("No patient of this cohort")
+    assert found.apart.endswith("; 4 of 12 studies have none.")
+
+
 def test_a_row_may_not_hide_by_another_name_a_patient_who_trained_the_package(
     tmp_path: Path, studies: dict[str, Source]
 ) -> None:
@@ -125,7 +159,8 @@ def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(tmp_path: Pat
     def ask(source: Source, entered: Mapping[str, str]) -> Asked:
         answers = (Answer((), 0.1, Category.UNLIKELY), Answer((), 0.6, Category.LIKELY))
         open_inputs = ("metastasis",) if entered["place"] == "1" else ()
-        return Asked(uid_of(source), entered["place"], Prediction(package.ref, answers, open_inputs, 0.2, "cohort"))
+        said = Prediction(package.ref, answers, open_inputs, 0.2, "cohort")
+        return Asked(uid_of(source), entered["place"], said, identified=True)
 
     given = [*rows(11), Row("case-11", Tissue(2, None), entered={"place": "11"}), Row("case-99", Tissue(0, None))]
     found = evaluate(package, tmp_path, given, studies, ask)
