@@ -167,8 +167,16 @@ def evaluate(
 
 
 def rule_of(folder: Path) -> Rule:
-    """By which tissue results were positive where the package was trained; the guideline's for every other package."""
-    return Rule(_record(folder).get("rule", Rule.GUIDELINE))
+    """By which tissue results were positive where the package was trained; the guideline's for every other package.
+
+    Raises PackageRefused for a rule that is not known here."""
+    said = _record(folder).get("rule", Rule.GUIDELINE)
+    try:
+        return Rule(said)
+    except ValueError as error:
+        raise PackageRefused(
+            f"{RECORD} labels by the rule {said!r}, which is not known here", remedy="evaluate it with a newer her2node"
+        ) from error
 
 
 def _record(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from her2node import reading
-from her2node.errors import CohortRefused, NoRoi, PatientInTwoFolds
+from her2node.errors import CohortRefused, NoRoi, PackageRefused, PatientInTwoFolds
 from her2node.models.package import Package
 from her2node.models.prediction import Answer, Category, Flag, Prediction
 from her2node.phantoms import PhantomOptions, ct, write
@@ -20,7 +20,7 @@ from her2node.selection.study import Study, open_instance, open_study
 from her2node.training import patients
 from her2node.training.cohort import Row, Source, studies_in
 from her2node.training.document import as_html
-from her2node.training.evaluation import Asked, asked, evaluate, report
+from her2node.training.evaluation import Asked, asked, evaluate, report, rule_of
 from her2node.training.findings import Finder
 from her2node.training.labels import Tissue
 from tests.models.making import small
@@ -227,3 +227,9 @@ def test_the_answer_is_the_nodes_own_and_no_image_is_read_for_a_second_one(tmp_p
         (own,) = reading.read(open_study(source.files), (package,), entered={"metastasis": value}).predictions
         assert (answer.answers, answer.flags) == (own.answers, own.flags)
     assert said["0"].answers != said["1"].answers
+
+
+def test_a_rule_of_the_label_that_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text('{"rule": "of-tomorrow"}')
+    with pytest.raises(PackageRefused, match="rule 'of-tomorrow', which is not known"):
+        rule_of(tmp_path)
