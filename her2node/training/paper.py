@@ -160,7 +160,7 @@ def compare(ours: Transcript, theirs: Transcript) -> None:
     """Raises TranscriptsDiffer, naming every number that two people read differently."""
     if ours.typed_by.strip().casefold() == theirs.typed_by.strip().casefold():
         raise TranscriptsDiffer(f"both are by {ours.typed_by}", remedy="let a second person type the table")
-    pairs = {"doi": (ours.doi.casefold(), theirs.doi.casefold())}
+    pairs: dict[str, tuple[Any, Any]] = {"doi": (ours.doi.casefold(), theirs.doi.casefold())}
     pairs |= {key: (getattr(ours, key), getattr(theirs, key)) for key in ("intercept", "positives", "negatives")}
     for kind in ("coefficients", "odds_ratios", "standardised"):
         one, other = getattr(ours, kind), getattr(theirs, kind)
