@@ -228,7 +228,8 @@ def status(
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
-    """Every study with the reason for its state and the time each step took."""
+    """Every study with the reason for its state and the time each step took; how often each flag fires, by package,
+    among the latest 1000."""
     from her2node.service import stories
 
     found = stories.tell(settings.read(config), study)

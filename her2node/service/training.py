@@ -75,8 +75,8 @@ def train(
     private_pem = _key(key)
     asked = replace(form.read(package_folder(settings, wanted), result), rule=Rule(rule))
     rows = _rows(asked.package, table, studies, asked.rule)
+    site_key = patients.site_key(settings.state_dir)  # before the images are read, which takes hours
     told, cases = course.gather(asked, sources(settings, studies, rows), rows, _finder(settings, asked.package), say)
-    site_key = patients.site_key(settings.state_dir)
     return course.train(told, cases, out, private_pem, seed, say, synthetic=synthetic, site_key=site_key)
 
 

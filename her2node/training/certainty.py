@@ -78,7 +78,7 @@ def venn_abers(unseen: Doubles, labels: Bools, source: str) -> VennAbers:
     """Steps over log odds, from those of models that had not seen the cases, ``unseen`` (repeats, n), and their labels.
 
     Each repeat of a cross-validation gives both ends for every score; they are averaged over the repeats. Edges and
-    ends are rounded outwards, to hundredths and thousandths: no patient's own score stands in a package.
+    ends are rounded outwards, to hundredths and thousandths; so rounded, an edge is still one case's score in a repeat.
     Source: Vovk 2015, NIPS 28:892. Known deviation: there the model that scores the new case is the one that scored the
     calibrating ones; here it is fitted on all cases, and those that scored them on all folds but one.
     """

@@ -210,7 +210,7 @@ def with_entered(row: Row, source: Source | None, names: Sequence[str]) -> Row:
     """The row with what readers entered of its study in the node, of the inputs ``names`` and of what the node itself
     asks for. What stands in the table goes before it; when the node's became known is not told, so it has no date."""
     told = {} if source is None else source.entered
-    scanner = row.scanner or told.get(SCANNER, "")
+    scanner = row.scanner or told.get(SCANNER, "").strip()
     known = {name: told[name] for name in (*names, *OWN) if told.get(name)}
     return replace(row, scanner=scanner, entered={**known, **row.entered})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,25 +30,28 @@ Ask = Callable[[Source, Mapping[str, str]], "Asked"]
 """The package's answer on a study, with what readers entered, as the node would give it. Raises Refused."""
 _LEAST = 1e-12
 """Probabilities of 0 and 1 have no log odds; they are taken for this far from them."""
+_REMEDY = "evaluate on patients who had no part in making it"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the package said of a study: whose it is, and the answer."""
+    """What the package said of a study: whose it is, and the answer. ``identified``: whether the images say whose."""
 
     study_instance_uid: str
     patient: str
     prediction: Prediction
+    identified: bool
 
 
 @dataclass(frozen=True)
 class Answered:
     """One case: its label, the probability, its category and the flags of applicability. ``patient``: as the table
-    calls the person, else as ``imaged``, which goes by PatientID."""
+    calls the person, else as ``imaged``, which goes by PatientID where the images are ``identified``."""
 
     study_instance_uid: str
     patient: str
     imaged: str
+    identified: bool
     label: bool
     probability: float
     category: Category
@@ -88,25 +91,41 @@ class _Makers:
     studies: frozenset[str]
     patients: frozenset[str] | None
 
-    def check(self, package: str, case: Answered, row: Row, site_key: bytes | None) -> None:
-        """Raises PatientInTwoFolds where the study, or another of its patient, trained the package."""
-        remedy = "evaluate on patients who had no part in making it"
+    def check_study(self, package: str, name: str, case: Answered) -> None:
+        """Raises PatientInTwoFolds where the study, ``name`` in the table, trained the package."""
         if study_digest(case.study_instance_uid) in self.studies:
-            raise PatientInTwoFolds(f"the study {row.study} is one that {package} was trained on", remedy=remedy)
-        if site_key and self.patients and patients.digest(site_key, case.imaged) in self.patients:
-            raise PatientInTwoFolds(
-                f"the study {row.study} is of a patient whom {package} was trained on by another study", remedy=remedy
-            )
+            raise PatientInTwoFolds(f"the study {name} is one that {package} was trained on", remedy=_REMEDY)
 
-    @property
-    def said(self) -> str:
-        if self.patients is not None:
-            return "No patient of this cohort, as far as PatientID tells, is among those who trained the package."
+    def check_patients(self, package: str, cases: Mapping[str, Answered], site_key: bytes | None) -> None:
+        """Raises PatientInTwoFolds where another study of a case's patient trained the package, as far as PatientID
+        tells patients apart."""
+        if site_key is None or not self.patients or not _tells_apart(cases.values()):
+            return
+        for name, case in cases.items():
+            if patients.digest(site_key, case.imaged) in self.patients:
+                raise PatientInTwoFolds(
+                    f"the study {name} is of a patient whom {package} was trained on by another study", remedy=_REMEDY
+                )
+
+    def said(self, cases: Collection[Answered]) -> str:
+        if self.patients is None:
+            why = "it holds no digests of them by this site's key"
+        elif not _tells_apart(cases):
+            why = "PatientID, missing or the same everywhere, tells nobody of this cohort apart"
+        else:
+            nameless = sum(not case.identified for case in cases)
+            beside = f"; {nameless} of {len(cases)} studies have none" if nameless else ""
+            return (
+                f"No patient of this cohort, as far as PatientID tells, is among those who trained the package{beside}."
+            )
         known = "no study of this cohort trained it" if self.studies else "neither is that known of its studies"
-        return (
-            "Whether patients of this cohort trained the package cannot be told here: it holds no digests of them by "
-            f"this site's key; {known}."
-        )
+        return f"Whether patients of this cohort trained the package cannot be told here: {why}; {known}."
+
+
+def _tells_apart(cases: Collection[Answered]) -> bool:
+    """Whether PatientID says of anybody who it is: not where it is missing everywhere or one and the same."""
+    alike = len(cases) > 1 and len({case.imaged for case in cases}) == 1
+    return not alike and any(case.identified for case in cases)
 
 
 def evaluate(
@@ -125,7 +144,7 @@ def evaluate(
     the package, CohortRefused when one class is missing or two rows name one study.
     """
     check_kind(package)
-    answered: list[Answered] = []
+    cases: dict[str, Answered] = {}
     excluded: list[tuple[str, str]] = []
     makers = _makers(folder, site_key)
     names: dict[str, str] = {}
@@ -136,9 +155,11 @@ def evaluate(
             excluded.append((row.study, error.detail if isinstance(error, CohortRefused) else str(error)))
             continue
         name_once(names, case.study_instance_uid, row.study)
-        makers.check(package.manifest.name, case, row, site_key)
-        answered.append(case)
-    found = Evaluation(tuple(answered), tuple(excluded), makers.said, rule_of(folder))
+        makers.check_study(package.manifest.name, row.study, case)
+        cases[row.study] = case
+    makers.check_patients(package.manifest.name, cases, site_key)
+    answered = tuple(cases.values())
+    found = Evaluation(answered, tuple(excluded), makers.said(answered), rule_of(folder))
     if not answered or found.labels.all() or not found.labels.any():
         reasons = "; ".join(f"{study}: {why}" for study, why in excluded[:3])
         raise CohortRefused(f"{len(answered)} answers, of which both classes are needed", remedy=reasons)
@@ -146,8 +167,16 @@ def evaluate(
 
 
 def rule_of(folder: Path) -> Rule:
-    """By which tissue results were positive where the package was trained; the guideline's for every other package."""
-    return Rule(_record(folder).get("rule", Rule.GUIDELINE))
+    """By which tissue results were positive where the package was trained; the guideline's for every other package.
+
+    Raises PackageRefused for a rule that is not known here."""
+    said = _record(folder).get("rule", Rule.GUIDELINE)
+    try:
+        return Rule(said)
+    except ValueError as error:
+        raise PackageRefused(
+            f"{RECORD} labels by the rule {said!r}, which is not known here", remedy="evaluate it with a newer her2node"
+        ) from error
 
 
 def _record(folder: Path) -> dict[str, Any]:
@@ -173,7 +202,7 @@ def asked(finder: Finder, source: Source, entered: Mapping[str, str]) -> Asked:
     conditions = Conditions(entered, demonstration=True)
     said = answer(finder.package, found.standing, found.quantities, found.refusals, conditions)
     assert isinstance(said, Prediction)
-    return Asked(found.study_instance_uid, found.patient, said)
+    return Asked(found.study_instance_uid, found.patient, said, found.identified)
 
 
 def _answered(row: Row, studies: Mapping[str, Source], ask: Ask) -> Answered:
@@ -188,7 +217,16 @@ def _answered(row: Row, studies: Mapping[str, Source], ask: Ask) -> Answered:
         raise CohortRefused(f"{', '.join(said.open_inputs)} not in the table")
     only = said.answers[0]
     whose = row.patient or told.patient
-    return Answered(told.study_instance_uid, whose, told.patient, label, only.probability, only.category, said.flags)
+    return Answered(
+        told.study_instance_uid,
+        whose,
+        told.patient,
+        told.identified,
+        label,
+        only.probability,
+        only.category,
+        said.flags,
+    )
 
 
 def _makers(folder: Path, site_key: bytes | None) -> _Makers:

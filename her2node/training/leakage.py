@@ -55,7 +55,8 @@ def check_patients(members: Sequence[Member]) -> None:
             raise PatientInTwoFolds(
                 f"the images of {before.row.study} and {member.row.study} have one PatientID, the table's column "
                 f"patient says {called}",
-                remedy="call a person the same in every row, or leave the column out",
+                remedy="call a person the same in every row, or leave the column out; where the PatientID is nobody's, "
+                "as one that was put in for several when they were made anonymous, take it out of those images",
             )
 
 

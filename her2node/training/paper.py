@@ -15,7 +15,7 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -24,7 +24,7 @@ from scipy.special import expit
 
 from her2node.errors import PackageRefused, SettingsRefused, TranscriptsDiffer, WorkedCaseFailed
 from her2node.models.building import logistic_graph, write_package
-from her2node.models.manifest import InputName, Logistic, Said
+from her2node.models.manifest import InputName, Limits, Logistic, Name, Said
 from her2node.models.model_card import RESEARCH, model_card
 from her2node.models.prediction import Level
 from her2node.quantities import signature
@@ -32,6 +32,7 @@ from her2node.quantities.signature import Signature
 from her2node.training.form import radiomics_of
 from her2node.training.writing import sign_and_load, toml
 
+T = TypeVar("T")
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -89,8 +90,27 @@ class Transcript:
         return self.standardised.get(name, _AS_IT_IS)
 
 
+@dataclass(frozen=True)
+class _TypedInput:
+    """Of an input what is looked at before package.toml is judged whole."""
+
+    name: InputName
+    values: tuple[float, ...] = ()
+    limits: Limits | None = None
+
+
+@dataclass(frozen=True)
+class _Typed:
+    """Of a file what is looked at before package.toml is judged whole."""
+
+    name: Name | None = None
+    inputs: tuple[_TypedInput, ...] = ()
+    prior: dict[str, Any] | None = None
+    cautions: tuple[str, ...] = ()
+
+
 _AS_IT_IS = Standard(0.0, 1.0)
-_TRANSCRIPT = TypeAdapter(Transcript)
+_TYPED, _TRANSCRIPT = TypeAdapter(_Typed), TypeAdapter(Transcript)
 _FOR_PEOPLE = "meaning"
 """The key of an input, and of a code, that two people may word differently."""
 
@@ -102,6 +122,8 @@ def from_paper(first: Path, second: Path, out: Path, private_pem: bytes) -> Path
     used, an input that no coefficient belongs to, and an example that the coefficients do not give.
     """
     content, checked = _read(first), _read(second)
+    if "name" not in content:
+        raise PackageRefused(f"{first}: name is missing")
     theirs = _transcript(checked.get("paper"), second)
     ours = _transcript(content.pop("paper", None), first)
     compare(ours, theirs)
@@ -116,7 +138,7 @@ def from_paper(first: Path, second: Path, out: Path, private_pem: bytes) -> Path
         raise PackageRefused(f"the inputs {', '.join(names)} and the typed coefficients differ")
     if lacking := set(ours.standardised) - set(names):
         raise PackageRefused(f"paper.standardised names {', '.join(sorted(lacking))}, which is no input")
-    package = out / str(content.get("name", "unnamed"))
+    package = out / str(content["name"])
     if features:
         package.mkdir(parents=True, exist_ok=True)
         (package / str(content["features"])).write_text(features, encoding="utf-8")
@@ -138,12 +160,22 @@ def compare(ours: Transcript, theirs: Transcript) -> None:
     """Raises TranscriptsDiffer, naming every number that two people read differently."""
     if ours.typed_by.strip().casefold() == theirs.typed_by.strip().casefold():
         raise TranscriptsDiffer(f"both are by {ours.typed_by}", remedy="let a second person type the table")
-    pairs = {"doi": (ours.doi.casefold(), theirs.doi.casefold())}
+    pairs: dict[str, tuple[Any, Any]] = {"doi": (ours.doi.casefold(), theirs.doi.casefold())}
     pairs |= {key: (getattr(ours, key), getattr(theirs, key)) for key in ("intercept", "positives", "negatives")}
     for kind in ("coefficients", "odds_ratios", "standardised"):
         one, other = getattr(ours, kind), getattr(theirs, kind)
         pairs |= {f"{kind}.{name}": (one.get(name), other.get(name)) for name in {**one, **other}}
+    one, other = _printed(ours), _printed(theirs)
+    pairs |= {f"the example of {inputs}": (one.get(inputs), other.get(inputs)) for inputs in {**one, **other}}
     _refuse_unlike(pairs)
+
+
+def _printed(said: Transcript) -> dict[str, float]:
+    """The probabilities of the examples, by their inputs."""
+    return {
+        ", ".join(f"{name} {value}" for name, value in sorted(example.inputs.items())): example.probability
+        for example in said.examples
+    }
 
 
 def compare_inputs(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]) -> None:
@@ -209,16 +241,23 @@ def _with_codes(given: Mapping[str, Any], wanted: Signature) -> dict[str, Any]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # no TOML, no UTF-8, numbers too long, lists too deep
         raise PackageRefused(f"{file} cannot be read: {error}") from error
+    _validated(_TYPED, content, file)
+    return content
 
 
 def _transcript(said: Any, file: Path) -> Transcript:
+    return _validated(_TRANSCRIPT, said, file, "paper")
+
+
+def _validated(form: TypeAdapter[T], said: Any, file: Path, *place: str) -> T:
+    """What was typed at a place of the file, in its form. Raises PackageRefused, naming every key that is not."""
     try:
-        return _TRANSCRIPT.validate_python(said)
+        return form.validate_python(said)
     except ValidationError as error:
-        lines = (f"paper.{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        lines = (f"{'.'.join(map(str, (*place, *item['loc'])))}: {item['msg']}" for item in error.errors())
         raise PackageRefused(f"{file}: {'; '.join(lines)}") from error
 
 
@@ -280,6 +319,8 @@ def _card(content: Mapping[str, Any], ours: Transcript, theirs: Transcript) -> s
             "No interval: the covariance of the coefficients is not known.",
             "Ethical considerations": RESEARCH,
             "Caveats and recommendations": f"Typed by {ours.typed_by}; typed a second time, independently, by "
-            f"{theirs.typed_by}; all numbers, units and codes agree.",
+            f"{theirs.typed_by}. Compared, and alike: DOI, intercept, coefficients, odds ratios and scales, counts of "
+            "the cohort, worked examples, the inputs with their units, codes, values and limits, and the features "
+            "asked for. All else was typed once, the thresholds of the categories and the required series among it.",
         },
     )

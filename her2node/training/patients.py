@@ -11,9 +11,12 @@ import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+
+from her2node.errors import Refused
 
 FILE = "patients.key"
 """In the state folder."""
@@ -21,19 +24,51 @@ _BYTES = 32
 
 
 def site_key(state: Path) -> bytes:
-    """The site's secret, made where there is none yet; readable by its owner alone."""
+    """The site's secret, made where there is none yet; readable by its owner alone.
+
+    Raises Refused where it can be neither read nor made, and where what stands there is none: without it nobody could
+    tell whether a patient trained a package.
+    """
     file = state / FILE
     try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        state.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(f".{os.getpid()}")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(secrets.token_bytes(_BYTES))
-    with suppress(FileExistsError):  # another process was first
+        if not file.exists():
+            _make(file)
+        key = file.read_bytes()
+    except OSError as error:
+        raise Refused(
+            f"the site's key {file} can be neither read nor made: {error.strerror}",
+            remedy="let the user who trains read and write in state_dir",
+        ) from error
+    if len(key) != _BYTES:
+        raise Refused(
+            f"the site's key {file} has {len(key)} bytes instead of {_BYTES}",
+            remedy="restore it from a backup; with a new one, made once it is deleted, the patients of packages that "
+            "were trained before cannot be told again",
+        )
+    return key
+
+
+def _make(file: Path) -> None:
+    """A key, whole or not at all: written beside it, then linked. Raises OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, part = tempfile.mkstemp(prefix=f"{FILE}.", dir=file.parent)
+    try:
+        _write(descriptor)
         os.link(part, file)
-    part.unlink()
-    return file.read_bytes()
+    except FileExistsError:  # another process was first
+        return
+    except OSError:  # no hard links here, as on SMB
+        with suppress(FileExistsError):
+            _write(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    finally:
+        Path(part).unlink()
+
+
+def _write(descriptor: int) -> None:
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(secrets.token_bytes(_BYTES))
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def name_of(key: bytes) -> str:

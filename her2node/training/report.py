@@ -215,6 +215,17 @@ def _classifier(form: Form, model: Nearest | Network) -> Section:
     return Section("The model", sentences=(said, left_out, beyond), rows=tuple(rows))
 
 
+_HOLDS = (
+    "The package holds values of single cases without saying whose: the lowest and the highest of every number that "
+    "is measured or entered, of age, slice thickness and tube voltage. It names scanners and kernels. Mean and "
+    "covariance of the measured inputs, and of `lda-1nn` the middles between training cases on the discriminant, "
+    "narrow further values down where cases are few. Edges of Venn-Abers steps, where it has them, are scores of "
+    "cases, rounded to hundredths. `training.json` has the SHA-256 of the Study Instance UIDs: whoever knows a UID "
+    "can tell whether it was there. Of a site's own patients it has digests that only the site's key gives again. "
+    "Weigh that before handing it on."
+)
+
+
 def _fitted_on(form: Form) -> str:
     if form.level is Level.SYNTHETIC_DEMO:
         return "Fitted on digital phantoms, nobody's images; the node runs it in demonstration mode only."
@@ -251,8 +262,7 @@ def card(form: Form, cohort: Cohort, validation: Validation, warnings: Sequence[
             f"positive. Label: {form.label}.\n{excluded}",
             "Quantitative analyses": f"Of cases that the models had not seen: {found_at}. Not broken down by age, sex, "
             "scanner or site.",
-            "Ethical considerations": f"{RESEARCH} {_fitted_on(form)} It holds ranges and coefficients, no patient's "
-            "values.",
+            "Ethical considerations": f"{RESEARCH} {_fitted_on(form)} {_HOLDS}",
             "Caveats and recommendations": caveats,
         },
     )

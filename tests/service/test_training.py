@@ -6,6 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from her2node.errors import Refused
+from her2node.service import training
+from her2node.settings import Settings
+from her2node.training import course, patients
+from tests.models.making import make_keys
+from tests.training.making import FORM, written
+
 ROOT = Path(__file__).resolve().parents[2]
 WITHOUT = "import sys; sys.modules.update(sklearn=None, onnx=None, skl2onnx=None); "
 
@@ -41,3 +50,21 @@ def test_the_commands_load_no_library_of_training_before_they_run(tmp_path: Path
     code = "from her2node import cli; print([m for m in sys.modules if m.startswith('her2node.training')])"
     done = run(code, tmp_path)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_cut_key_of_the_site_is_refused_before_a_single_image_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reading(*arguments: object) -> None:
+        pytest.fail("images are read")
+
+    monkeypatch.setattr(course, "gather", reading)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / patients.FILE).write_bytes(b"cut")
+    (tmp_path / "studies").mkdir()
+    table, key = tmp_path / "table.csv", tmp_path / "private.pem"
+    table.write_text("study,ihc,ish,specimen,specimen_date,treated,metastasis\n1.2.3,3,,,,,1\n")
+    key.write_bytes(make_keys(tmp_path).pair.private_pem)
+    asked, settings = str(written(tmp_path / "form", FORM)), Settings(state_dir=tmp_path / "state")
+    with pytest.raises(Refused, match=r"patients\.key has 3 bytes"):
+        training.train(settings, asked, "", tmp_path / "studies", table, tmp_path / "out", key, 1, lambda said: None)

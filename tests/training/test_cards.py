@@ -95,3 +95,10 @@ def test_the_card_of_a_training_has_both_thresholds_and_their_figures(tmp_path: 
     card = of_a_training(tmp_path)
     for wanted in ("sensitivity at 0.5", "specificity at 0.5", "sensitivity at 0.2", "specificity at 0.2", "Brier"):
         assert wanted in card
+
+
+def test_the_card_of_a_training_says_which_values_of_single_cases_the_package_holds(tmp_path: Path) -> None:
+    card = of_a_training(tmp_path)
+    assert "no patient's" not in card
+    held = ("the lowest and the highest", "Mean and covariance", "Venn-Abers steps", "SHA-256", "the site's key")
+    assert all(said in card for said in held)

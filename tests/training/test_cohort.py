@@ -160,4 +160,5 @@ def test_the_scanner_that_a_reader_entered_in_the_node_counts_where_the_table_sa
     row = read_table(table(tmp_path), ["metastasis"])[0]
     source = Source((), {"scanner": "Ours 3"})
     assert with_entered(row, source, ["metastasis"]).scanner == "Ours 3"
+    assert with_entered(row, Source((), {"scanner": " Ours 3 "}), ["metastasis"]).scanner == "Ours 3"
     assert with_entered(replace(row, scanner="Ours 1"), source, ["metastasis"]).scanner == "Ours 1"

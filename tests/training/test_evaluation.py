@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from her2node import reading
-from her2node.errors import CohortRefused, NoRoi, PatientInTwoFolds
+from her2node.errors import CohortRefused, NoRoi, PackageRefused, PatientInTwoFolds
 from her2node.models.package import Package
 from her2node.models.prediction import Answer, Category, Flag, Prediction
 from her2node.phantoms import PhantomOptions, ct, write
@@ -20,7 +20,7 @@ from her2node.selection.study import Study, open_instance, open_study
 from her2node.training import patients
 from her2node.training.cohort import Row, Source, studies_in
 from her2node.training.document import as_html
-from her2node.training.evaluation import Asked, asked, evaluate, report
+from her2node.training.evaluation import Asked, asked, evaluate, report, rule_of
 from her2node.training.findings import Finder
 from her2node.training.labels import Tissue
 from tests.models.making import small
@@ -50,7 +50,7 @@ def answering(package: Package, probability: Mapping[int, float], refused: tuple
         category = Category.LIKELY if said >= 0.5 else Category.UNLIKELY
         flags = (Flag("input-range", flag),) if flag and number % 2 else ()
         found = Prediction(package.ref, (Answer((), said, category),), (), 0.2, "cohort", flags=flags)
-        return Asked(uid_of(source), f"p{number}", found)
+        return Asked(uid_of(source), f"p{number}", found, identified=True)
 
     return ask
 
@@ -108,6 +108,40 @@ def test_another_study_of_a_patient_who_trained_the_package_is_refused_at_the_si
     assert apart.apart in as_html(report(package, apart))
 
 
+@pytest.mark.parametrize("whose", ["", "p5"], ids=["nobody's", "one for all"])
+def test_a_cohort_whom_patient_id_tells_not_apart_is_not_said_to_be_another(
+    tmp_path: Path, studies: dict[str, Source], whose: str
+) -> None:
+    package, ours = small(tmp_path), b"our site"
+    record = {"patients_by": patients.name_of(ours), "patients_hmac": patients.digests(ours, ["p5"])}
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    ask = answering(package, {})
+
+    def anonymous(source: Source, entered: Mapping[str, str]) -> Asked:
+        told = ask(source, entered)
+        return replace(told, patient=whose or told.study_instance_uid, identified=bool(whose))
+
+    found = evaluate(package, tmp_path, rows(), studies, anonymous, ours)
+    assert "cannot be told here: PatientID, missing or the same everywhere" in found.apart
+    assert "No patient" not in found.apart
+
+
+def test_how_many_studies_have_no_patient_id_is_said_beside_what_it_tells(
+    tmp_path: Path, studies: dict[str, Source]
+) -> None:
+    package, ours = small(tmp_path), b"our site"
+    record = {"patients_by": patients.name_of(ours), "patients_hmac": patients.digests(ours, ["p77"])}
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    ask = answering(package, {})
+
+    def partly(source: Source, entered: Mapping[str, str]) -> Asked:
+        return replace(ask(source, entered), identified=int(entered["place"]) >= 4)
+
+    found = evaluate(package, tmp_path, rows(), studies, partly, ours)
+    assert found.apart.startswith("No patient of this cohort")
+    assert found.apart.endswith("; 4 of 12 studies have none.")
+
+
 def test_a_row_may_not_hide_by_another_name_a_patient_who_trained_the_package(
     tmp_path: Path, studies: dict[str, Source]
 ) -> None:
@@ -125,7 +159,8 @@ def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(tmp_path: Pat
     def ask(source: Source, entered: Mapping[str, str]) -> Asked:
         answers = (Answer((), 0.1, Category.UNLIKELY), Answer((), 0.6, Category.LIKELY))
         open_inputs = ("metastasis",) if entered["place"] == "1" else ()
-        return Asked(uid_of(source), entered["place"], Prediction(package.ref, answers, open_inputs, 0.2, "cohort"))
+        said = Prediction(package.ref, answers, open_inputs, 0.2, "cohort")
+        return Asked(uid_of(source), entered["place"], said, identified=True)
 
     given = [*rows(11), Row("case-11", Tissue(2, None), entered={"place": "11"}), Row("case-99", Tissue(0, None))]
     found = evaluate(package, tmp_path, given, studies, ask)
@@ -192,3 +227,9 @@ def test_the_answer_is_the_nodes_own_and_no_image_is_read_for_a_second_one(tmp_p
         (own,) = reading.read(open_study(source.files), (package,), entered={"metastasis": value}).predictions
         assert (answer.answers, answer.flags) == (own.answers, own.flags)
     assert said["0"].answers != said["1"].answers
+
+
+def test_a_rule_of_the_label_that_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text('{"rule": "of-tomorrow"}')
+    with pytest.raises(PackageRefused, match="rule 'of-tomorrow', which is not known"):
+        rule_of(tmp_path)

@@ -117,6 +117,13 @@ def test_one_person_by_the_images_whom_the_table_calls_two_is_refused(
         leakage.check(form(tmp_path), given)
 
 
+def test_a_placeholder_for_half_of_the_images_is_named_in_the_remedy(tmp_path: Path) -> None:
+    given = images_of(cohort(rows=[{"patient": f"p{i}"} for i in range(60)]), dict.fromkeys(range(30), "ANON"))
+    with pytest.raises(PatientInTwoFolds) as told:
+        leakage.check(form(tmp_path), given)
+    assert "put in for several when they were made anonymous, take it out" in told.value.remedy
+
+
 def test_one_name_for_several_patient_ids_and_a_name_for_all_are_no_contradiction(tmp_path: Path) -> None:
     rows = [{"patient": "A" if i in (3, 8) else ""} for i in range(60)]
     leakage.check(form(tmp_path), cohort(rows=rows))

@@ -125,6 +125,7 @@ def test_what_two_people_read_alike_becomes_a_signed_package_that_says_who_and_w
         ("112031", "112032", r"inputs\.portal_mean\.code"),
         ("values = [0.0, 1.0]", "values = [1.0, 2.0]", r"inputs\.metastasis\.values"),
         (INPUTS, "", r"inputs\.metastasis\.source: reader and None"),
+        ("0.620", "0.6204", r"the example of metastasis 1\.0, portal_mean 50\.0: 0\.62 and 0\.6204"),
     ],
 )
 def test_what_two_people_read_differently_is_refused_by_name(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -147,6 +148,44 @@ def test_what_two_people_read_differently_is_refused_by_name(tmp_path: Path, old
 def test_a_model_that_was_not_printed_whole_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
     with pytest.raises(PackageRefused, match=said):
         typed(tmp_path, (WHOLE + PAPER).replace(old, new), SECOND.replace(old, new))
+
+
+LIMITS = "limits = { usual = [0.0, 150.0] }"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (INPUTS, 'inputs = "x"\n', r"first\.toml: inputs: "),
+        (INPUTS, "inputs = [1, 2]\n", r"first\.toml: inputs\.0: .*inputs\.1: "),
+        (LIMITS, "limits = 3", r"first\.toml: inputs\.1\.limits: "),
+        (LIMITS, "limits = { usual = 3 }", r"first\.toml: inputs\.1\.limits\.usual: "),
+        ("values = [0.0, 1.0]", "values = 1", r"first\.toml: inputs\.0\.values: "),
+        ("format = 1", 'format = 1\nprior = "x"', r"first\.toml: prior: "),
+        ("format = 1", 'format = 1\ncautions = "abc"', r"first\.toml: cautions: "),
+        ("format = 1", f"format = 1\ndeep = {'[' * 5000}{']' * 5000}", r"first\.toml cannot be read: "),
+        ("format = 1", f"format = {'1' * 5000}", r"first\.toml cannot be read: "),
+        ('"paper-2024"', '"../paper-2024"', r"first\.toml: name: "),
+        ('name = "paper-2024"\n', "", r"first\.toml: name is missing"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_what_is_not_in_the_form_is_refused_by_name_and_nothing_is_written(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    text = HEAD + (INPUTS if old != INPUTS else "") + PAPER
+    given = new + text if old == INPUTS else text.replace(old, new)
+    assert given != text
+    with pytest.raises(PackageRefused, match=said):
+        typed(tmp_path, given)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "paper-2024").exists()
+
+
+def test_the_card_says_what_two_people_read_alike_and_what_one_typed(tmp_path: Path) -> None:
+    card = (typed(tmp_path) / "CARD.md").read_text()
+    assert "worked examples, the inputs with their units, codes, values and limits" in card
+    assert "All else was typed once, the thresholds of the categories" in card
 
 
 def test_two_people_may_word_a_meaning_otherwise(tmp_path: Path) -> None:
@@ -213,5 +252,5 @@ def test_a_radiomics_model_that_cannot_be_used_is_refused_by_name(
 
 def test_a_printed_example_that_the_coefficients_do_not_give_is_refused_and_leaves_no_package(tmp_path: Path) -> None:
     with pytest.raises(PackageRefused, match="do not give what the paper prints"):
-        typed(tmp_path, WHOLE + PAPER.replace("0.620", "0.720"))
+        typed(tmp_path, WHOLE + PAPER.replace("0.620", "0.720"), SECOND.replace("0.620", "0.720"))
     assert not (tmp_path / "out" / "paper-2024").exists()
