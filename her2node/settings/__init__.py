@@ -372,14 +372,16 @@ def read(config: Path | None = None, **overrides: Any) -> Settings:
     if named is not None and not named.is_file():
         raise SettingsRefused(f"there is no file {named}", remedy="name an existing file with --config")
     chosen = named or default_config_file()
-    _config_file = chosen if chosen.is_file() else None
+    _config_file = there = chosen if chosen.is_file() else None
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
         lines = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise SettingsRefused("; ".join(lines), remedy=f"correct {_config_file or 'the environment'}") from error
+        raise SettingsRefused("; ".join(lines), remedy=f"correct {there or 'the environment'}") from error
     except ValueError as error:  # tomllib.TOMLDecodeError
-        raise SettingsRefused(f"{_config_file}: {error}", remedy="correct the TOML syntax") from error
+        raise SettingsRefused(f"{there}: {error}", remedy="correct the TOML syntax") from error
+    finally:
+        _config_file = None  # settings that are made without a file are not of the file that was read last
     _check(settings)
     return settings
 

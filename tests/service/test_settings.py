@@ -41,6 +41,11 @@ def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.
     assert _read(tmp_path, "[reception]\nport = 11113\n").reception.port == 104
 
 
+def test_settings_made_without_a_file_are_not_of_the_file_that_was_read_last(tmp_path: Path) -> None:
+    assert _read(tmp_path, "demonstration = true").demonstration
+    assert not settings.Settings(state_dir=tmp_path).demonstration
+
+
 def test_durations_are_seconds(tmp_path: Path) -> None:
     assert _read(tmp_path, "[completion]\nsettle = 0.5\n").completion.settle == timedelta(milliseconds=500)
 

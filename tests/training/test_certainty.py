@@ -9,7 +9,8 @@ import pytest
 from her2node.models.applicability import unlike_training
 from her2node.models.manifest import Input, Logistic, Scalar, is_covariance
 from her2node.models.package import load
-from her2node.models.uncertainty import interval_of
+from her2node.models.prediction import IntervalKind
+from her2node.models.uncertainty import interval_kind, interval_of
 from her2node.training.arrays import Cases
 from her2node.training.certainty import covariance, training_set, with_covariance
 from her2node.training.course import train
@@ -86,7 +87,9 @@ def test_no_case_of_the_training_set_is_unlike_it_and_one_against_the_grain_is()
     assert flag.kind == "unlike-training"
 
 
-def test_a_logistic_package_answers_with_an_interval_and_one_with_selection_without(tmp_path: Path) -> None:
+def test_a_logistic_package_answers_with_a_confidence_interval_and_one_with_selection_with_venn_and_abers(
+    tmp_path: Path,
+) -> None:
     keys = make_keys(tmp_path)
     case = {"metastasis": 1.0, "portal_mean": 90.0}
     said = {}
@@ -99,8 +102,13 @@ def test_a_logistic_package_answers_with_an_interval_and_one_with_selection_with
         assert package.manifest.training_set.inputs == ("portal_mean",)
         asked = {given.name: case[given.name] for given in package.manifest.inputs}
         (probability,) = package.probabilities([asked])
-        said[model] = (interval_of(package.manifest, asked, probability), probability)
-    interval, probability = said["logistic"]
+        kind = interval_kind(package.manifest)
+        said[model] = (interval_of(package.manifest, asked, probability), probability, kind)
+    interval, probability, kind = said["logistic"]
+    assert kind is IntervalKind.CONFIDENCE
     assert interval is not None
     assert interval[0] < probability < interval[1]
-    assert said["lasso-logistic"][0] is None
+    interval, probability, kind = said["lasso-logistic"]
+    assert kind is IntervalKind.VENN_ABERS
+    assert interval is not None
+    assert 0 < interval[0] < interval[1] < 1
