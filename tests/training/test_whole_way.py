@@ -26,7 +26,7 @@ from tests.training import making
 from tests.training.making import written
 
 ROOT = Path(__file__).resolve().parents[2]
-TRAINING, EXTERNAL, SITE = 40, 8, 22
+TRAINING, EXTERNAL, SITE = 48, 8, 22
 TEMPLATE = PhantomOptions(
     rois=(RoiForm.BINARY,),
     rows=64,
@@ -72,7 +72,7 @@ def made(folder: Path, count: int, seed: int) -> Path:
 def test_a_form_that_ships_goes_the_whole_way_from_images_to_a_package_that_runs_in_the_node(tmp_path: Path) -> None:
     (tmp_path / "training").mkdir()
     (tmp_path / "external").mkdir()
-    ours, theirs = made(tmp_path / "training", TRAINING, 4), made(tmp_path / "external", EXTERNAL, 5)
+    ours, theirs = made(tmp_path / "training", TRAINING, 27), made(tmp_path / "external", EXTERNAL, 5)
     pair, private, public = keygen(), tmp_path / "private.pem", tmp_path / "public.pem"
     private.write_bytes(pair.private_pem)
     public.write_bytes(pair.public_pem)
