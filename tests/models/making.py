@@ -22,7 +22,20 @@ from her2node.selection.roles import Role
 
 MODEL = Logistic(intercept=-1.0, coefficients={"metastasis": 1.5, "portal_mean": 0.02})
 
-MANIFEST = """\
+END = """\
+[output]
+likely = 0.5
+unlikely = 0.2
+explanation = "Chosen for tests."
+
+[prior]
+positives = 20
+negatives = 80
+source = "invented"
+"""
+"""The categories and the prior of what is made for tests."""
+MANIFEST = (
+    """\
 format = 1
 kind = "scalar"
 name = "small"
@@ -57,16 +70,9 @@ modifier = { value = "373098007", scheme = "SCT", meaning = "Mean" }
 unit = "[hnsf'U]"
 limits = { usual = [0.0, 150.0], hard = [-200.0, 400.0] }
 
-[output]
-likely = 0.5
-unlikely = 0.2
-explanation = "Chosen for tests."
-
-[prior]
-positives = 20
-negatives = 80
-source = "invented"
 """
+    + END
+)
 
 CASES: list[Mapping[str, Any]] = [
     {

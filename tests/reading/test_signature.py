@@ -21,7 +21,7 @@ from her2node.quantities.signature import Signature
 from her2node.reading import Methods, Reading, read
 from her2node.selection.roles import Role
 from her2node.selection.study import Study, open_study
-from tests.models.making import make_keys
+from tests.models.making import END, make_keys
 
 OPTIONS = PhantomOptions(seed=3, rows=64, columns=64, slices=24, slice_spacing_mm=5.0, rois=(RoiForm.BINARY,))
 FEATURES = """\
@@ -101,17 +101,7 @@ code = {{ value = "{code.value}", scheme = "{code.scheme}", meaning = "{code.mea
 method = {{ value = "{method}", scheme = "99HER2NODE", meaning = "two-phases" }}
 unit = "{unit}"
 """
-    return f"""{said}
-[output]
-likely = 0.5
-unlikely = 0.2
-explanation = "Chosen for tests."
-
-[prior]
-positives = 20
-negatives = 80
-source = "invented"
-"""
+    return f"{said}\n{END}"
 
 
 @pytest.fixture(scope="module")

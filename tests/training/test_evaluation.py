@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,12 +92,17 @@ def test_a_study_that_trained_the_package_is_refused(tmp_path: Path, studies: di
         evaluate(package, tmp_path, rows(), studies, answering(package, {}))
 
 
+def trained_on(folder: Path, site_key: bytes, who: Sequence[str]) -> None:
+    """Note beside a package, as its training does, that these patients trained it."""
+    record = {"patients_by": patients.name_of(site_key), "patients_hmac": patients.digests(site_key, who)}
+    (folder / "training.json").write_text(json.dumps(record))
+
+
 def test_another_study_of_a_patient_who_trained_the_package_is_refused_at_the_site_that_trained_it(
     tmp_path: Path, studies: dict[str, Source]
 ) -> None:
     package, ours, theirs = small(tmp_path), b"our site", b"another site"
-    record = {"patients_by": patients.name_of(ours), "patients_hmac": patients.digests(ours, ["p5", "p77"])}
-    (tmp_path / "training.json").write_text(json.dumps(record))
+    trained_on(tmp_path, ours, ["p5", "p77"])
     with pytest.raises(PatientInTwoFolds, match="case-5 is of a patient whom small was trained on by another study"):
         evaluate(package, tmp_path, rows(), studies, answering(package, {}), ours)
     elsewhere = evaluate(package, tmp_path, rows(), studies, answering(package, {}), theirs)
@@ -113,8 +118,7 @@ def test_a_cohort_whom_patient_id_tells_not_apart_is_not_said_to_be_another(
     tmp_path: Path, studies: dict[str, Source], whose: str
 ) -> None:
     package, ours = small(tmp_path), b"our site"
-    record = {"patients_by": patients.name_of(ours), "patients_hmac": patients.digests(ours, ["p5"])}
-    (tmp_path / "training.json").write_text(json.dumps(record))
+    trained_on(tmp_path, ours, ["p5"])
     ask = answering(package, {})
 
     def anonymous(source: Source, entered: Mapping[str, str]) -> Asked:
@@ -130,8 +134,7 @@ def test_how_many_studies_have_no_patient_id_is_said_beside_what_it_tells(
     tmp_path: Path, studies: dict[str, Source]
 ) -> None:
     package, ours = small(tmp_path), b"our site"
-    record = {"patients_by": patients.name_of(ours), "patients_hmac": patients.digests(ours, ["p77"])}
-    (tmp_path / "training.json").write_text(json.dumps(record))
+    trained_on(tmp_path, ours, ["p77"])
     ask = answering(package, {})
 
     def partly(source: Source, entered: Mapping[str, str]) -> Asked:
@@ -146,8 +149,7 @@ def test_a_row_may_not_hide_by_another_name_a_patient_who_trained_the_package(
     tmp_path: Path, studies: dict[str, Source]
 ) -> None:
     package, ours = small(tmp_path), b"our site"
-    record = {"patients_by": patients.name_of(ours), "patients_hmac": patients.digests(ours, ["p5"])}
-    (tmp_path / "training.json").write_text(json.dumps(record))
+    trained_on(tmp_path, ours, ["p5"])
     renamed = [replace(row, patient=f"other-{row.study}") for row in rows()]
     with pytest.raises(PatientInTwoFolds, match="case-5"):
         evaluate(package, tmp_path, renamed, studies, answering(package, {}), ours)

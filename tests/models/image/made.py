@@ -17,7 +17,7 @@ from her2node.models.image.stated import Channel, CropStated, Saliency
 from her2node.models.odds import expit
 from her2node.models.package import Package, load
 from her2node.selection.roles import Role
-from tests.models.making import Keys, make_keys
+from tests.models.making import END, Keys, make_keys
 
 CROP = CropStated(
     channels=(Channel(Role.ARTERIAL, (-200.0, 300.0), 60.0, 25.0), Channel(Role.PORTAL, (-200.0, 300.0), 90.0, 20.0)),
@@ -28,7 +28,8 @@ CROP = CropStated(
     answer="logit",
     saliency=Saliency((4, 4, 4), (2, 4, 2)),
 )
-MANIFEST = """\
+MANIFEST = (
+    """\
 format = 1
 kind = "image"
 name = "beholder"
@@ -58,16 +59,9 @@ channels = [
     { role = "portal", clip_hu = [-200.0, 300.0], mean_hu = 90.0, sd_hu = 20.0 },
 ]
 
-[output]
-likely = 0.5
-unlikely = 0.2
-explanation = "Chosen for tests."
-
-[prior]
-positives = 20
-negatives = 80
-source = "invented"
 """
+    + END
+)
 Weights = npt.NDArray[np.float32]
 
 
