@@ -93,8 +93,8 @@ def read(
     findings = Findings(study, selection, found.quantities, not_measured, named, found.views)
     conditions = Conditions(entered or {}, prior, prior_source, demonstration)
     tried = tumour if stability and not isinstance(tumour, Refused) else None
-    told = _flagged(_answers(packages, findings, replace(scene, aside=()), conditions, tried), segmented)
-    kept = _flagged(_answers(shadow, _with_aside(findings, found), _told_all(scene), conditions, tried), segmented)
+    told = _flagged(_answers(packages, findings, _told(scene, packages), conditions, tried), segmented)
+    kept = _flagged(_answers(shadow, _with_aside(findings, found), _all(scene, shadow), conditions, tried), segmented)
     why = _explained(packages, told, findings, methods, since + methods.network_seconds)
     return Reading(
         study=study,
@@ -197,10 +197,15 @@ def _with_aside(findings: Findings, found: Found) -> Findings:
     return replace(findings, quantities=quantities, not_measured=not_measured)
 
 
-def _told_all(scene: Scene) -> Scene:
+def _told(scene: Scene, packages: Sequence[Package]) -> Scene:
+    """The scene of packages that are told, and of nothing aside."""
+    return replace(scene, aside=(), crops=_crops(packages))
+
+
+def _all(scene: Scene, shadow: Sequence[Package]) -> Scene:
     """The scene of packages in shadow, to whom nothing is aside."""
     signatures = (*scene.methods.signatures, *scene.aside)
-    return replace(scene, methods=replace(scene.methods, signatures=signatures), aside=())
+    return replace(_told(scene, shadow), methods=replace(scene.methods, signatures=signatures))
 
 
 def _meant(one: Quantity | NotMeasured) -> tuple[object, ...]:

@@ -39,7 +39,7 @@ def run(out: Path | None, only: Sequence[str], say: Callable[[str], object]) -> 
     log.configure(stream=(folder / "pacs.log").open("w", encoding="utf-8", buffering=1))
     pacs = DemoPacs(folder / "pacs")
     try:
-        with _ended_by_sigterm(), running.node(folder, pacs.port) as node:
+        with ended_by_signal(), running.node(folder, pacs.port) as node:
             say(f"starting the node on port {node.settings.reception.port} and a test PACS on port {pacs.port} ...")
             shown = [plan(kind) for kind in Kind if kind in only or not only]
             began = [_sent(node, one, folder, say) for one in shown]
@@ -54,17 +54,19 @@ def run(out: Path | None, only: Sequence[str], say: Callable[[str], object]) -> 
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM leave the block as an exception does, so that the node within it, a session of its own, is ended."""
+def ended_by_signal() -> Iterator[None]:
+    """Let SIGTERM, and SIGHUP of a terminal that is gone, leave the block as an exception does, so that the node within
+    it, a session of its own, is ended."""
 
     def end(number: int, _: object) -> None:
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _sent(node: RunningNode, shown: Shown, folder: Path, say: Callable[[str], object]) -> float:

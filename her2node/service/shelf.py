@@ -81,7 +81,8 @@ class Shelf:
 def shelf_of(settings: Settings, *, networks: bool = True) -> Shelf:
     """Load the packages that shall run; each that is refused is logged, and the others run.
 
-    Without ``networks`` those of segmenters stay unread: they are large, and what a package needs stands beside them.
+    Without ``networks`` those that look at images stay unread: they are large, and what a package needs stands beside
+    them.
     """
     wanted, engine = running_of(settings), engine_of(settings) if networks else None
     return Shelf(_loaded(settings, wanted.on, engine), _loaded(settings, wanted.shadow, engine))

@@ -87,7 +87,7 @@ def methods_of(settings: Settings) -> Methods:
         reference_vein_hu=settings.enhancement.reference_vein_hu,
         images=settings.selection.images,
         batch=settings.segmenter.batch,
-        network_seconds=settings.segmenter.seconds,
+        network_seconds=settings.network_seconds,
     )
 
 

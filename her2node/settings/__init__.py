@@ -343,6 +343,13 @@ class Settings(BaseSettings):
         """``embedded`` or a Redis URL."""
         return _secret(self.jobs.broker_file) or self.jobs.broker
 
+    @property
+    def network_seconds(self) -> float:
+        """``segmenter.seconds``; where the site does not set it, within the time of a job."""
+        if "seconds" in self.segmenter.model_fields_set:
+            return self.segmenter.seconds
+        return min(self.segmenter.seconds, self.jobs.time_limit.total_seconds() * 2 / 3)
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -405,7 +412,7 @@ def _check(settings: Settings) -> None:
         raise SettingsRefused("pet.uptake_minutes must be two times of which the second is not the earlier one")
     if settings.jobs.heartbeat * 2 >= settings.jobs.lease:
         raise SettingsRefused("jobs.heartbeat must be less than half of jobs.lease")
-    if settings.segmenter.seconds >= settings.jobs.time_limit.total_seconds():
+    if settings.network_seconds >= settings.jobs.time_limit.total_seconds():
         raise SettingsRefused("segmenter.seconds must be less than jobs.time_limit, which ends the whole job")
 
 

@@ -99,7 +99,7 @@ class Segmenter(Section):
         gt=0,
         le=86400,
         description="Seconds until drawing is given up, and from a reading's start until saliency maps are; well below "
-        "jobs.time_limit.",
+        "jobs.time_limit, of which it is two thirds where that is less and nothing stands here.",
     )
 
 

@@ -181,7 +181,10 @@ def rule_of(folder: Path) -> Rule:
 
 def _record(folder: Path) -> dict[str, Any]:
     file = folder / RECORD
-    return dict(json.loads(file.read_bytes())) if file.is_file() else {}
+    try:
+        return dict(json.loads(file.read_bytes())) if file.is_file() else {}
+    except (ValueError, TypeError, RecursionError) as error:
+        raise PackageRefused(f"{RECORD} cannot be read: {error}") from error
 
 
 def check_kind(package: Package) -> Scalar:

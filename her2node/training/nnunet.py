@@ -215,8 +215,8 @@ def manifest_of(said: Said, configuration: str, folds: Sequence[str], mirror: Se
 
 
 def _toml(value: object) -> str:
-    """Strings, whole numbers and lists of them are written in TOML as in JSON."""
-    return json.dumps(value, ensure_ascii=False)
+    """Strings, whole numbers and lists of them are written in TOML as in JSON, but for one sign."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def written(folder: Path, text: str, files: Mapping[str, bytes], expected: np.ndarray[Any, Any]) -> Path:

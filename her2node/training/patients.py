@@ -54,14 +54,25 @@ def _make(file: Path) -> None:
     descriptor, part = tempfile.mkstemp(prefix=f"{FILE}.", dir=file.parent)
     try:
         _write(descriptor)
+        _named(part, file)
+    finally:
+        Path(part).unlink()
+
+
+def _named(part: str, file: Path) -> None:
+    """Give what is written its name, unless another process was first. Raises OSError."""
+    try:
         os.link(part, file)
-    except FileExistsError:  # another process was first
+    except FileExistsError:
         return
     except OSError:  # no hard links here, as on SMB
         with suppress(FileExistsError):
-            _write(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    finally:
-        Path(part).unlink()
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                _write(descriptor)
+            except OSError:
+                file.unlink()  # else nobody could make it once there is room
+                raise
 
 
 def _write(descriptor: int) -> None:

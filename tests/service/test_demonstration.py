@@ -233,6 +233,17 @@ def test_a_demonstration_that_is_told_to_end_leaves_no_process_behind(tmp_path: 
         demonstration.wait()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_the_demonstration_leaves_it_as_an_exception_and_is_told_by_its_exit_status(
+    number: signal.Signals,
+) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as told, demo.ended_by_signal():
+        signal.raise_signal(number)
+    assert told.value.code == 128 + number
+    assert signal.getsignal(number) == before
+
+
 def _role_of(folder: Path, role: str) -> bool:
     return any(role in command for command in _processes_of(folder).values())
 

@@ -46,6 +46,12 @@ def test_settings_made_without_a_file_are_not_of_the_file_that_was_read_last(tmp
     assert not settings.Settings(state_dir=tmp_path).demonstration
 
 
+def test_a_site_with_short_jobs_need_not_name_what_networks_may_take(tmp_path: Path) -> None:
+    assert _read(tmp_path, "[jobs]\ntime_limit = 900\n").network_seconds == 600
+    assert _read(tmp_path, "[jobs]\ntime_limit = 7200\n").network_seconds == 1200
+    assert _read(tmp_path, "[jobs]\ntime_limit = 900\n[segmenter]\nseconds = 800\n").network_seconds == 800
+
+
 def test_durations_are_seconds(tmp_path: Path) -> None:
     assert _read(tmp_path, "[completion]\nsettle = 0.5\n").completion.settle == timedelta(milliseconds=500)
 

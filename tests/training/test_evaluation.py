@@ -92,6 +92,16 @@ def test_a_study_that_trained_the_package_is_refused(tmp_path: Path, studies: di
         evaluate(package, tmp_path, rows(), studies, answering(package, {}))
 
 
+@pytest.mark.parametrize("content", ["[1]", "{", "[" * 5000])
+def test_a_record_of_the_training_that_is_none_is_refused_by_name(
+    tmp_path: Path, studies: dict[str, Source], content: str
+) -> None:
+    package = small(tmp_path)
+    (tmp_path / "training.json").write_text(content)
+    with pytest.raises(PackageRefused, match=r"training\.json cannot be read"):
+        evaluate(package, tmp_path, rows(), studies, answering(package, {}))
+
+
 def trained_on(folder: Path, site_key: bytes, who: Sequence[str]) -> None:
     """Note beside a package, as its training does, that these patients trained it."""
     record = {"patients_by": patients.name_of(site_key), "patients_hmac": patients.digests(site_key, who)}

@@ -58,6 +58,29 @@ def test_a_key_is_made_where_files_cannot_be_linked(tmp_path: Path, monkeypatch:
     assert (len(first), stat.S_IMODE(file.stat().st_mode)) == (32, 0o600)
 
 
+@pytest.mark.parametrize("linked", [True, False])
+def test_on_a_full_disk_no_key_is_left_that_nobody_could_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def refusing(source: str, link: Path) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    with monkeypatch.context() as patch:
+        if linked:
+            patch.setattr(os, "fsync", full)
+        else:
+            written = iter([lambda descriptor: None, full])
+            patch.setattr(os, "link", refusing)
+            patch.setattr(os, "fsync", lambda descriptor: next(written)(descriptor))
+        with pytest.raises(Refused, match="No space left on device"):
+            patients.site_key(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert len(patients.site_key(tmp_path)) == 32
+
+
 def test_a_key_lasts_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     link, fsync = os.link, os.fsync

@@ -79,7 +79,7 @@ class Classifier:
         for first in range(0, len(boxes), batch):
             if monotonic() > ends:
                 raise TooSlow(
-                    f"{seconds:.0f} s were left for {len(boxes)} hidden blocks",
+                    f"the time that was left is too short for {len(boxes)} hidden blocks",
                     remedy="set threads, batch, providers or seconds of [segmenter] otherwise",
                 )
             group = boxes[first : first + batch]
@@ -111,6 +111,8 @@ class Classifier:
 def read(stated: CropStated, model: bytes, engine: Engine = ENGINE) -> Classifier:
     """The network of a package. Raises PackageRefused, ProviderMissing where it cannot be what is stated."""
     onnx_file.check(model, LARGEST_ELEMENTS)
+    if endless := onnx_file.contents(model).operators.keys() & {"Loop", "Scan"}:
+        raise PackageRefused(f"model.onnx uses {', '.join(sorted(endless))}, of which nobody can tell when it ends")
     network = Network(model, engine)
     _check_port(network.inputs[0], stated.shape)
     _check_port(network.outputs[0], (1,))

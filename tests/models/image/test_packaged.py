@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, external_data_helper, load_model_from_string
+from onnx import TensorProto, external_data_helper, helper, load_model_from_string
 
 from her2node.errors import PackageRefused, WorkedCaseFailed
 from her2node.models.manifest import Image
@@ -72,10 +72,19 @@ def _huge() -> bytes:
     return bytes(model.SerializeToString())
 
 
+def _endless() -> bytes:
+    """The network with a loop that nothing reads, which is there all the same."""
+    model = load_model_from_string(sum_graph(PORTAL))
+    body = helper.make_graph([], "body", [], [])
+    model.graph.node.append(helper.make_node("Loop", ["", ""], ["turns"], body=body))
+    return bytes(model.SerializeToString())
+
+
 @pytest.mark.parametrize(
     ("model", "match"),
     [
         (lambda: b"no ONNX", "ONNX"),
+        (_endless, "uses Loop, of which nobody can tell when it ends"),
         (_outside, "external data"),
         (_huge, "stored numbers"),
         (lambda: sum_graph(PORTAL, domain="evil.example"), "evil.example"),
