@@ -73,7 +73,9 @@ class Network:
         missing = [name for name in engine.providers if name not in there]
         if missing:
             raise ProviderMissing(f"{', '.join(missing)}; this onnxruntime has {', '.join(there)}")
-        self._session = _session(model, _options(engine.threads), engine.providers)
+        options = _options(engine.threads)
+        options.enable_mem_pattern = False  # one block for all that a run needs takes twice the memory
+        self._session = _session(model, options, engine.providers)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self.inputs, self.outputs = tuple(map(_port, inputs)), tuple(map(_port, outputs))
         kinds = {port.type for port in (*self.inputs, *self.outputs)}
