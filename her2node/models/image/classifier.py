@@ -140,8 +140,7 @@ def noise(stated: CropStated, seed: int) -> Floats:
     """The crop of a worked case as the network takes it."""
     drawn = np.random.RandomState(seed).standard_normal(stated.shape)
     for values, channel in zip(drawn, stated.channels, strict=False):
-        hu = np.clip(channel.mean_hu + channel.sd_hu * values, *channel.clip_hu)
-        values[:] = (hu - channel.mean_hu) / channel.sd_hu
+        values[:] = channel.told(channel.mean_hu + channel.sd_hu * values)
     if stated.mask:
         drawn[-1] = drawn[-1] > 0
     return drawn.astype(np.float32)
