@@ -110,9 +110,7 @@ class Classifier:
 
 def read(stated: CropStated, model: bytes, engine: Engine = ENGINE) -> Classifier:
     """The network of a package. Raises PackageRefused, ProviderMissing where it cannot be what is stated."""
-    onnx_file.check(model, LARGEST_ELEMENTS)
-    if endless := onnx_file.contents(model).operators.keys() & {"Loop", "Scan"}:
-        raise PackageRefused(f"model.onnx uses {', '.join(sorted(endless))}, of which nobody can tell when it ends")
+    onnx_file.check_network(model, LARGEST_ELEMENTS)
     network = Network(model, engine)
     _check_port(network.inputs[0], stated.shape)
     _check_port(network.outputs[0], (1,))
