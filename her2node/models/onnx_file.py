@@ -37,6 +37,28 @@ ARITHMETIC = frozenset({
     "Softplus", "Sqrt", "Sub", "Sum", "Tanh", "Where", "Xor",
 })  # fmt: skip
 """Operators whose answer, of numbers and lists, is a number or a list no longer than what went in."""
+NETWORK = ARITHMETIC | frozenset({
+    # layers
+    "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "Einsum", "Gemm", "GlobalAveragePool",
+    "GlobalMaxPool", "GroupNormalization", "InstanceNormalization", "LayerNormalization", "LpNormalization", "MatMul",
+    "MaxPool", "MeanVarianceNormalization",
+    # activations
+    "Celu", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "LogSoftmax", "Mish", "PRelu", "Selu", "Softmax",
+    "Softsign", "ThresholdedRelu",
+    # sizes, places and shapes
+    "CastLike", "Concat", "Constant", "ConstantOfShape", "CumSum", "DepthToSpace", "Expand", "Flatten",
+    "GatherElements", "GatherND", "Pad", "Range", "Reshape", "Resize", "ScatterElements", "ScatterND", "Shape", "Size",
+    "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze", "Upsample",
+    # arithmetic
+    "ArgMax", "ArgMin", "Mod", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceProd",
+    "ReduceSumSquare",
+})  # fmt: skip
+"""Operators of convolutional networks and transformers, among them all that torch's exporters make of nnU-Net's.
+
+None runs a graph of its own, so that each runs once and the network ends (no Loop, Scan, If, SequenceMap); none draws
+at random, so that the same image gives the same answer. What memory they take nothing bounds here: some make a tensor
+as large as a number in the file says, and who signs the package answers for it.
+"""
 LONGEST_LIST = 1024
 LARGEST_BYTES = 4 * 2**20
 MOST_OPERATORS = 16384
@@ -76,9 +98,32 @@ def contents(model: bytes) -> Contents:
     return found
 
 
-def check(model: bytes, largest_elements: int) -> None:
-    """Refuse external data, operators beyond the standard domains, and stored tensors of more than
-    ``largest_elements`` in all (as their dimensions claim). Raises PackageRefused."""
+def check_network(model: bytes, largest_elements: int) -> None:
+    """Refuse external data, operators beyond the standard domains and ``NETWORK``, too many of them, and stored tensors
+    of more than ``largest_elements`` in all (as their dimensions claim). Raises PackageRefused."""
+    _checked(model, largest_elements, NETWORK, f"those of networks stand in {__name__}.NETWORK")
+
+
+def check_arithmetic(model: bytes, largest_elements: int) -> None:
+    """Refuse what ``check_network`` does, and what is no bounded arithmetic, whatever it is given: numbers and lists by
+    operators of ``ARITHMETIC``, none of which makes a longer list or a table, or takes its size from a value.
+
+    Raises PackageRefused.
+    """
+    if len(model) > LARGEST_BYTES:
+        raise PackageRefused(f"model.onnx has {len(model)} bytes, {LARGEST_BYTES} are allowed")
+    found = _checked(model, largest_elements, ARITHMETIC, f"allowed are {', '.join(sorted(ARITHMETIC))}")
+    if {"Div", "ReduceMean"} & found.operators.keys() and ("Cast" in found.operators or found.types - _FLOATING):
+        raise PackageRefused("model.onnx may divide whole numbers, on which some processors end the whole process")
+    if found.dimensions > 1 or found.largest > LONGEST_LIST:
+        said = f"{found.dimensions} dimensions" if found.dimensions > 1 else f"{found.largest} numbers"
+        raise PackageRefused(
+            f"model.onnx stores a tensor of {said}; allowed are numbers, and lists of up to {LONGEST_LIST}"
+        )
+
+
+def _checked(model: bytes, largest_elements: int, operators: frozenset[str], others: str) -> Contents:
+    """What the model holds, once it is judged by what both kinds of graphs may hold; ``others``: what else to use."""
     found = contents(model)
     custom = found.domains - STANDARD_DOMAINS
     if found.external:
@@ -87,31 +132,12 @@ def check(model: bytes, largest_elements: int) -> None:
         raise PackageRefused(f"model.onnx uses operators of the domain {', '.join(sorted(custom))}")
     if found.elements > largest_elements:
         raise PackageRefused(f"model.onnx claims {found.elements} stored numbers, {largest_elements} are allowed")
-
-
-def check_arithmetic(model: bytes, largest_elements: int) -> None:
-    """``check``, and that the graph is bounded arithmetic, whatever it is given: numbers and lists by operators of
-    ``ARITHMETIC``, none of which makes a longer list or a table, loops, or takes its size from a value.
-
-    Raises PackageRefused.
-    """
-    if len(model) > LARGEST_BYTES:
-        raise PackageRefused(f"model.onnx has {len(model)} bytes, {LARGEST_BYTES} are allowed")
-    check(model, largest_elements)
-    found = contents(model)
-    beyond = found.operators.keys() - ARITHMETIC
+    beyond = found.operators.keys() - operators
     if beyond or found.functions:
-        said = ", ".join(sorted(beyond)) or "functions of its own"
-        raise PackageRefused(f"model.onnx uses {said}; allowed are {', '.join(sorted(ARITHMETIC))}")
-    if {"Div", "ReduceMean"} & found.operators.keys() and ("Cast" in found.operators or found.types - _FLOATING):
-        raise PackageRefused("model.onnx may divide whole numbers, on which some processors end the whole process")
-    if found.dimensions > 1 or found.largest > LONGEST_LIST:
-        said = f"{found.dimensions} dimensions" if found.dimensions > 1 else f"{found.largest} numbers"
-        raise PackageRefused(
-            f"model.onnx stores a tensor of {said}; allowed are numbers, and lists of up to {LONGEST_LIST}"
-        )
+        raise PackageRefused(f"model.onnx uses {', '.join(sorted(beyond)) or 'functions of its own'}; {others}")
     if found.operators.total() > MOST_OPERATORS:
         raise PackageRefused(f"model.onnx has {found.operators.total()} operators, {MOST_OPERATORS} are allowed")
+    return found
 
 
 def _walk(message: str, data: memoryview, found: Contents, depth: int) -> None:

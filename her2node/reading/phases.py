@@ -5,7 +5,7 @@ Of a phase that was reconstructed in several ways the chosen series is measured,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -106,36 +106,41 @@ class _Through:
         if outline.geometry.frame_of_reference_uid not in self._vessels:
             self._vessels[outline.geometry.frame_of_reference_uid] = vessels_of(self._scene, outline)
         try:
-            volume = build(series, self._wanted([roi for roi in laid if isinstance(roi, Roi)], outline.geometry))
+            volume = build(series, self._wanted(zip(regions, laid, strict=True), outline.geometry))
         except Refused as error:
             return unread(role, error, (uid,))
         volume_found = Found((Measured(uid, role, volume.geometry, volume.unit, volume.sources),))
         parts = [
-            self._region(one, volume, role, region.drawn_uid) if isinstance(one, Roi) else Found(not_measured=(one,))
+            self._region(one, volume, role, region) if isinstance(one, Roi) else Found(not_measured=(one,))
             for region, one in zip(regions, laid, strict=True)
         ]
         return joined([volume_found, *parts])
 
-    def _wanted(self, rois: list[Roi], geometry: Geometry) -> Bools:
+    def _wanted(self, laid: Iterable[tuple[GivenRoi, Roi | NotMeasured]], geometry: Geometry) -> Bools:
         """Which slices hold what is measured: regions, wherever their tissue may have moved and as far as it or a
         feature looks around, and the reference vessels, which may have moved too."""
         step = geometry.spacing_mm[0]
         signatures = (*self._scene.methods.signatures, *self._scene.aside)
-        reaches = [one.reach_mm(step) for one in signatures] + [crop.reach_mm for crop in self._scene.crops]
-        around = max([CROP_MM, *(REACH_MM + reach for reach in reaches)])
-        spans = [(roi.box[0].start, roi.box[0].stop - 1, around) for roi in rois]
+        features = [one.reach_mm(step) for one in signatures]
         vessels = self._vessels[geometry.frame_of_reference_uid]
-        for places in (places for roi in rois for places in spans_mm(vessels.beside(roi))):
-            along = geometry.to_index(places)[:, 0]
-            spans.append((along.min(), along.max(), REACH_MM))
+        spans: list[tuple[float, float, float]] = []
+        for region, roi in laid:
+            if not isinstance(roi, Roi):
+                continue
+            reaches = features + [crop.reach_mm for crop in self._scene.crops_about(region)]
+            around = max([CROP_MM, *(REACH_MM + reach for reach in reaches)])
+            spans.append((roi.box[0].start, roi.box[0].stop - 1, around))
+            for places in spans_mm(vessels.beside(roi)):
+                along = geometry.to_index(places)[:, 0]
+                spans.append((along.min(), along.max(), REACH_MM))
         slices = np.arange(geometry.shape[0])
         wanted = np.zeros(geometry.shape[0], dtype=np.bool_)
         for low, high, mm in spans:
             wanted |= (slices >= low - mm / step - 1) & (slices <= high + mm / step + 1)
         return wanted
 
-    def _region(self, roi: Roi, volume: Volume, role: Role | None, drawn_uid: str) -> Found:
-        lies, core, values = self._followed(roi, volume, role, drawn_uid)
+    def _region(self, roi: Roi, volume: Volume, role: Role | None, region: GivenRoi) -> Found:
+        lies, core, values = self._followed(roi, volume, role, region.drawn_uid)
         values += measure(volume, lies, role, core=core)
         if self._scene.methods.histograms:
             values += attenuation.histogram(volume, core or lies, role, self._scene.methods.percents)
@@ -144,13 +149,13 @@ class _Through:
             for wanted in (self._scene.methods.signatures, self._scene.aside)
         )
         found = sorted_out((*values, *told), rois=(with_key_slice(lies, volume),))
-        return replace(found, aside=aside, views=self._views(roi, volume, role, drawn_uid, moved=lies is not roi))
+        return replace(found, aside=aside, views=self._views(roi, volume, role, region, moved=lies is not roi))
 
-    def _views(self, roi: Roi, volume: Volume, role: Role | None, drawn_uid: str, *, moved: bool) -> tuple[View, ...]:
+    def _views(self, roi: Roi, volume: Volume, role: Role | None, region: GivenRoi, *, moved: bool) -> tuple[View, ...]:
         """What image packages look at, of the region as it was first laid and followed."""
         anchor = self._anchors[roi.tracking_uid]
-        known = None if anchor.roi is roi else self._displacements.get((drawn_uid, volume.series_instance_uid))
-        return views_of(self._scene.crops, anchor.roi, volume, role, known, moved=moved)
+        known = None if anchor.roi is roi else self._displacements.get((region.drawn_uid, volume.series_instance_uid))
+        return views_of(self._scene.crops_about(region), anchor.roi, volume, role, known, moved=moved)
 
     def _here(self, wanted: tuple[Signature, ...], role: Role | None, uid: str) -> tuple[Signature, ...]:
         """The features that are measured on this series: of several reconstructions of a phase each has its own."""

@@ -76,7 +76,7 @@ class Scene:
     - ``entered``: what readers entered, by input name.
     - ``maps``: whether quantities are given voxel by voxel too, not of the regions alone.
     - ``aside``: features that packages in shadow alone want: measured beside what is told, and told nobody.
-    - ``crops``: what image packages want to look at.
+    - ``crops``: what image packages want to look at, about the region ``tumour`` (its ``drawn_uid``) alone.
     """
 
     study: Study
@@ -89,6 +89,11 @@ class Scene:
     maps: bool = True
     aside: tuple[Signature, ...] = ()
     crops: tuple[CropStated, ...] = ()
+    tumour: str = ""
+
+    def crops_about(self, region: GivenRoi) -> tuple[CropStated, ...]:
+        """What image packages want to look at about a region: about one that is no tumour nothing."""
+        return self.crops if region.drawn_uid == self.tumour else ()
 
     def players(self, role: Role) -> list[Series]:
         """The series that play a role and are not kept out, in the order of the study."""

@@ -66,6 +66,7 @@ def read(
     every_roi: bool = False,
     shadow: Sequence[Package] = (),
     stability: bool = False,
+    maps: bool = True,
     methods: Methods = Methods(),  # noqa: B008 - frozen
 ) -> Reading:
     """Read a study: roles, voxels, regions, quantities, predictions.
@@ -73,20 +74,19 @@ def read(
     ``entered_roles``: series UID -> role (None: keep out); ``entered``: what readers entered, by input name. ``prior``
     is the site's prevalence; ``methods`` how things are calculated where there is a choice. Answers of ``shadow`` are
     kept and told nobody. Where no tumour is given, a segmenter of ``packages`` draws it. With ``every_roi`` all given
-    regions are measured, else the tumour alone; with ``stability`` estimates are tried on regions drawn otherwise too.
-    What cannot be done is a value in the reading with its reason; nothing that the input causes is raised.
+    regions are measured, else the tumour alone; with ``stability`` estimates are tried on regions drawn otherwise too;
+    with ``maps`` what is known voxel by voxel is told. What cannot be done is a value with its reason, never raised.
     """
     roles, since = entered_roles or {}, monotonic()
     study = arranged(study, keep=tuple(roles))
     landmarks = looked_at(study, rules, roles)
     methods = _with_features(methods, packages)
-    testimonies = _testimonies(study, landmarks) if methods.images else {}
-    selection = select(study, rules, roles, testimonies, _reconstructions(methods, packages))
+    selection = select(study, rules, roles, _testified(study, landmarks, methods), _reconstructions(methods, packages))
     (segmenters, packages), (_, shadow) = _parted(packages), _parted(shadow)
     regions, tumour, segmented = _regions(study, selection, segmenters, methods, demonstration)
     wanted = tuple(region for region in regions if every_roi or region is tumour)
-    aside, crops = _features_beyond(methods, shadow), _crops((*packages, *shadow))
-    scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {}, aside=aside, crops=crops)
+    scene = Scene(study, selection, wanted, tuple(regions), landmarks, methods, entered or {}, maps)
+    scene = _with_wishes(scene, tumour, packages, shadow)
     found = carrying_told(joined([course(scene) for course in _COURSES]))
     not_measured = (*_study_refusals(tumour, selection, every_roi), *found.not_measured)
     named = tumour if isinstance(tumour, Refused) else tumour.tracking_id
@@ -95,7 +95,7 @@ def read(
     tried = tumour if stability and not isinstance(tumour, Refused) else None
     told = _flagged(_answers(packages, findings, _told(scene, packages), conditions, tried), segmented)
     kept = _flagged(_answers(shadow, _with_aside(findings, found), _all(scene, shadow), conditions, tried), segmented)
-    why = _explained(packages, told, findings, methods, since + methods.network_seconds)
+    why = _explained(packages, told, findings, methods, since + methods.network_seconds) if maps else Found()
     return Reading(
         study=study,
         assignments=selection.assignments,
@@ -171,6 +171,16 @@ def _crops(packages: Sequence[Package]) -> tuple[CropStated, ...]:
     return tuple(dict.fromkeys(p.manifest.crop for p in packages if isinstance(p.manifest, Image)))
 
 
+def _with_wishes(
+    scene: Scene, tumour: GivenRoi | Refused, packages: Sequence[Package], shadow: Sequence[Package]
+) -> Scene:
+    """The scene with what packages want beyond what is measured for all: features for those in shadow, crops of the
+    tumour for image packages."""
+    drawn_uid = "" if isinstance(tumour, Refused) else tumour.drawn_uid
+    aside, crops = _features_beyond(scene.methods, shadow), _crops((*packages, *shadow))
+    return replace(scene, aside=aside, crops=crops, tumour=drawn_uid)
+
+
 def _explained(
     packages: Sequence[Package],
     told: Sequence[Prediction | Observation | NotPredicted],
@@ -212,8 +222,10 @@ def _meant(one: Quantity | NotMeasured) -> tuple[object, ...]:
     return one.roi, one.role, one.phase, one.code, one.modifier, one.method, one.series_uids
 
 
-def _testimonies(study: Study, landmarks: Mapping[str, Landmarks]) -> dict[str, Judgement]:
-    """What the images of each series say of its phase, by its UID."""
+def _testified(study: Study, landmarks: Mapping[str, Landmarks], methods: Methods) -> dict[str, Judgement]:
+    """What the images of each series say of its phase, by its UID, where the site asks them."""
+    if not methods.images:
+        return {}
     return {uid: testimony(series, landmarks[uid]) for uid in landmarks if (series := study.series_of(uid))}
 
 

@@ -21,7 +21,7 @@ from her2node.selection.study import Study
 from her2node.service import register
 from her2node.service.cohorts import Query, sources
 from her2node.service.leading import rules_of
-from her2node.service.register import folders_of, keys_of
+from her2node.service.register import engine_of, folders_of, keys_of
 from her2node.service.workshop import methods_of
 from her2node.settings import Settings
 
@@ -99,7 +99,8 @@ def evaluate(settings: Settings, wanted: str, studies: Path | Query, table: Path
     from her2node.training import document, evaluation, patients
 
     folder = package_folder(settings, wanted)
-    package = load(folder, shipped_trust(keys_of(settings)))
+    package = load(folder, shipped_trust(keys_of(settings)), engine_of(settings))
+    evaluation.check_kind(package)
     rows = _rows(package, table, studies, evaluation.rule_of(folder))
     if package.manifest.level is Level.SYNTHETIC_DEMO and not settings.demonstration:
         raise DemonstrationOnly(package.manifest.name)
@@ -132,9 +133,15 @@ def _finder(settings: Settings, package: Package) -> Finder:
     methods = methods_of(settings)
 
     def read(study: Study, asked: Package, entered: Mapping[str, str], roles: Mapping[str, str]) -> reading.Reading:
-        told = entered_roles(roles)
         return reading.read(
-            study, (asked,), rules=rules_of(settings), entered_roles=told, entered=entered, methods=methods
+            study,
+            (asked,),
+            rules=rules_of(settings),
+            entered_roles=entered_roles(roles),
+            entered=entered,
+            demonstration=True,  # whether one may be evaluated here was judged before
+            maps=False,
+            methods=methods,
         )
 
     return Finder(package, read, _shaping(settings, methods), settings.state_dir / "findings")
@@ -143,7 +150,7 @@ def _finder(settings: Settings, package: Package) -> Finder:
 def _shaping(settings: Settings, methods: reading.Methods) -> str:
     """A digest of everything beside the study that shapes what is measured."""
     rules = [rule.model_dump(mode="json") for rule in settings.selection.rules]
-    shapes: dict[str, Any] = {"rules": rules, "methods": asdict(methods)}
+    shapes: dict[str, Any] = {"rules": rules, "methods": asdict(methods), "engine": asdict(engine_of(settings))}
     return hashlib.sha256(json.dumps(shapes, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -134,7 +134,7 @@ def normalised(crops: Floats, stated: CropStated) -> Floats:
     """Crops in HU as the network takes them."""
     found = crops.copy()
     for place, channel in enumerate(stated.channels):
-        found[:, place] = (np.clip(crops[:, place], *channel.clip_hu) - channel.mean_hu) / channel.sd_hu
+        found[:, place] = channel.told(crops[:, place])
     return found
 
 

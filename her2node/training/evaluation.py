@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from her2node.errors import CohortRefused, PackageRefused, PatientInTwoFolds, Refused
-from her2node.models.manifest import SCANNER, Scalar
+from her2node.models.manifest import SCANNER, Image, Scalar
 from her2node.models.package import Package
-from her2node.models.predicting import Conditions, answer
-from her2node.models.prediction import Category, Flag, Prediction
+from her2node.models.predicting import Conditions, Standing, answer
+from her2node.models.prediction import Category, Flag, Observation, Prediction
 from her2node.training import patients
 from her2node.training.arrays import Bools, Doubles
 from her2node.training.cohort import Row, Source, name_once
@@ -30,6 +30,12 @@ Ask = Callable[[Source, Mapping[str, str]], "Asked"]
 """The package's answer on a study, with what readers entered, as the node would give it. Raises Refused."""
 _LEAST = 1e-12
 """Probabilities of 0 and 1 have no log odds; they are taken for this far from them."""
+_INSTEAD = {
+    "segmenter": "lay the regions that it draws beside readers', and evaluate the package that estimates from them",
+    "form": "train it first: her2node train",
+    "measured": "a form with its quantity as an input can be trained, and what comes of it evaluated",
+}
+"""What to do with packages that give no probability, by their kind."""
 _REMEDY = "evaluate on patients who had no part in making it"
 
 
@@ -187,23 +193,28 @@ def _record(folder: Path) -> dict[str, Any]:
         raise PackageRefused(f"{RECORD} cannot be read: {error}") from error
 
 
-def check_kind(package: Package) -> Scalar:
-    """Its manifest. Raises PackageRefused for a package that gives no probability of measured or entered inputs."""
-    if not isinstance(package.manifest, Scalar):
-        said = f"{package.manifest.name} is of the kind {package.manifest.kind}"
-        raise PackageRefused(f"{said}: only packages that give a probability of inputs can be evaluated")
-    return package.manifest
+def check_kind(package: Package) -> Scalar | Image:
+    """Its manifest. Raises PackageRefused for a package that gives no probability."""
+    said = package.manifest
+    if isinstance(said, Scalar | Image):
+        return said
+    raise PackageRefused(f"{said.name} is of the kind {said.kind} and gives no probability", remedy=_INSTEAD[said.kind])
 
 
 def asked(finder: Finder, source: Source, entered: Mapping[str, str]) -> Asked:
     """Ask the finder's package about a study, about the cohort that the package itself is about: a
-    site's prior is left out. What was measured before comes from the finder's cache. Raises Refused."""
+    site's prior is left out. What was measured before, or said of a crop, comes from the finder's cache.
+
+    Raises Refused.
+    """
     entered = {**source.entered, **entered}
     found = finder.find(source.files, entered, source.roles)
-    if isinstance(found.standing, Refused):
-        raise found.standing
-    conditions = Conditions(entered, demonstration=True)
-    said = answer(finder.package, found.standing, found.quantities, found.refusals, conditions)
+    said: Prediction | Observation | Standing | Refused = found.answer or found.standing
+    if isinstance(said, Standing):
+        conditions = Conditions(entered, demonstration=True)
+        said = answer(finder.package, said, found.quantities, found.refusals, conditions)
+    if isinstance(said, Refused):
+        raise said
     assert isinstance(said, Prediction)
     return Asked(found.study_instance_uid, found.patient, said, found.identified)
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pydantic import TypeAdapter
+
 import her2node
 from her2node import errors
 from her2node.dicom.attributes import moment, text
@@ -23,9 +25,10 @@ from her2node.errors import AmbiguousRoi, NoRoi, Refused
 from her2node.models import predicting
 from her2node.models.applicability import Played, age_years, scanner
 from her2node.models.inputs import Where
+from her2node.models.manifest import Image
 from her2node.models.package import Package
 from her2node.models.predicting import Standing
-from her2node.models.prediction import Flag
+from her2node.models.prediction import Flag, Prediction
 from her2node.phantoms.headers import MANUFACTURER
 from her2node.quantities.quantity import NotMeasured, Quantity
 from her2node.reading import Reading
@@ -36,8 +39,9 @@ from her2node.selection.study import Study, open_study
 
 Read = Callable[[Study, Package, Mapping[str, str], Mapping[str, str]], Reading]
 """The reading of a study for a package by the site's settings, with the values and the roles that readers entered."""
-_KEPT = "2"
+_KEPT = "3"
 """The form of what is kept: what was kept in another is found anew."""
+_PREDICTION = TypeAdapter(Prediction)
 OWN = tuple(given.name for given in INPUTS)
 """What the node itself asks readers for, for it shapes what is measured."""
 
@@ -59,7 +63,8 @@ class Findings:
 
     ``refusals``: why the tumour, or a quantity in it, could not be measured. ``scanner``: manufacturer and model.
     ``standing``: where the package is measured, or why it would not answer. ``made``: how those series were made.
-    ``synthetic``: whether the study says by itself that nobody was scanned.
+    ``synthetic``: whether the study says by itself that nobody was scanned. ``answer``: of an image package, what its
+    network says of the crop, at the package's own prior, or why nothing; None of every other package.
     """
 
     study_instance_uid: str
@@ -72,6 +77,7 @@ class Findings:
     made: Mapping[Played, Made]
     standing: Standing | Refused
     synthetic: bool = False
+    answer: Prediction | Refused | None = None
 
     @property
     def identified(self) -> bool:
@@ -120,7 +126,8 @@ class Finder:
 def _wanted(package: Package) -> str:
     """What of a package shapes what it is measured on."""
     said = package.manifest
-    return repr((said.roi, said.requires, said.age_years, package.features))
+    network = package.sha256 if isinstance(said, Image) else ""
+    return repr((said.roi, said.requires, said.age_years, package.features, network))
 
 
 def digest(files: Sequence[Path], *shaping: str) -> str:
@@ -159,7 +166,15 @@ def _found(reading: Reading, package: Package) -> Findings:
         made={} if isinstance(standing, Refused) else _made(reading.study, standing.where),
         standing=standing,
         synthetic=is_synthetic(study),
+        answer=_answer(reading) if isinstance(package.manifest, Image) else None,
     )
+
+
+def _answer(reading: Reading) -> Prediction | Refused:
+    """What the one package that the study was read for says."""
+    told: list[Prediction | Refused] = [*reading.predictions, *(one.refused for one in reading.not_predicted)]
+    (said,) = told
+    return said
 
 
 def is_synthetic(study: Study) -> bool:
@@ -208,6 +223,7 @@ def _stored(found: Findings) -> dict[str, Any]:
         "made": [[*played, *astuple(made)] for played, made in found.made.items()],
         "standing": _standing_as_json(found.standing),
         "synthetic": found.synthetic,
+        "answer": _answer_as_json(found.answer),
     }
 
 
@@ -223,7 +239,22 @@ def _restored(stored: dict[str, Any]) -> Findings:
         made={(Role(role), _role_of(phase)): Made(*made) for role, phase, *made in stored["made"]},
         standing=_standing_of(stored["standing"]),
         synthetic=stored["synthetic"],
+        answer=_answer_of(stored["answer"]),
     )
+
+
+def _answer_as_json(found: Prediction | Refused | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    if isinstance(found, Refused):
+        return {"refused": _refused(found)}
+    return {"predicted": _PREDICTION.dump_python(found, mode="json")}
+
+
+def _answer_of(stored: dict[str, Any] | None) -> Prediction | Refused | None:
+    if stored is None:
+        return None
+    return _refused_of(stored["refused"]) if "refused" in stored else _PREDICTION.validate_python(stored["predicted"])
 
 
 def _standing_as_json(found: Standing | Refused) -> dict[str, Any]:

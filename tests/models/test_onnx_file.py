@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -10,9 +12,18 @@ from onnx import AttributeProto, TensorProto, checker, helper, numpy_helper
 
 from her2node.errors import PackageRefused
 from her2node.models.building import logistic_graph
-from her2node.models.onnx_file import ARITHMETIC, LONGEST_LIST, MOST_OPERATORS, check, check_arithmetic, contents
+from her2node.models.onnx_file import (
+    ARITHMETIC,
+    LONGEST_LIST,
+    MOST_OPERATORS,
+    NETWORK,
+    check_arithmetic,
+    check_network,
+    contents,
+)
 from tests.models.making import MODEL
 
+Judge = Callable[[bytes, int], None]
 GRAPH = logistic_graph(MODEL, ("metastasis", "portal_mean"))
 
 
@@ -36,7 +47,7 @@ def test_external_data_is_refused() -> None:
     entry = tensor.external_data.add()
     entry.key, entry.value = "location", "../../etc/passwd"
     with pytest.raises(PackageRefused, match="external data"):
-        check(model(helper.make_node("Add", ["x", "w"], ["y"]), initializers=(tensor,)), 100)
+        check_network(model(helper.make_node("Add", ["x", "w"], ["y"]), initializers=(tensor,)), 100)
 
 
 def test_external_data_inside_an_attribute_of_a_subgraph_is_refused() -> None:
@@ -45,22 +56,28 @@ def test_external_data_inside_an_attribute_of_a_subgraph_is_refused() -> None:
     constant.attribute.append(AttributeProto(name="value", type=AttributeProto.TENSOR, t=tensor))
     branch = helper.make_graph([constant], "b", [], [helper.make_tensor_value_info("c", TensorProto.DOUBLE, [1])])
     with pytest.raises(PackageRefused, match="external data"):
-        check(model(helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)), 100)
+        check_network(model(helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch)), 100)
 
 
 @pytest.mark.parametrize("opsets", [("",), ("", "com.example")])
 def test_a_custom_operator_domain_is_refused(opsets: tuple[str, ...]) -> None:
     with pytest.raises(PackageRefused, match=r"com\.example"):
-        check(model(helper.make_node("Evil", ["x"], ["y"], domain="com.example"), opsets=opsets), 100)
+        check_network(model(helper.make_node("Evil", ["x"], ["y"], domain="com.example"), opsets=opsets), 100)
 
 
 def test_an_operator_set_that_is_only_imported_is_refused_too() -> None:
     with pytest.raises(PackageRefused, match=r"com\.microsoft"):
-        check(model(helper.make_node("Identity", ["x"], ["y"]), opsets=("", "com.microsoft")), 100)
+        check_network(model(helper.make_node("Identity", ["x"], ["y"]), opsets=("", "com.microsoft")), 100)
 
 
-def test_the_operators_of_classical_machine_learning_may_be_used() -> None:
-    check(model(helper.make_node("Normalizer", ["x"], ["y"], domain="ai.onnx.ml"), opsets=("", "ai.onnx.ml")), 100)
+JUDGES = pytest.mark.parametrize("judge", [check_arithmetic, check_network])
+
+
+@JUDGES
+def test_the_operator_set_of_classical_machine_learning_may_be_named_and_not_used(judge: Judge) -> None:
+    judge(model(helper.make_node("Identity", ["x"], ["y"]), opsets=("", "ai.onnx.ml")), 100)
+    with pytest.raises(PackageRefused, match="uses Normalizer"):
+        judge(model(helper.make_node("Normalizer", ["x"], ["y"], domain="ai.onnx.ml"), opsets=("", "ai.onnx.ml")), 100)
 
 
 def stored(*sizes: int, name: str = "w") -> TensorProto:
@@ -73,17 +90,52 @@ def test_arithmetic_knows_no_operator_that_loops_or_makes_something_longer(opera
         check_arithmetic(model(helper.make_node(operator, ["x"], ["y"])), 100)
 
 
-def test_an_operator_within_a_function_or_an_attribute_is_seen_too() -> None:
+@pytest.mark.parametrize("operator", ["Loop", "Scan", "If", "SequenceMap", "Dropout", "RandomNormal", "Optional"])
+def test_a_network_knows_no_operator_that_loops_branches_or_draws_at_random(operator: str) -> None:
+    with pytest.raises(PackageRefused, match=rf"uses {operator}; those of networks stand in her2node.*NETWORK"):
+        check_network(model(helper.make_node(operator, ["x"], ["y"])), 100)
+
+
+@pytest.mark.parametrize("operator", sorted(NETWORK))
+def test_no_operator_of_networks_runs_a_graph_of_its_own_or_answers_otherwise_the_next_time(operator: str) -> None:
+    schema = onnx.defs.get_schema(operator)
+    kinds = {attribute.type.name for attribute in schema.attributes.values()}
+    assert not kinds & {"GRAPH", "GRAPHS"}
+    assert schema.node_determinism.name != "NonDeterministic"
+
+
+EXPORTED = {
+    "nnU-Net": "Add AveragePool Concat Conv ConvTranspose Identity InstanceNormalization LeakyRelu PRelu",
+    "trilinear": "Add AveragePool Cast Concat Constant ConstantOfShape Conv Gather InstanceNormalization Mul Pad"
+    " Reshape Resize Shape Sigmoid Slice Transpose Unsqueeze",
+    "classifier": "Constant Conv DepthToSpace Flatten Gemm GlobalAveragePool HardSwish MaxPool Mul ReduceMax ReduceMean"
+    " Relu Sigmoid Unsqueeze",
+    "transformer": "Add Cast Concat Constant ConstantOfShape Conv ConvTranspose Div Einsum Equal Expand Gather Gelu"
+    " Gemm Identity LayerNormalization MatMul Mod Mul Not Reshape Shape Slice Softmax Split Sqrt Squeeze Transpose"
+    " Unsqueeze Where",
+}
+"""What torch 2.13 and 2.14 make of such networks, by the old exporter and the new: nnU-Net's PlainConvUNet,
+ResidualEncoderUNet and ResidualUNet in two and three dimensions, with instance and batch normalisation; upsampling by
+interpolation with group normalisation; squeeze and excitation; attention as torch and as MONAI write it, in windows."""
+
+
+@pytest.mark.parametrize("kind", EXPORTED)
+def test_what_exporters_make_of_networks_is_allowed(kind: str) -> None:
+    check_network(model(*(helper.make_node(operator, ["x"], ["y"]) for operator in EXPORTED[kind].split())), 100)
+
+
+@JUDGES
+def test_an_operator_within_a_function_or_an_attribute_is_seen_too(judge: Judge) -> None:
     loop = helper.make_node("Loop", ["x"], ["y"])
     body = helper.make_graph([loop], "b", [], [helper.make_tensor_value_info("y", TensorProto.DOUBLE, [1])])
     hidden = helper.make_node("Add", ["x", "x"], ["y"], body=body)
     with pytest.raises(PackageRefused, match="uses Loop"):
-        check_arithmetic(model(hidden), 100)
+        judge(model(hidden), 100)
     function = helper.make_function("", "Add", ["a"], ["b"], [helper.make_node("Neg", ["a"], ["b"])], [])
     graph = onnx.load_from_string(model(helper.make_node("Add", ["x", "x"], ["y"])))
     graph.functions.append(function)
     with pytest.raises(PackageRefused, match="functions of its own"):
-        check_arithmetic(graph.SerializeToString(), 100)
+        judge(graph.SerializeToString(), 100)
 
 
 def test_arithmetic_stores_numbers_and_short_lists() -> None:
@@ -115,19 +167,20 @@ def test_whole_numbers_are_not_divided_for_that_may_end_the_process(
     check_arithmetic(model(divide, initializers=(stored(1),)), 100)
 
 
-def test_a_sparse_tensor_counts_by_what_it_becomes() -> None:
+@JUDGES
+def test_a_sparse_tensor_counts_by_what_it_becomes(judge: Judge) -> None:
     values, places = stored(1), numpy_helper.from_array(np.zeros(1, dtype=np.int64), "places")
     graph = onnx.load_from_string(model(helper.make_node("Add", ["x", "w"], ["y"])))
     graph.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [1 << 40]))
-    for judge in (check, check_arithmetic):
-        with pytest.raises(PackageRefused, match="stored numbers"):
-            judge(graph.SerializeToString(), 1 << 23)
+    with pytest.raises(PackageRefused, match="stored numbers"):
+        judge(graph.SerializeToString(), 1 << 23)
 
 
 def test_a_graph_of_very_many_operators_or_bytes_is_refused() -> None:
     many = model(*[helper.make_node("Add", ["x", "x"], ["y"])] * (MOST_OPERATORS + 1))
-    with pytest.raises(PackageRefused, match=f"has {MOST_OPERATORS + 1} operators"):
-        check_arithmetic(many, 100)
+    for judge in (check_arithmetic, check_network):
+        with pytest.raises(PackageRefused, match=f"has {MOST_OPERATORS + 1} operators"):
+            judge(many, 100)
     with pytest.raises(PackageRefused, match="bytes"):
         check_arithmetic(bytes(5 * 2**20), 100)
 
@@ -150,7 +203,7 @@ def test_no_operator_of_arithmetic_makes_a_list_longer_or_a_table(operator: str)
 def test_a_huge_initializer_is_refused_by_what_its_dimensions_claim() -> None:
     tensor = TensorProto(name="w", data_type=TensorProto.DOUBLE, dims=[1 << 20, 1 << 20])
     with pytest.raises(PackageRefused, match="1099511627776 stored numbers"):
-        check(model(helper.make_node("Identity", ["x"], ["y"]), initializers=(tensor,)), 1 << 23)
+        check_network(model(helper.make_node("Identity", ["x"], ["y"]), initializers=(tensor,)), 1 << 23)
 
 
 def test_a_negative_dimension_is_refused() -> None:

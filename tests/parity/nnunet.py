@@ -28,6 +28,8 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from scipy.ndimage import gaussian_filter
 
+from her2node.models.onnx_file import check_network
+from her2node.models.segmenter.ensemble import LARGEST_ELEMENTS
 from her2node.models.segmenter.plans import parse
 from her2node.models.segmenter.segmenting import How, segmented
 from her2node.models.session import Engine, Network
@@ -171,7 +173,9 @@ def compared(name: str, seed: int) -> tuple[float, float, float, float]:
     )
     their_time = time.perf_counter() - began
 
-    session = Network(exported(network, kind["patch"]), Engine(threads=torch.get_num_threads()))
+    model = exported(network, kind["patch"])
+    check_network(model, LARGEST_ELEMENTS)
+    session = Network(model, Engine(threads=torch.get_num_threads()))
     plans = parse(json.dumps(said).encode(), json.dumps(DATASET).encode(), "parity")
     began = time.perf_counter()
     ours = segmented(image[None], kind["image"], plans, [session], How(mirror=mirror))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,10 @@ from her2node.models.package import Package
 from her2node.models.prediction import Prediction
 from her2node.phantoms import PhantomOptions, Phase
 from her2node.reading import Methods, Reading, read, way
+from her2node.reading.phases import read_phases
 from her2node.reading.reading import Found, Scene
+from her2node.rois import given
+from her2node.selection.choice import select
 from her2node.selection.roles import Role
 from her2node.selection.study import Study, open_study
 from her2node.volumes import build
@@ -188,6 +192,25 @@ def test_the_same_study_gives_the_same_answer_and_the_same_map(study: Study, pac
     one, two = (read(study, [package]) for _ in range(2))
     assert looked(one) == looked(two)
     assert np.array_equal(one.maps[0].voxels, two.maps[0].voxels, equal_nan=True)
+
+
+def test_crops_are_made_of_the_tumour_and_its_variations_alone(study: Study) -> None:
+    """Of a thousand segments each crop would be kept until the reading ends."""
+    (tumour,) = given(study)
+    liver = replace(tumour, tracking_uid="1.2.3", tracking_id="liver")
+    grown = replace(tumour, tracking_uid="1.2.4", tracking_id="grown", varied_from=tumour.tracking_uid)
+    regions = (tumour, liver, grown)
+    scene = Scene(study, select(study, (), {}), regions, regions, crops=(CROP,), tumour=tumour.drawn_uid)
+    found = read_phases(scene)
+    assert {laid.roi.tracking_id for laid in found.rois} == {tumour.tracking_id, "liver", "grown"}
+    assert Counter(one.roi for one in found.views) == {tumour.tracking_id: 2, "grown": 2}
+
+
+def test_without_maps_the_estimate_is_the_same(study: Study, package: Package) -> None:
+    found = read(study, [package], maps=False)
+    assert looked(found) == looked(read(study, [package]))
+    assert not found.maps
+    assert not [one for one in found.not_measured if one.code == Saliency.CHANGE]
 
 
 def views_read(study: Study, package: Package, monkeypatch: pytest.MonkeyPatch) -> tuple[Reading, dict[Role, View]]:

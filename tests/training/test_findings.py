@@ -14,8 +14,9 @@ from her2node.phantoms.anatomy import Phase
 from her2node.reading import Reading
 from her2node.selection.roles import Role
 from her2node.selection.study import Study
-from her2node.training.findings import Finder, Findings, digest
+from her2node.training.findings import Finder, Findings, _wanted, digest
 from her2node.training.form import Form
+from tests.models.image.made import beholder, cases, middle_of_portal, replaced, sum_graph
 from tests.training.making import form
 
 OPTIONS = PhantomOptions(
@@ -111,6 +112,16 @@ def test_the_patient_is_a_digest_and_never_a_name_or_number(first: Findings, cac
     assert str(header.PatientID) not in text
     assert str(header.PatientName) not in text
     assert len(first.patient) == 16
+
+
+def test_another_network_that_looks_at_the_same_crop_is_another_input(tmp_path: Path) -> None:
+    weights = middle_of_portal(0.5)
+    one = beholder(tmp_path / "one")
+    other = beholder(
+        tmp_path / "other", **replaced("model.onnx", sum_graph(weights)), **replaced("cases.json", cases(weights))
+    )
+    assert _wanted(one) == _wanted(beholder(tmp_path / "again"))
+    assert _wanted(one) != _wanted(other)
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path, asked: Form) -> None:

@@ -110,9 +110,7 @@ class Classifier:
 
 def read(stated: CropStated, model: bytes, engine: Engine = ENGINE) -> Classifier:
     """The network of a package. Raises PackageRefused, ProviderMissing where it cannot be what is stated."""
-    onnx_file.check(model, LARGEST_ELEMENTS)
-    if endless := onnx_file.contents(model).operators.keys() & {"Loop", "Scan"}:
-        raise PackageRefused(f"model.onnx uses {', '.join(sorted(endless))}, of which nobody can tell when it ends")
+    onnx_file.check_network(model, LARGEST_ELEMENTS)
     network = Network(model, engine)
     _check_port(network.inputs[0], stated.shape)
     _check_port(network.outputs[0], (1,))
@@ -140,8 +138,7 @@ def noise(stated: CropStated, seed: int) -> Floats:
     """The crop of a worked case as the network takes it."""
     drawn = np.random.RandomState(seed).standard_normal(stated.shape)
     for values, channel in zip(drawn, stated.channels, strict=False):
-        hu = np.clip(channel.mean_hu + channel.sd_hu * values, *channel.clip_hu)
-        values[:] = (hu - channel.mean_hu) / channel.sd_hu
+        values[:] = channel.told(channel.mean_hu + channel.sd_hu * values)
     if stated.mask:
         drawn[-1] = drawn[-1] > 0
     return drawn.astype(np.float32)

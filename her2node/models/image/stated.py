@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
@@ -18,6 +20,7 @@ from her2node.selection.roles import Role
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _Count = Annotated[int, Field(ge=1, le=256)]
 _Length = Annotated[float, Field(gt=0, le=100)]
+_Float = TypeVar("_Float", np.float32, np.float64)
 Size = tuple[_Count, _Count, _Count]
 
 LARGEST_CROP = 2**21
@@ -34,6 +37,10 @@ class Channel:
     clip_hu: tuple[float, float]
     mean_hu: float
     sd_hu: Annotated[float, Field(gt=0)]
+
+    def told(self, hu: npt.NDArray[_Float]) -> npt.NDArray[_Float]:
+        """Attenuation as the network takes it; a new array of the same kind."""
+        return (np.clip(hu, *self.clip_hu) - self.mean_hu) / self.sd_hu
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -23,6 +23,8 @@ from her2node.volumes.volume import Bools, Floats, Geometry, SliceSource, Volume
 PATIENT_AXES = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 """A step in slice, row and column of a crop: to the head, the back, the left (LPS)."""
 Triple = tuple[float, float, float]
+Places = npt.NDArray[np.float64]
+"""(n, 3) in mm, LPS."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,13 @@ class View:
     unsure: tuple[str, ...] = ()
 
 
-def centred(crop: CropStated, roi: Roi) -> Geometry:
+def _centred(crop: CropStated, centres: Places, frame_of_reference_uid: str) -> Geometry:
     """The crop's grid: its middle is the centroid of the region's voxel centres, its axes are the patient's."""
-    middle = _centres(roi).mean(axis=0)
+    middle = centres.mean(axis=0)
     half = (np.array(crop.size) - 1) / 2 * crop.spacing_mm
     z, y, x = half.tolist()
     origin = middle - (x, y, z)
-    return Geometry(crop.size, crop.spacing_mm, _triple(origin), PATIENT_AXES, roi.geometry.frame_of_reference_uid)
+    return Geometry(crop.size, crop.spacing_mm, _triple(origin), PATIENT_AXES, frame_of_reference_uid)
 
 
 def view(crop: CropStated, roi: Roi, volume: Volume, role: Role, by_mm: Triple = (0.0, 0.0, 0.0)) -> View:
@@ -66,7 +68,8 @@ def view(crop: CropStated, roi: Roi, volume: Volume, role: Role, by_mm: Triple =
     The mask is empty where no voxel centre of the crop lies in the region. Raises MixedOrientations in another frame
     of reference.
     """
-    grid = centred(crop, roi)
+    centres = _centres(roi)
+    grid = _centred(crop, centres, roi.geometry.frame_of_reference_uid)
     there = replace(grid, origin_mm=_triple(np.add(grid.origin_mm, by_mm)))
     hu = _sampled(volume, there)
     hu.flags.writeable = False
@@ -78,7 +81,7 @@ def view(crop: CropStated, roi: Roi, volume: Volume, role: Role, by_mm: Triple =
         grid,
         hu,
         _mask(roi, grid),
-        _reaches(roi, grid),
+        _reaches(centres, roi.geometry, grid),
         roi.cut_off,
         _nearest(volume, there),
     )
@@ -89,8 +92,7 @@ def stacked(views: Sequence[View]) -> Floats:
     where the crop has one."""
     crop = views[0].crop
     channels = [
-        (np.clip(np.where(np.isnan(one.hu), crop.outside_hu, one.hu), *channel.clip_hu) - channel.mean_hu)
-        / channel.sd_hu
+        channel.told(np.where(np.isnan(one.hu), np.float32(crop.outside_hu), one.hu))
         for one, channel in zip(views, crop.channels, strict=True)
     ]
     masks = [views[0].mask] if crop.mask else []
@@ -102,7 +104,7 @@ def seen(views: Sequence[View]) -> Bools:
     return np.asarray(np.isfinite([one.hu for one in views]).all(axis=0))
 
 
-def _centres(roi: Roi) -> npt.NDArray[np.float64]:
+def _centres(roi: Roi) -> Places:
     """The centre of every voxel of the region, (n, 3) in mm."""
     first = [side.start for side in roi.box]
     return roi.geometry.to_patient(np.argwhere(roi.mask[roi.box]) + first)
@@ -115,11 +117,11 @@ def _mask(roi: Roi, grid: Geometry) -> Bools:
         return np.zeros(grid.shape, dtype=np.bool_)
 
 
-def _reaches(roi: Roi, grid: Geometry) -> Triple:
+def _reaches(centres: Places, own: Geometry, grid: Geometry) -> Triple:
     """To the farthest face of a voxel of the region along each axis of the grid."""
     middle = (np.array(grid.shape) - 1) / 2
-    apart = np.abs(grid.to_index(_centres(roi)) - middle).max(axis=0) * grid.spacing_mm
-    half = np.abs(np.array(grid.directions) @ np.array(roi.geometry.directions).T) @ roi.geometry.spacing_mm / 2
+    apart = np.abs(grid.to_index(centres) - middle).max(axis=0) * grid.spacing_mm
+    half = np.abs(np.array(grid.directions) @ np.array(own.directions).T) @ own.spacing_mm / 2
     return _triple(apart + half)
 
 

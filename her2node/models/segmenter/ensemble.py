@@ -134,7 +134,7 @@ def _fits(case: WorkedPatch, size: tuple[int, ...]) -> bool:
 
 def _fold(name: str, model: bytes, plans: Plans, engine: Engine) -> Network:
     try:
-        onnx_file.check(model, LARGEST_ELEMENTS)
+        onnx_file.check_network(model, LARGEST_ELEMENTS)
         network = Network(model, engine)
     except PackageRefused as error:
         raise type(error)(f"{name}: {error.detail}") from error

@@ -84,7 +84,7 @@ def _endless() -> bytes:
     ("model", "match"),
     [
         (lambda: b"no ONNX", "ONNX"),
-        (_endless, "uses Loop, of which nobody can tell when it ends"),
+        (_endless, "uses Loop; those of networks stand in her2node"),
         (_outside, "external data"),
         (_huge, "stored numbers"),
         (lambda: sum_graph(PORTAL, domain="evil.example"), "evil.example"),

@@ -135,6 +135,14 @@ def huge(model: bytes) -> bytes:
     return bytes(proto.SerializeToString())
 
 
+def endless(model: bytes) -> bytes:
+    """The same network with a loop that nothing reads, which is there all the same."""
+    proto = load_model_from_string(model)
+    body = helper.make_graph([], "body", [], [])
+    proto.graph.node.append(helper.make_node("Loop", ["", ""], ["turns"], body=body))
+    return bytes(proto.SerializeToString())
+
+
 def identity(kind: int) -> bytes:
     port = ("n", 1, *PATCH)
     ports = [helper.make_tensor_value_info(name, kind, port) for name in ("patches", "logits")]
@@ -150,6 +158,7 @@ def identity(kind: int) -> bytes:
         (outside(thresholding_graph()), r"fold-0\.onnx: .*external data"),
         (huge(thresholding_graph()), r"fold-0\.onnx: .*stored numbers"),
         (thresholding_graph(domain="com.microsoft"), r"fold-0\.onnx: .*com\.microsoft"),
+        (endless(thresholding_graph()), r"fold-0\.onnx: .*uses Loop; those of networks stand in her2node"),
         (b"no network", r"fold-0\.onnx: .*no ONNX file"),
         (identity(TensorProto.DOUBLE), "one float input"),
         (identity(TensorProto.FLOAT), r"logits is \[None, 1, 8, 32, 32\], not \[None, 2, 8, 32, 32\]"),
