@@ -32,15 +32,15 @@ def log_linear(signal: Values, b: Values, floor: float, reweightings: int) -> Va
     """(3, voxels): D, S0, R2 of S = S0 exp(-b D)."""
     found = np.full((3, signal.shape[1]), np.nan)
     for voxel in range(signal.shape[1]):
-        count = _counting(signal[:, voxel], floor)
-        if count < 2:
+        y = _counting(signal[:, voxel], floor)
+        if len(y) < 2:
             continue
-        y, at = signal[:count, voxel].copy(), b[:count]
-        intercept, slope = _line(y, at, reweightings)
-        model = np.empty(count)
-        for i in range(count):
-            model[i] = np.exp(min(intercept + slope * at[i], 300.0))
-        found[0, voxel], found[1, voxel], found[2, voxel] = -slope, np.exp(intercept), _r2(y, model)
+        intercept, slope = _line(y, b, reweightings)
+        model = np.empty(len(y))
+        for i in range(len(y)):
+            model[i] = np.exp(min(intercept + slope * b[i], 300.0))
+        found[0, voxel], found[1, voxel] = -slope, np.exp(intercept) * signal[0, voxel]
+        found[2, voxel] = _r2(y, model)
     return found
 
 
@@ -50,15 +50,13 @@ def projected(signal: Values, b: Values, floor: float, pairs: Values, first: Val
     (b-values, pairs): an orthonormal basis of what each pair can model."""
     found = np.full((5, signal.shape[1]), np.nan)
     for voxel in range(signal.shape[1]):
-        count = _counting(signal[:, voxel], floor)
-        if count < 4:
+        y = _counting(signal[:, voxel], floor)
+        if len(y) < 4:
             continue
-        scale = signal[:count, voxel].max()
-        y, at = signal[:count, voxel] / scale, b[:count]
         start = _nearest(y, first, second)
-        d, d_star, a, c = _gauss_newton(y, at, pairs[0, start], pairs[1, start])
+        d, d_star, a, c = _gauss_newton(y, b, pairs[0, start], pairs[1, start])
         if a + c > 0:
-            _tell(found[:, voxel], y, at, scale, d, d_star, a, c)
+            _tell(found[:, voxel], y, b, signal[0, voxel], d, d_star, a, c)
     return found
 
 
@@ -67,27 +65,28 @@ def segmented(signal: Values, b: Values, floor: float, beyond: int, reweightings
     """(5, voxels): D, D*, f, S0, R2; D from the samples from ``beyond`` on, D* with all others fixed."""
     found = np.full((5, signal.shape[1]), np.nan)
     for voxel in range(signal.shape[1]):
-        count = _counting(signal[:, voxel], floor)
-        if count - beyond < 2:
+        y = _counting(signal[:, voxel], floor)
+        if len(y) - beyond < 2:
             continue
-        s0 = signal[0, voxel]
-        y, at = signal[:count, voxel] / s0, b[:count]
-        intercept, slope = _line(y[beyond:], at[beyond:], reweightings)
+        intercept, slope = _line(y[beyond:], b[beyond:], reweightings)
         d = min(max(-slope, D_BOUNDS[0]), D_BOUNDS[1])
         f = min(max(1 - np.exp(intercept), 0.0), 1.0)
-        d_star = _fast_alone(y, at, d, f)
-        _tell(found[:, voxel], y, at, s0, d, d_star, 1 - f, f)
+        d_star = _fast_alone(y, b, d, f)
+        _tell(found[:, voxel], y, b, signal[0, voxel], d, d_star, 1 - f, f)
         found[0, voxel] = d  # which the high b-values tell even where the fast part explains the lowest
     return found
 
 
 @compiled
-def _counting(signal: Values, floor: float) -> int:
-    """How many samples count."""
-    for i in range(len(signal)):
-        if not signal[i] > max(floor, 0.0):
-            return i
-    return len(signal)
+def _counting(signal: Values, floor: float) -> Values:
+    """The samples that count, as shares of the first."""
+    count = 0
+    while count < len(signal) and signal[count] > max(floor, 0.0):
+        count += 1
+    shares = np.empty(count)
+    for i in range(count):
+        shares[i] = signal[i] / signal[0]
+    return shares
 
 
 @compiled
@@ -100,7 +99,7 @@ def _line(y: Values, b: Values, reweightings: int) -> tuple[float, float]:
     intercept = slope = 0.0
     for weighting in range(1 + reweightings):
         if weighting:
-            highest = intercept + slope * (b[0] if slope < 0 else b[-1])
+            highest = intercept + slope * (b[0] if slope < 0 else b[count - 1])
             for i in range(count):
                 weights[i] = np.exp(2 * (intercept + slope * b[i] - highest))
         total = middle = mean = across = along = 0.0
@@ -123,8 +122,9 @@ def _line(y: Values, b: Values, reweightings: int) -> tuple[float, float]:
 def _r2(y: Values, model: Values) -> float:
     """1 - sum of squared residuals / sum of squares about the mean; not a number where the samples do not differ, for
     then there is nothing to explain."""
-    mean = y.sum() / len(y)
-    about = left = 0.0
+    mean = about = left = 0.0
+    for i in range(len(y)):
+        mean += y[i] / len(y)
     for i in range(len(y)):
         about += (y[i] - mean) ** 2
         left += (y[i] - model[i]) ** 2
