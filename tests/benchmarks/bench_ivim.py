@@ -3,7 +3,7 @@
 Needs dipy (``pip install dipy``), which nothing else does. Printed: microseconds a voxel of both on the same signals in
 the same run, of the wall and of the processors, their errors against the truth that the signals were made from, how
 time grows with the number of voxels, and seconds and memory of an examination of 256 x 256 x 40 voxels at 11 b-values.
-Nothing is asserted.
+Warm runs are timed; compiling is told apart. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import warnings
 from dataclasses import dataclass
 from functools import partial
@@ -60,10 +61,25 @@ def main() -> None:
     if options.whole:
         whole()
         return
+    compiling()
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, SNR {SNR:g}, b {B.astype(int).tolist()}")
     beside_dipy(options.voxels)
     growth()
     subprocess.run([sys.executable, "-m", "tests.benchmarks.bench_ivim", "--whole"], check=True)
+
+
+def compiling() -> None:
+    """The first examination of a process, of four voxels: without a cache, which compiles, and with one."""
+    code = (
+        "import numpy as np; from her2node.quantities import decay; from tests.benchmarks.bench_ivim import B, truth;"
+        "from tests.benchmarks.spent import spent; signal = truth(4).signal();"
+        "print(spent(lambda: (decay.log_linear(signal, B), decay.variable_projection(signal, B)))[1].words)"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        for how in ("with compiling", "with the cache"):
+            words = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).strip()
+            print(f"first maps of a process {how}: {words}")
 
 
 def beside_dipy(voxels: int) -> None:
@@ -79,6 +95,8 @@ def beside_dipy(voxels: int) -> None:
         theirs, their_time = spent(lambda: IvimModel(table, fit_method="trr").fit(signal.T))
     many = truth(MANY)
     signals = many.signal()
+    for fit in (decay.variable_projection, decay.segmented):
+        fit(signal, B)
     ours, our_time = spent(lambda: decay.variable_projection(signals, B))
     same, same_time = spent(lambda: decay.variable_projection(signal, B))
     _, segmented_time = spent(lambda: decay.segmented(signals, B))
@@ -125,6 +143,8 @@ def whole() -> None:
         series_uids=(("1.2.3",),) * len(B),
         sources=((SliceSource("1.2.4", "1.2.5"),) * SHAPE[0],) * len(B),
     )
+    decay.log_linear(signal[:, 0, 0], B)
+    decay.variable_projection(signal[:, 0, 0], B)
     fit, took = spent(lambda: diffusion.fitted(series))
     fitted = int(np.isfinite(fit.parameters[0].voxels).sum())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

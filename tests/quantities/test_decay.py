@@ -101,6 +101,26 @@ def test_a_voxel_with_fewer_than_two_samples_above_the_floor_has_no_fit() -> Non
 
 
 @pytest.mark.parametrize("fit", [decay.variable_projection, decay.segmented])
+@pytest.mark.parametrize("beyond", [55.0, 0.0, np.nan])
+def test_ivim_takes_no_sample_from_the_noise_floor_on(fit: Any, beyond: float) -> None:
+    """Nor one that is above it again."""
+    signal = 1000 * ivim(B, 0.001, 0.05, 0.2)
+    stopped = signal.copy()
+    stopped[-2] = beyond
+    found, shorter = fit(stopped, B, floor=60.0), fit(signal[:-2], B[:-2], floor=60.0)
+    assert found.d[0] == pytest.approx(shorter.d[0], rel=1e-3)
+    assert found.r2[0] == pytest.approx(shorter.r2[0], rel=1e-6)
+
+
+def test_ivim_by_variable_projection_takes_four_samples_and_by_segments_two_beyond_perfusion() -> None:
+    signal = 1000 * ivim(B, 0.001, 0.05, 0.2)
+    for fit, enough in ((decay.variable_projection, 4), (decay.segmented, int(np.searchsorted(B, 200)) + 2)):
+        for samples in (enough - 1, enough):
+            found = fit(np.where(np.arange(len(B))[:, None] < samples, signal, 0.0), B)
+            assert [bool(np.isnan(values[0])) for values in vars(found).values()] == [samples < enough] * 5
+
+
+@pytest.mark.parametrize("fit", [decay.variable_projection, decay.segmented])
 def test_ivim_without_noise_is_found(fit: Any) -> None:
     rng = np.random.default_rng(1)
     d, d_star, f = rng.uniform(0.0005, 0.002, 300), rng.uniform(0.03, 0.1, 300), rng.uniform(0.05, 0.4, 300)
