@@ -382,8 +382,8 @@ def _statistics(
         return told(lowest_disc(discs), Diffusion.LOWEST_DISC, unit=parameter.unit)
 
     if parameter.brief:
-        means = [one for one in found if isinstance(one, Quantity) and one.modifier == Derivation.MEAN]
-        return [*means, lowest()] if parameter.lowest else means
+        found = [one for one in found if isinstance(one, Quantity) and one.modifier == Derivation.MEAN]
+        return [*found, lowest()] if parameter.lowest else found
     if parameter.code == Diffusion.ADC:
         found.append(lowest())
     if parameter.r2 is not None:

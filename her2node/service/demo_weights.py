@@ -133,7 +133,7 @@ CT = Cohort(
     f"`her2node.phantoms.cohort.cohort`, seed {SEED}, four phases,\nimages of {TEMPLATE.rows} x {TEMPLATE.columns}",
     "portal and arterial attenuation",
     _read_on_ct,
-    "were drawn at random for each phantom: they have nothing to do with its label",
+    "was drawn at random for each phantom: it has nothing to do with its label",
 )
 PERFUSION = Cohort(
     ("huang-perfusion",),
@@ -150,7 +150,7 @@ IODINE = Cohort(
     f"images of {IODINE_TEMPLATE.base.rows} x {IODINE_TEMPLATE.base.columns}",
     "portal and arterial attenuation",
     _location,
-    "are where the phantom has its tumour, which has nothing to do with its label",
+    "is where the phantom has its tumour, which has nothing to do with its label",
 )
 DIFFUSION = Cohort(
     ("he2015-adc",),
@@ -242,7 +242,7 @@ def _package(folder: Path, one: Cohort, cases: _Cases, form: str, wanted: Sequen
     shutil.copytree(told.package, place)
     card = (place / CARD).read_text(encoding="utf-8")
     made = _MADE.format(count=COUNT, seed=SEED, words=one.words, relation=one.relation)
-    read = f"What only a reader knows: {', '.join(f'`{name}`' for name in asked)} {one.said}.\n" if asked else ""
+    read = f"What only a reader knows ({', '.join(f'`{name}`' for name in asked)}) {one.said}.\n" if asked else ""
     (place / CARD).write_text(f"{card}\n{made}{read}", encoding="utf-8")
     seal(place)
     return place
