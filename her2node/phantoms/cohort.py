@@ -106,15 +106,15 @@ def examined(n: int, seed: int, leaking: DceOptions, moving: DiffusionOptions) -
 def perfused(n: int, seed: int, template: PerfusionOptions) -> Iterator[PerfusionStudy]:
     """``n`` CT perfusion of different patients, whose tumours are perfused fast, each differently, and leak little.
 
-    Vascular share 0.09 ± 0.02 within 0.05 and 0.15, transit 2.5 to 3.5 s, exchange 2 to 5 ml/100 ml/min, behind the
-    aorta by 0.3 to 2 s: so deconvolution finds volume and Tmax. ``template`` sets the rest. Raises PhantomRefused as
-    ``cohort`` does.
+    Vascular share 0.09 ± 0.02 within 0.05 and 0.15, transit 2.5 to 3.5 s, exchange 10 to 40 ml/100 ml/min times that
+    share, behind the aorta by 0.3 to 2 s: so deconvolution finds volume and Tmax. ``template`` sets the rest. Raises
+    PhantomRefused as ``cohort`` does.
     """
     for case_seed in _seeds(n, seed):
         rng = np.random.default_rng(np.random.SeedSequence([case_seed, 9]))
         volume = round(float(np.clip(rng.normal(0.09, 0.02), 0.05, 0.15)), 4)
         flow = round(6000 * volume / float(rng.uniform(2.5, 3.5)), 1)
-        exchange, delay_s = round(float(rng.uniform(2, 5)), 2), round(float(rng.uniform(0.3, 2)), 2)
+        exchange, delay_s = round(volume * float(rng.uniform(10, 40)), 2), round(float(rng.uniform(0.3, 2)), 2)
         tumour = Tissue(flow, volume, exchange, 0.2, delay_s)
         yield perfusion.make(replace(template, seed=case_seed, tumour=tumour))
 
