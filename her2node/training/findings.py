@@ -185,9 +185,11 @@ def _found(reading: Reading, package: Package) -> Findings:
 
 def _answer(reading: Reading, package: Package) -> Prediction | Refused:
     """What one of the packages that the study was read for says."""
-    told = (one for one in (*reading.predictions, *reading.not_predicted) if one.package == package.ref)
-    said = next(told)
-    return said if isinstance(said, Prediction) else said.refused
+    predicted = [one for one in reading.predictions if one.package == package.ref]
+    refused = [one.refused for one in reading.not_predicted if one.package == package.ref]
+    told: list[Prediction | Refused] = [*predicted, *refused]
+    (said,) = told
+    return said
 
 
 def is_synthetic(study: Study) -> bool:
