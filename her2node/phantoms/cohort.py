@@ -1,8 +1,9 @@
 """Many phantoms with a planted effect: studies to train and test on, and of CT their table of measurements.
 
 The label of each case is drawn from a declared logistic relation (``planted``): of CT to portal and arterial
-attenuation, of DCE-MRI to Ktrans, of PET to the highest uptake. What a fit finds here is that relation, and nothing
-about patients.
+attenuation (dual-energy CT, too), of CT perfusion to the vascular share, of DCE-MRI to Ktrans, of diffusion-weighted MR
+to D, of both together to both, of PET to the highest uptake. What a fit finds here is that relation, and nothing about
+patients.
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from her2node.errors import PhantomRefused
-from her2node.phantoms import ct, dce, pet
+from her2node.phantoms import ct, dce, diffusion, dual_energy, multiparametric, perfusion, pet
 from her2node.phantoms.anatomy import Phase, varied
 from her2node.phantoms.classic import sampling
 from her2node.phantoms.dce import DceOptions, DceStudy
+from her2node.phantoms.diffusion import DiffusionOptions, DiffusionStudy
+from her2node.phantoms.dual_energy import DualEnergyOptions
+from her2node.phantoms.flow import Tissue
 from her2node.phantoms.leakage import Leaky
+from her2node.phantoms.multiparametric import MultiparametricStudy
 from her2node.phantoms.options import PhantomOptions
+from her2node.phantoms.perfusion import PerfusionOptions, PerfusionStudy
 from her2node.phantoms.pet import PetOptions, PetStudy
 from her2node.phantoms.rendering import RESCALE_INTERCEPT, mask, stored_phases
 from her2node.phantoms.study import PhantomStudy
@@ -58,14 +64,68 @@ def dynamic(n: int, seed: int, template: DceOptions) -> Iterator[DceStudy]:
     Ktrans 0.18 ± 0.07 1/min within 0.05 and 0.4, ve 0.2 to 0.45, T1 1.0 to 1.4 s; every other tumour has a core of
     half its Ktrans. ``template`` sets the rest. Raises PhantomRefused as ``cohort`` does.
     """
+    return (dce.make(_leaking(template, case_seed)) for case_seed in _seeds(n, seed))
+
+
+def _leaking(template: DceOptions, case_seed: int) -> DceOptions:
+    rng = np.random.default_rng(np.random.SeedSequence([case_seed, 6]))
+    ktrans = round(float(np.clip(rng.normal(0.18, 0.07), 0.05, 0.4)), 4)
+    ve, t1_ms = round(float(rng.uniform(0.2, 0.45)), 4), round(float(rng.uniform(1000, 1400)), 1)
+    core = Leaky(ktrans / 2, ve, 0.0, t1_ms) if rng.uniform() < 0.5 else None
+    size = float(rng.uniform(0.4, 0.7))
+    tumour = Leaky(ktrans, ve, 0.0, t1_ms)
+    return replace(template, seed=case_seed, tumour=tumour, core=core, core_size=size)
+
+
+def weighted(n: int, seed: int, template: DiffusionOptions) -> Iterator[DiffusionStudy]:
+    """``n`` diffusion-weighted MR of different patients, in whose tumours water moves differently.
+
+    D 1050 ± 180 um2/s within 600 and 1700, D* 25,000 to 60,000 um2/s, f 0.06 to 0.2; every tumour has a core of 0.55 to
+    0.95 times its D. ``template`` sets the rest. Raises PhantomRefused as ``cohort`` does.
+    """
+    return (diffusion.make(_moving(template, case_seed)) for case_seed in _seeds(n, seed))
+
+
+def _moving(template: DiffusionOptions, case_seed: int) -> DiffusionOptions:
+    rng = np.random.default_rng(np.random.SeedSequence([case_seed, 8]))
+    d = round(float(np.clip(rng.normal(1050, 180), 600, 1700)), 1)
+    d_star, f = round(float(rng.uniform(25_000, 60_000)), 1), round(float(rng.uniform(0.06, 0.2)), 4)
+    rim = replace(template.tumour, d=d, d_star=d_star, f=f)
+    core = replace(rim, d=round(d * float(rng.uniform(0.55, 0.95)), 1))
+    return replace(template, seed=case_seed, tumour=rim, core=core, core_size=float(rng.uniform(0.45, 0.65)))
+
+
+def examined(n: int, seed: int, leaking: DceOptions, moving: DiffusionOptions) -> Iterator[MultiparametricStudy]:
+    """``n`` MR of different patients with both kinds of imaging: tumours leak as those of ``dynamic``, and water moves
+    in them as in those of ``weighted``, the one drawn without a look at the other. Templates ``leaking`` and ``moving``
+    set the rest. Raises PhantomRefused as ``cohort`` does."""
     for case_seed in _seeds(n, seed):
-        rng = np.random.default_rng(np.random.SeedSequence([case_seed, 6]))
-        ktrans = round(float(np.clip(rng.normal(0.18, 0.07), 0.05, 0.4)), 4)
-        ve, t1_ms = round(float(rng.uniform(0.2, 0.45)), 4), round(float(rng.uniform(1000, 1400)), 1)
-        core = Leaky(ktrans / 2, ve, 0.0, t1_ms) if rng.uniform() < 0.5 else None
-        size = float(rng.uniform(0.4, 0.7))
-        tumour = Leaky(ktrans, ve, 0.0, t1_ms)
-        yield dce.make(replace(template, seed=case_seed, tumour=tumour, core=core, core_size=size))
+        yield multiparametric.make(_leaking(leaking, case_seed), _moving(moving, case_seed))
+
+
+def perfused(n: int, seed: int, template: PerfusionOptions) -> Iterator[PerfusionStudy]:
+    """``n`` CT perfusion of different patients, whose tumours are perfused fast, each differently, and leak little.
+
+    Vascular share 0.09 ± 0.02 within 0.05 and 0.15, transit 2.5 to 3.5 s, exchange 10 to 40 ml/100 ml/min times that
+    share, behind the aorta by 0.3 to 2 s: so deconvolution finds volume and Tmax. ``template`` sets the rest. Raises
+    PhantomRefused as ``cohort`` does.
+    """
+    for case_seed in _seeds(n, seed):
+        rng = np.random.default_rng(np.random.SeedSequence([case_seed, 9]))
+        volume = round(float(np.clip(rng.normal(0.09, 0.02), 0.05, 0.15)), 4)
+        flow = round(6000 * volume / float(rng.uniform(2.5, 3.5)), 1)
+        exchange, delay_s = round(volume * float(rng.uniform(10, 40)), 2), round(float(rng.uniform(0.3, 2)), 2)
+        tumour = Tissue(flow, volume, exchange, 0.2, delay_s)
+        yield perfusion.make(replace(template, seed=case_seed, tumour=tumour))
+
+
+def spectral(n: int, seed: int, template: DualEnergyOptions) -> Iterator[PhantomStudy]:
+    """``n`` dual-energy CT of the patients of ``cohort``, labelled as there; iodine is their enhancement.
+
+    ``template`` sets everything but the seed. Raises PhantomRefused as ``cohort`` does.
+    """
+    for case in cohort(n, seed, template.base):
+        yield dual_energy.make(replace(template, base=case.options))
 
 
 def uptake(n: int, seed: int, template: PetOptions) -> Iterator[PetStudy]:

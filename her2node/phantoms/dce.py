@@ -87,12 +87,17 @@ class DceStudy:
         return timedelta(seconds=self.options.times_s[when] - self.options.times_s[0])
 
     @property
-    def label(self) -> Label:
-        """Planted by the mean Ktrans of the tumour, core and rim by their shares."""
+    def mean_ktrans(self) -> float:
+        """Of the tumour, core and rim by their shares, 1/min."""
         options = self.options
         share = 0.0 if options.core is None else options.core_size**3
         core = options.core or options.tumour
-        return PLANTED_KTRANS.label((1 - share) * options.tumour.ktrans + share * core.ktrans, options.seed)
+        return (1 - share) * options.tumour.ktrans + share * core.ktrans
+
+    @property
+    def label(self) -> Label:
+        """Planted by the mean Ktrans of the tumour."""
+        return PLANTED_KTRANS.label(self.mean_ktrans, self.options.seed)
 
     def as_json(self) -> dict[str, object]:
         """The truth with the UID of the study."""

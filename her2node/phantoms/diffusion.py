@@ -22,6 +22,7 @@ from her2node.phantoms.enhanced_mr import ACQUISITION, IN_STACK, Pulse, describe
 from her2node.phantoms.examination import Examination, Head, header, place, put_pixels
 from her2node.phantoms.headers import da, decimal, decimals, fill, item, tm
 from her2node.phantoms.planes import Plane, holds, transverse
+from her2node.phantoms.planted import PLANTED_D, Label
 from her2node.phantoms.shapes import Ellipsoid
 from her2node.phantoms.weighting import (
     Direction,
@@ -63,7 +64,9 @@ TUMOUR = Ellipsoid((35.0, -20.0, 0.0), (26.0, 20.0, 18.0))
 @dataclass(frozen=True)
 class DiffusionOptions:
     """What to make. ``directional``: three images along x, y and z in place of one trace image. ``apart``: a series a
-    b-value. ``adc_unit``: also a scanner's ADC map, in this unit of RescaleType ('' for one that names none)."""
+    b-value. ``adc_unit``: also a scanner's ADC map, in this unit of RescaleType ('' for one that names none). The
+    tumour, of the form ``shape``, has a ``core`` of other tissue, concentric and ``core_size`` times its size, where
+    one is given."""
 
     seed: int = 1
     b_values: tuple[float, ...] = (0, 10, 20, 50, 80, 100, 150, 200, 400, 600, 800)
@@ -83,6 +86,9 @@ class DiffusionOptions:
     muscle: Tissue = Tissue(400.0, 1400.0, 30_000.0, 0.06)
     liver: Tissue = Tissue(500.0, 1100.0, 60_000.0, 0.22)
     tumour: Tissue = Tissue(900.0, 950.0, 40_000.0, 0.12)
+    shape: Ellipsoid = TUMOUR
+    core: Tissue | None = None
+    core_size: float = 0.6
     started: datetime = datetime(2025, 3, 4, 9, 30, tzinfo=timezone(timedelta(hours=8)))
 
 
@@ -101,14 +107,31 @@ class DiffusionStudy:
     """A study that knows its truth; its objects are made one by one when asked for."""
 
     options: DiffusionOptions
-    study_instance_uid: str
-    frame_of_reference_uid: str
+    examination: Examination
     planes: tuple[Plane, ...] = field(repr=False)
 
     @property
+    def study_instance_uid(self) -> str:
+        return self.examination.study_instance_uid
+
+    @property
     def truth(self) -> Tissue:
-        """Of the tumour."""
+        """Of the tumour, of its rim where it has a core."""
         return self.options.tumour
+
+    @property
+    def mean_d(self) -> float:
+        """Of the tumour, core and rim by their shares, um2/s."""
+        options = self.options
+        if options.core is None:
+            return options.tumour.d
+        share = options.core_size**3
+        return (1 - share) * options.tumour.d + share * options.core.d
+
+    @property
+    def label(self) -> Label:
+        """Planted by the mean D of the tumour."""
+        return PLANTED_D.label(self.mean_d, self.options.seed)
 
     @property
     def datasets(self) -> Iterator[Dataset]:
@@ -132,21 +155,31 @@ class DiffusionStudy:
 
     def as_json(self) -> dict[str, object]:
         """The truth with the UID of the study."""
-        return {"study_instance_uid": self.study_instance_uid, "tumour": asdict(self.truth)}
+        options = self.options
+        tumour: dict[str, object] = asdict(self.truth)
+        if options.core is not None:
+            tumour |= {"core": asdict(options.core), "core_share": options.core_size**3}
+        return {"study_instance_uid": self.study_instance_uid, "tumour": tumour, **asdict(self.label)}
 
 
 def make(options: DiffusionOptions) -> DiffusionStudy:
     """Plan a study; what shapes its objects shapes its UIDs."""
     study_uid = derived_uid("phantom diffusion study", repr(options))
+    where = derived_uid("phantom frame of reference", study_uid)
+    patient_id = f"PHANTOM-{options.seed:06d}"
+    examination = Examination(study_uid, where, options.started, "Phantom^Diffusion", patient_id, "MR abdomen")
     planes = transverse((options.rows, options.columns), options.slices, options.spacing_mm, options.slice_spacing_mm)
-    return DiffusionStudy(options, study_uid, derived_uid("phantom frame of reference", study_uid), planes)
+    return DiffusionStudy(options, examination, planes)
 
 
 def clean(study: DiffusionStudy, plane: Plane, weighted: Weighted) -> Signal:
     """The signal of a slice without noise, shape (rows, columns)."""
     options = study.options
     found = np.zeros(plane.size)
-    for shape, tissue in ((BODY, options.muscle), (LIVER, options.liver), (TUMOUR, options.tumour)):
+    places = [(BODY, options.muscle), (LIVER, options.liver), (options.shape, options.tumour)]
+    if options.core is not None:
+        places.append((options.shape.scaled(options.core_size), options.core))
+    for shape, tissue in places:
         found[holds(shape, plane.coordinates(), plane.size)] = tissue.signal(weighted, options.anisotropy)
     return found
 
@@ -176,18 +209,9 @@ def _stored(signal: Signal, slope: float = 1.0) -> npt.NDArray[np.uint16]:
 
 def _header(study: DiffusionStudy, sop_class: str, number: int, key: str, description: str, modality: str) -> Dataset:
     """What every object of the study has, whatever its form."""
-    options = study.options
-    examination = Examination(
-        study.study_instance_uid,
-        study.frame_of_reference_uid,
-        options.started,
-        "Phantom^Diffusion",
-        f"PHANTOM-{options.seed:06d}",
-        "MR abdomen",
-    )
-    series = Head(study.series_uid(number), number, description, modality, options.started)
+    series = Head(study.series_uid(number), number, description, modality, study.options.started)
     sop_uid = derived_uid("phantom diffusion image", series.series_instance_uid, key)
-    return header(examination, series, sop_class, sop_uid)
+    return header(study.examination, series, sop_class, sop_uid)
 
 
 def _image(study: DiffusionStudy, number: int, key: str, description: str, pixels: npt.NDArray[np.uint16]) -> Dataset:
@@ -320,7 +344,7 @@ def _adc_map(study: DiffusionStudy, unit: str) -> Iterator[Dataset]:
 def _contours(study: DiffusionStudy) -> Dataset:
     """The tumour as a structure set: the ellipses in which the slices meet it."""
     ds = _header(study, RTStructureSetStorage, 100, "tumour", "Tumour contours", "RTSTRUCT")
-    cuts = (TUMOUR.section(plane.origin_mm, plane.row, plane.column) for plane in study.planes)
+    cuts = (study.options.shape.section(plane.origin_mm, plane.row, plane.column) for plane in study.planes)
     contours = [
         item(
             ContourGeometricType="CLOSED_PLANAR",
@@ -330,7 +354,7 @@ def _contours(study: DiffusionStudy) -> Dataset:
         for cut in cuts
         if cut is not None
     ]
-    where = study.frame_of_reference_uid
+    where = study.examination.frame_of_reference_uid
     fill(
         ds,
         InstanceNumber=1,

@@ -22,6 +22,7 @@ from her2node.phantoms.flow import Artery, Floats, Tissue, uptake
 from her2node.phantoms.headers import da, fill, item
 from her2node.phantoms.options import Form, PhantomOptions, RoiForm
 from her2node.phantoms.planes import Labels, Plane, labels
+from her2node.phantoms.planted import PLANTED_VOLUME
 from her2node.phantoms.rendering import HIGHEST_HU, LOWEST_HU, RESCALE_INTERCEPT, Stored
 from her2node.phantoms.shapes import Point, point
 from her2node.phantoms.study import PhantomStudy, PlannedSeries, PlannedSlice
@@ -115,9 +116,11 @@ def make(options: PerfusionOptions) -> PerfusionStudy:
     anatomy = replace(base.anatomy, tumour=replace(base.anatomy.tumour, core=0.0))
     series = _in_time(base.series[0], options)
     _, regions = base.parts
-    shared = {name: getattr(base, name) for name in ("options", "truth", "study_instance_uid", "injected")}
+    label = PLANTED_VOLUME.label(options.tumour.volume, options.seed)
+    shared = {name: getattr(base, name) for name in ("options", "study_instance_uid", "injected")}
     return PerfusionStudy(
         **shared,
+        truth=replace(base.truth, her2_probability=label.her2_probability, her2_positive=label.her2_positive),
         anatomy=anatomy,
         frame_of_reference_uid=base.frame_of_reference_uid,
         series=series,

@@ -37,10 +37,12 @@ class PlantedLine:
     slope: float
     centre: float
 
+    def logit(self, figure: float) -> float:
+        return self.intercept + self.slope * (figure - self.centre)
+
     def label(self, figure: float, seed: int) -> Label:
         """That of the phantom of this seed."""
-        probability = 1 / (1 + math.exp(-(self.intercept + self.slope * (figure - self.centre))))
-        return Label(probability, drawn(probability, seed))
+        return labelled(self.logit(figure), seed)
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class Label:
 
     her2_probability: float
     her2_positive: bool
+
+
+def labelled(logit: float, seed: int) -> Label:
+    """The label of the phantom of this seed."""
+    probability = 1 / (1 + math.exp(-logit))
+    return Label(probability, drawn(probability, seed))
 
 
 def drawn(probability: float, seed: int) -> bool:
@@ -61,3 +69,7 @@ PLANTED_KTRANS = PlantedLine(intercept=-0.5, slope=25.0, centre=0.18)
 """Of DCE-MRI: by the mean Ktrans of the tumour, 1/min."""
 PLANTED_SUVMAX = PlantedLine(intercept=-0.5, slope=0.4, centre=11.0)
 """Of PET: by the highest SUVbw of the primary tumour."""
+PLANTED_D = PlantedLine(intercept=-0.5, slope=0.01, centre=1050.0)
+"""Of diffusion-weighted MR: by the mean D of the tumour, um2/s."""
+PLANTED_VOLUME = PlantedLine(intercept=-0.5, slope=90.0, centre=0.09)
+"""Of CT perfusion: by the vascular share of the tumour."""

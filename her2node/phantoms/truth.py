@@ -76,7 +76,8 @@ class TextureTruth:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a phantom is. ``her2_positive`` is drawn with ``her2_probability``, which PLANTED derives from the HU.
+    """What a phantom is. ``her2_positive`` is drawn with ``her2_probability``, which PLANTED derives from the HU,
+    and of perfusion studies PLANTED_VOLUME from the vascular share.
 
     ``texture`` is there for textured tumours, ``iodine`` for dual-energy studies.
     """

@@ -121,8 +121,8 @@ FACTORS = Factors()
 @dataclass(frozen=True)
 class Parameter:
     """One fitted quantity on the grid of the examination: NaN where there is none. ``high`` ends the window in which a
-    reader first sees its map. ``brief``: of this one only the mean is told. ``at_floor``: voxels of which the fit took
-    a sample at the noise floor."""
+    reader first sees its map. ``brief``: of this one only the mean is told, and with ``lowest`` the lowest disc.
+    ``at_floor``: voxels of which the fit took a sample at the noise floor."""
 
     code: Code
     unit: Code
@@ -130,6 +130,7 @@ class Parameter:
     voxels: Floats = field(repr=False)
     high: float
     brief: bool = False
+    lowest: bool = False
     r2: Floats | None = field(default=None, repr=False)
     at_floor: Bools | None = field(default=None, repr=False)
 
@@ -284,6 +285,7 @@ def _adc(signal: Floats, b: Values, floor: float, body: Bools) -> Part:
         _on_grid(ends.d, body, _PER_MM2),
         3000.0,
         brief=len(b) > 2,
+        lowest=True,
     )
     if len(b) == 2:
         return [of_ends], []
@@ -298,7 +300,7 @@ def _adc(signal: Floats, b: Values, floor: float, body: Bools) -> Part:
         at_floor=_any_at_floor(signal, floor, body),
     )
     weighted = replace(
-        of_ends, method=Diffusion.log_linear(b.tolist()), voxels=_on_grid(guarded.d, body, _PER_MM2), brief=True
+        of_ends, method=Diffusion.log_linear(b.tolist()), voxels=_on_grid(guarded.d, body, _PER_MM2), lowest=False
     )
     return [first, weighted, of_ends], []
 
@@ -372,12 +374,18 @@ def _statistics(
     found = _histogram(parameter, inside, roi, role, series_uids, percents)
     if parameter.at_floor is not None and (low := int(np.count_nonzero(parameter.at_floor[roi.mask] & finite))):
         found = _flagged(found, low, int(np.count_nonzero(finite)))
-    if parameter.brief:
-        return [one for one in found if isinstance(one, Quantity) and one.modifier == Derivation.MEAN]
-    if parameter.code == Diffusion.ADC:
+
+    def lowest() -> Quantity | NotMeasured:
         discs = _disc_means(parameter.voxels, roi.mask, geometry)
-        lowest = told(lowest_disc(discs), Diffusion.LOWEST_DISC, unit=parameter.unit) if len(discs) else None
-        found.append(lowest or lacks(f"no disc of {DISC_MM2:g} mm2 fits into the region", Diffusion.LOWEST_DISC))
+        if not len(discs):
+            return lacks(f"no disc of {DISC_MM2:g} mm2 fits into the region", Diffusion.LOWEST_DISC)
+        return told(lowest_disc(discs), Diffusion.LOWEST_DISC, unit=parameter.unit)
+
+    if parameter.brief:
+        found = [one for one in found if isinstance(one, Quantity) and one.modifier == Derivation.MEAN]
+        return [*found, lowest()] if parameter.lowest else found
+    if parameter.code == Diffusion.ADC:
+        found.append(lowest())
     if parameter.r2 is not None:
         r2 = parameter.r2[roi.mask][finite].astype(np.float64)
         explained = r2[np.isfinite(r2)]

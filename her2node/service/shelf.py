@@ -44,12 +44,23 @@ from her2node.settings import Settings
 
 FORMS_OF_DEMONSTRATION = (
     "wangna2020-attenuation",
+    "zhaojin2020-attenuation",
+    "pan-venous-serosa",
     "zhangxiao-texture-lda",
     "zhangxiao-texture-nda",
+    "wangy-radiomics",
+    "wangshuxing2021-radscore",
+    "huang-perfusion",
+    "zhaoh-iodine",
+    "he2015-adc",
+    "wangzheng2019-dce-adc",
     "zhangxiao2021-dce",
     "mi-uptake-volume",
+    "chen2016-suvmax",
+    "park-suvmax",
+    "bai-suvmax",
 )
-"""Forms that ship a second time, with weights fitted on phantoms: those that the demonstration's studies can answer."""
+"""Every form ships a second time, with weights fitted on phantoms: the demonstration's studies answer them all."""
 
 
 def demonstration_name(form: str) -> str:

@@ -63,9 +63,10 @@ def train(
     *,
     synthetic: bool = False,
     rule: str = "guideline",
+    beside: Sequence[str] = (),
 ) -> Trained:
     """Train the package ``result`` of a form, by name or folder, on a site's studies and tissue results, positive by
-    ``rule`` (``labels.Rule``).
+    ``rule`` (``labels.Rule``). Studies are read for the forms ``beside`` too, which are trained on the same ones.
 
     Raises Refused."""
     check_extra()
@@ -76,7 +77,9 @@ def train(
     asked = replace(form.read(package_folder(settings, wanted), result), rule=Rule(rule))
     rows = _rows(asked.package, table, studies, asked.rule)
     site_key = patients.site_key(settings.state_dir)  # before the images are read, which takes hours
-    told, cases = course.gather(asked, sources(settings, studies, rows), rows, _finder(settings, asked.package), say)
+    others = tuple(form.read(package_folder(settings, name)).package for name in beside)
+    finder = _finder(settings, asked.package, others)
+    told, cases = course.gather(asked, sources(settings, studies, rows), rows, finder, say)
     return course.train(told, cases, out, private_pem, seed, say, synthetic=synthetic, site_key=site_key)
 
 
@@ -126,16 +129,18 @@ def _rows(package: Package, table: Path, studies: Path | Query, rule: Rule) -> S
     return read_table(table, entered, alone=isinstance(studies, Path), rule=rule)
 
 
-def _finder(settings: Settings, package: Package) -> Finder:
+def _finder(settings: Settings, package: Package, beside: tuple[Package, ...] = ()) -> Finder:
     """Who finds what a package, or a form, gets of a study: the node's own reading by the site's settings."""
     from her2node.training.findings import Finder
 
     methods = methods_of(settings)
 
-    def read(study: Study, asked: Package, entered: Mapping[str, str], roles: Mapping[str, str]) -> reading.Reading:
+    def read(
+        study: Study, asked: Sequence[Package], entered: Mapping[str, str], roles: Mapping[str, str]
+    ) -> reading.Reading:
         return reading.read(
             study,
-            (asked,),
+            asked,
             rules=rules_of(settings),
             entered_roles=entered_roles(roles),
             entered=entered,
@@ -144,7 +149,7 @@ def _finder(settings: Settings, package: Package) -> Finder:
             methods=methods,
         )
 
-    return Finder(package, read, _shaping(settings, methods), settings.state_dir / "findings")
+    return Finder(package, read, _shaping(settings, methods), settings.state_dir / "findings", beside)
 
 
 def _shaping(settings: Settings, methods: reading.Methods) -> str:

@@ -37,8 +37,8 @@ from her2node.selection.reconstruction import header_number, kernel_of, thicknes
 from her2node.selection.roles import Role
 from her2node.selection.study import Study, open_study
 
-Read = Callable[[Study, Package, Mapping[str, str], Mapping[str, str]], Reading]
-"""The reading of a study for a package by the site's settings, with the values and the roles that readers entered."""
+Read = Callable[[Study, Sequence[Package], Mapping[str, str], Mapping[str, str]], Reading]
+"""The reading of a study for packages by the site's settings, with the values and the roles that readers entered."""
 _KEPT = "3"
 """The form of what is kept: what was kept in another is found anew."""
 _PREDICTION = TypeAdapter(Prediction)
@@ -95,12 +95,14 @@ class Findings:
 @dataclass(frozen=True)
 class Finder:
     """Finds what ``package`` gets of studies. ``shaping`` names the settings that shape a reading, ``cache`` is the
-    folder where findings are kept."""
+    folder where findings are kept. Packages ``beside`` are read along, as on a shelf, so that each study is read once
+    for all of them."""
 
     package: Package
     read: Read
     shaping: str
     cache: Path
+    beside: tuple[Package, ...] = ()
 
     def find(
         self, files: Sequence[Path], entered: Mapping[str, str], roles: Mapping[str, str] = MappingProxyType({})
@@ -111,16 +113,27 @@ class Finder:
         Raises Refused for what is no study.
         """
         own = {name: entered[name] for name in OWN if entered.get(name)}
-        kept = self.cache / f"{digest(files, self.shaping, _wanted(self.package), json.dumps([own, dict(roles)]))}.json"
-        if kept.is_file():
-            return _restored(json.loads(kept.read_text(encoding="utf-8")))
-        study = open_study(files, tolerant=True)
-        found = _found(self.read(study, self.package, own, roles), self.package)
-        self.cache.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(".part")
-        part.write_text(json.dumps(_stored(found), ensure_ascii=False), encoding="utf-8")
-        part.replace(kept)
-        return found
+        known = digest(files, self.shaping, json.dumps([own, dict(roles)]))
+        kept = self._place(known, self.package)
+        if not kept.is_file():
+            packages = (self.package, *self.beside)
+            told = self.read(open_study(files, tolerant=True), packages, own, roles)
+            self.cache.mkdir(parents=True, exist_ok=True)
+            for package in packages:
+                _keep(_found(told, package), self._place(known, package))
+        return _restored(json.loads(kept.read_text(encoding="utf-8")))
+
+    def _place(self, known: str, package: Package) -> Path:
+        """Where the findings of one of the packages in a study are kept, by what all of them want of it."""
+        all_of_them = sorted({_wanted(one) for one in (self.package, *self.beside)})
+        named = hashlib.sha256("\n".join([known, _wanted(package), *all_of_them]).encode()).hexdigest()
+        return self.cache / f"{named}.json"
+
+
+def _keep(found: Findings, place: Path) -> None:
+    part = place.with_suffix(".part")
+    part.write_text(json.dumps(_stored(found), ensure_ascii=False), encoding="utf-8")
+    part.replace(place)
 
 
 def _wanted(package: Package) -> str:
@@ -166,13 +179,15 @@ def _found(reading: Reading, package: Package) -> Findings:
         made={} if isinstance(standing, Refused) else _made(reading.study, standing.where),
         standing=standing,
         synthetic=is_synthetic(study),
-        answer=_answer(reading) if isinstance(package.manifest, Image) else None,
+        answer=_answer(reading, package) if isinstance(package.manifest, Image) else None,
     )
 
 
-def _answer(reading: Reading) -> Prediction | Refused:
-    """What the one package that the study was read for says."""
-    told: list[Prediction | Refused] = [*reading.predictions, *(one.refused for one in reading.not_predicted)]
+def _answer(reading: Reading, package: Package) -> Prediction | Refused:
+    """What one of the packages that the study was read for says."""
+    predicted = [one for one in reading.predictions if one.package == package.ref]
+    refused = [one.refused for one in reading.not_predicted if one.package == package.ref]
+    told: list[Prediction | Refused] = [*predicted, *refused]
     (said,) = told
     return said
 

@@ -165,8 +165,8 @@ def test_packages_are_listed_shown_and_verified(tmp_path: Path) -> None:
     assert "Lee" in her2node("packages", "show", "lee2017-portal-liver", state=tmp_path).stdout
     done = her2node("packages", "verify", state=tmp_path)
     assert done.returncode == 0
-    assert done.stdout.count("worked cases hold") == 13
-    assert done.stdout.count("it has no model") == len(rows) - 13
+    assert done.stdout.count("worked cases hold") == 24
+    assert done.stdout.count("it has no model") == len(rows) - 24
     assert "| 14 | Liu Yang 2015, CT | none |" in her2node("packages", "literature", state=tmp_path).stdout
 
 

@@ -448,16 +448,27 @@ def test_a_shipped_graph_equals_the_formula_that_its_manifest_states(name: str, 
 
 def test_every_package_that_predicts_is_held_against_its_formula() -> None:
     assert set(MODELS) == {
+        "bai-suvmax-demo",
+        "chen2016-suvmax-demo",
+        "he2015-adc-demo",
+        "huang-perfusion-demo",
         "ji2017-adc",
         "ji2017-d",
         "lee2017-portal-liver",
         "mi-uptake-volume-demo",
+        "pan-venous-serosa-demo",
+        "park-suvmax-demo",
         "synthetic-demo-ct",
         "wangna2020-attenuation-demo",
+        "wangshuxing2021-radscore-demo",
+        "wangy-radiomics-demo",
+        "wangzheng2019-dce-adc-demo",
         "zhangjn2016-suvmax",
         "zhangxiao-texture-lda-demo",
         "zhangxiao-texture-nda-demo",
         "zhangxiao2021-dce-demo",
+        "zhaoh-iodine-demo",
+        "zhaojin2020-attenuation-demo",
         "zheng-portal-node",
     }
 

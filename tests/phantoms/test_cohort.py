@@ -8,8 +8,18 @@ import pytest
 from her2node.errors import PhantomRefused
 from her2node.phantoms import PhantomOptions, Phase, cohort, ct, pet
 from her2node.phantoms.dce import DceOptions
+from her2node.phantoms.diffusion import DiffusionOptions
+from her2node.phantoms.dual_energy import DualEnergyOptions
+from her2node.phantoms.perfusion import PerfusionOptions
 from her2node.phantoms.pet import PetOptions
-from her2node.phantoms.planted import PLANTED, PLANTED_KTRANS, PLANTED_SUVMAX, PlantedLine
+from her2node.phantoms.planted import (
+    PLANTED,
+    PLANTED_D,
+    PLANTED_KTRANS,
+    PLANTED_SUVMAX,
+    PLANTED_VOLUME,
+    PlantedLine,
+)
 
 COARSE = PhantomOptions(rows=64, columns=64, slices=16, slice_spacing_mm=5.0, rois=())
 
@@ -97,6 +107,14 @@ def test_a_negative_number_or_seed_is_refused(n: int, seed: int) -> None:
         list(cohort.dynamic(n, seed, DceOptions()))
     with pytest.raises(PhantomRefused):
         list(cohort.uptake(n, seed, PetOptions()))
+    with pytest.raises(PhantomRefused):
+        list(cohort.weighted(n, seed, DiffusionOptions()))
+    with pytest.raises(PhantomRefused):
+        list(cohort.examined(n, seed, DceOptions(), DiffusionOptions()))
+    with pytest.raises(PhantomRefused):
+        list(cohort.perfused(n, seed, PerfusionOptions()))
+    with pytest.raises(PhantomRefused):
+        list(cohort.spectral(n, seed, DualEnergyOptions()))
 
 
 def test_dynamic_cohorts_are_the_same_every_time_and_differ_in_how_tumours_leak() -> None:
@@ -135,13 +153,68 @@ def test_the_label_of_a_pet_is_drawn_by_its_highest_uptake() -> None:
         assert study.as_json()["her2_positive"] is study.label.her2_positive
 
 
+def test_diffusion_cohorts_are_the_same_every_time_and_differ_in_how_water_moves_in_rim_and_core() -> None:
+    first, again = (list(cohort.weighted(30, 4, DiffusionOptions())) for _ in range(2))
+    assert [study.options for study in first] == [study.options for study in again]
+    rims = [study.options.tumour.d for study in first]
+    assert all(600 <= d <= 1700 for d in rims)
+    assert np.std(rims) > 90
+    for study in first:
+        core = study.options.core
+        assert core is not None
+        assert 0.54 < core.d / study.options.tumour.d < 0.96
+
+
+def test_the_label_of_a_diffusion_study_is_drawn_by_the_mean_d_of_rim_and_core() -> None:
+    for study in cohort.weighted(20, 6, DiffusionOptions()):
+        options, share = study.options, study.options.core_size**3
+        assert options.core is not None
+        d = (1 - share) * options.tumour.d + share * options.core.d
+        assert study.label.her2_probability == pytest.approx(1 / (1 + np.exp(0.5 - 0.01 * (d - 1050))))
+        assert study.as_json()["her2_positive"] is study.label.her2_positive
+
+
+def test_perfusion_cohorts_differ_in_flow_and_leak_little_and_are_labelled_by_the_vascular_share() -> None:
+    first, again = (list(cohort.perfused(30, 4, PerfusionOptions())) for _ in range(2))
+    assert [study.flow for study in first] == [study.flow for study in again]
+    for study in first:
+        tumour = study.flow.tumour
+        assert 0.05 <= tumour.volume <= 0.15
+        assert tumour.transit_s == pytest.approx(3, abs=0.51)
+        assert 9.8 < tumour.exchange / tumour.volume < 40.2
+        expected = 1 / (1 + np.exp(0.5 - 90 * (tumour.volume - 0.09)))
+        assert study.truth.her2_probability == pytest.approx(expected)
+        assert study.as_json()["her2_positive"] is study.truth.her2_positive
+
+
+def test_dual_energy_cohorts_are_the_patients_and_labels_of_those_of_ct() -> None:
+    cases = list(cohort.cohort(5, 4))
+    for case, study in zip(cases, cohort.spectral(5, 4, DualEnergyOptions(energies=())), strict=True):
+        assert study.options.seed == case.options.seed
+        assert study.truth.her2_positive is case.her2_positive
+        assert study.truth.her2_probability == case.her2_probability
+        assert study.truth.iodine is not None
+
+
+def test_both_kinds_of_mr_of_one_patient_are_those_of_their_cohorts_and_label_together() -> None:
+    dynamic = list(cohort.dynamic(10, 4, DceOptions()))
+    weighted = list(cohort.weighted(10, 4, DiffusionOptions()))
+    both = list(cohort.examined(10, 4, DceOptions(), DiffusionOptions()))
+    for one, leaking, moving in zip(both, dynamic, weighted, strict=True):
+        assert one.dynamic.options == leaking.options
+        assert (one.diffusion.truth, one.diffusion.mean_d) == (moving.truth, moving.mean_d)
+        logit = -0.5 + 25 * (leaking.mean_ktrans - 0.18) + 0.01 * (moving.mean_d - 1050)
+        assert one.label.her2_probability == pytest.approx(1 / (1 + np.exp(-logit)))
+        assert one.as_json()["her2_probability"] == one.label.her2_probability
+
+
 def test_a_pet_without_a_primary_tumour_has_no_label() -> None:
     study = pet.make(PetOptions(lesions=(pet.NODE,)))
     assert study.label is None
     assert "her2_probability" not in study.as_json()
 
 
-@pytest.mark.parametrize("planted", [PLANTED_KTRANS, PLANTED_SUVMAX])
+@pytest.mark.parametrize("planted", [PLANTED_KTRANS, PLANTED_SUVMAX, PLANTED_D, PLANTED_VOLUME])
 def test_labels_of_a_planted_line_come_as_often_as_it_says(planted: PlantedLine) -> None:
     for figure in (planted.centre - 1 / planted.slope, planted.centre, planted.centre + 2 / planted.slope):
         labels = [planted.label(figure, seed) for seed in range(1000)]

@@ -102,6 +102,17 @@ def test_the_adc_minimum_comes_in_both_senses_and_with_its_robust_neighbour() ->
     assert value(found, Diffusion.ADC, percentile_modifier(5)).value == pytest.approx(800, rel=1e-4)
 
 
+def test_of_many_b_values_the_two_point_adc_tells_its_mean_and_lowest_disc_and_the_weighted_one_its_mean() -> None:
+    adc = np.full(SHAPE, 1.2e-3)
+    adc[1, 18:24, 18:24] = 0.8e-3
+    found = [q for q in measured(examination(MANY, adc)) if isinstance(q, Quantity) and q.code == Diffusion.ADC]
+    two_point, weighted = Diffusion.two_point([MANY[0], MANY[-1]]), Diffusion.log_linear(list(MANY))
+    assert [q.modifier for q in found if q.method == two_point] == [Derivation.MEAN, Diffusion.LOWEST_DISC]
+    assert [q.modifier for q in found if q.method == weighted] == [Derivation.MEAN]
+    (lowest,) = (q.value for q in found if q.method == two_point and q.modifier == Diffusion.LOWEST_DISC)
+    assert lowest == pytest.approx(800, rel=1e-4)
+
+
 def test_a_region_too_small_for_any_disc_has_no_lowest_disc_and_says_so() -> None:
     found = measured(examination(MANY), region(slice(12, 14), slice(12, 28)))
     assert any(isinstance(r, NotMeasured) and "no disc of 50 mm2 fits" in str(r.refused) for r in found)

@@ -228,9 +228,11 @@ def test_the_answer_is_the_nodes_own_and_no_image_is_read_for_a_second_one(tmp_p
     source = Source(tuple(write(ct.make(options), tmp_path / "study")))
     package, times = small(tmp_path), []
 
-    def read(study: Study, asked_: Package, entered: Mapping[str, str], roles: Mapping[str, str]) -> Reading:
+    def read(
+        study: Study, packages: Sequence[Package], entered: Mapping[str, str], roles: Mapping[str, str]
+    ) -> Reading:
         times.append(study.study_instance_uid)
-        return reading.read(study, (asked_,), entered=entered)
+        return reading.read(study, packages, entered=entered)
 
     finder = Finder(package, read, "shape", tmp_path / "cache")
     said = {value: asked(finder, source, {"metastasis": value}).prediction for value in ("0", "1")}

@@ -30,9 +30,11 @@ class Counted:
     def __init__(self) -> None:
         self.times = 0
 
-    def __call__(self, study: Study, package: Package, entered: Mapping[str, str], roles: Mapping[str, str]) -> Reading:
+    def __call__(
+        self, study: Study, packages: Sequence[Package], entered: Mapping[str, str], roles: Mapping[str, str]
+    ) -> Reading:
         self.times += 1
-        return reading.read(study, (package,), entered=entered)
+        return reading.read(study, packages, entered=entered)
 
 
 def find(files: Sequence[Path], read: Counted, cache: Path, asked: Form, **entered: str) -> Findings:
@@ -83,6 +85,23 @@ def test_a_study_that_was_read_before_is_not_read_again_and_says_the_same(
         (r.role, r.code, str(r.refused)) for r in first.refusals
     ]
     assert (again.patient, again.studied, again.made) == (first.patient, first.studied, dict(first.made))
+
+
+def test_packages_beside_are_read_along_and_each_finds_what_it_finds_alone(
+    first: Findings, study: list[Path], asked: Form, tmp_path: Path
+) -> None:
+    thin = form(
+        tmp_path / "thin", ('role = "portal"\n\n', 'role = "portal"\nslice_thickness_mm = { hard = [0.0, 2.0] }\n\n')
+    )
+    read, cache = Counted(), tmp_path / "cache"
+    mine = Finder(asked.package, read, "shape", cache, (thin.package,)).find(study, {})
+    other = Finder(thin.package, read, "shape", cache, (asked.package,)).find(study, {})
+    assert read.times == 1
+    assert (mine.standing, mine.quantities, mine.made) == (first.standing, first.quantities, dict(first.made))
+    with pytest.raises(OutsideIntendedUse, match="slice thickness"):
+        _ = other.where
+    Finder(asked.package, read, "shape", cache).find(study, {})
+    assert read.times == 2
 
 
 def test_another_setting_or_another_byte_is_another_input(study: list[Path], tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -103,8 +103,8 @@ def by_features(folder: Path) -> Form:
     return read(folder)
 
 
-def asked(study: Study, package: Package, entered: Mapping[str, str], roles: Mapping[str, str]) -> Reading:
-    return reading.read(study, (package,), entered=entered)
+def asked(study: Study, packages: Sequence[Package], entered: Mapping[str, str], roles: Mapping[str, str]) -> Reading:
+    return reading.read(study, packages, entered=entered)
 
 
 def _portal_mean(found: Findings) -> float:

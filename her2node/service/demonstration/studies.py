@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pydicom.dataset import Dataset
 
-from her2node.phantoms import ct, dce, diffusion, dual_energy, perfusion, pet
+from her2node.phantoms import ct, dce, diffusion, dual_energy, multiparametric, perfusion, pet
 from her2node.phantoms.anatomy import Phase
 from her2node.phantoms.dce import DceOptions
 from her2node.phantoms.diffusion import DiffusionOptions
@@ -41,7 +41,7 @@ class Kind(StrEnum):
     DIFFUSION = "diffusion"
     """Diffusion-weighted MR of many b-values."""
     DCE = "dce"
-    """Dynamic contrast-enhanced MR with flip angles for T1."""
+    """Dynamic contrast-enhanced MR with flip angles for T1, after diffusion-weighted MR of three b-values."""
     PET = "pet"
     """FDG PET."""
 
@@ -63,7 +63,7 @@ class Sendable(Protocol):
 @dataclass(frozen=True)
 class Shown:
     """A study to send. ``planted``: the probability with which its label was drawn, which the packages with weights
-    fitted on phantoms are to find; None where the phantom has none."""
+    fitted on phantoms are to find as far as what they look at tells it; None where the phantom has none."""
 
     kind: Kind
     title: str
@@ -93,10 +93,11 @@ def _ct() -> Shown:
 def _perfusion() -> Shown:
     options = PerfusionOptions(
         seed=PERFUSION_SEED, times_s=tuple(map(float, range(61))), rows=64, columns=64, slices=6, slice_spacing_mm=7.0,
-        noise_hu=1.0, step_hu=0.1, layout=perfusion.Layout.ENHANCED, tumour=Tissue(90, 0.1, 20, 0.2, 2.0),
+        noise_hu=1.0, step_hu=0.1, layout=perfusion.Layout.ENHANCED, tumour=Tissue(200, 0.1, 4, 0.2, 1.0),
     )  # fmt: skip
     study = perfusion.make(options)
-    return Shown(Kind.PERFUSION, "CT perfusion", study, tuple(truths.of_perfusion(study)), None)
+    expected = tuple(truths.of_perfusion(study))
+    return Shown(Kind.PERFUSION, "CT perfusion", study, expected, study.truth.her2_probability)
 
 
 def _dual_energy() -> Shown:
@@ -104,7 +105,8 @@ def _dual_energy() -> Shown:
         seed=DUAL_ENERGY_SEED, phases=(Phase.PORTAL,), rows=96, columns=96, slices=28, slice_spacing_mm=4.0
     )
     study = dual_energy.make(DualEnergyOptions(base=base, energies=()))
-    return Shown(Kind.DUAL_ENERGY, "CT, iodine map", study, tuple(truths.of_dual_energy(study)), None)
+    expected = tuple(truths.of_dual_energy(study))
+    return Shown(Kind.DUAL_ENERGY, "CT, iodine map", study, expected, study.truth.her2_probability)
 
 
 def _diffusion() -> Shown:
@@ -114,7 +116,7 @@ def _diffusion() -> Shown:
     )  # fmt: skip
     study = diffusion.make(options)
     expected = tuple(truths.of_diffusion(study))
-    return Shown(Kind.DIFFUSION, "MR, diffusion with 12 b-values", study, expected, None)
+    return Shown(Kind.DIFFUSION, "MR, diffusion with 12 b-values", study, expected, study.label.her2_probability)
 
 
 def _dce() -> Shown:
@@ -122,9 +124,13 @@ def _dce() -> Shown:
         seed=SEED, rows=48, columns=48, slices=6, spacing_mm=5.0, slice_spacing_mm=6.5, layout=dce.Layout.ENHANCED,
         tumour=Leaky(0.22, 0.32, 0.0, 1200.0),
     )  # fmt: skip
-    study = dce.make(options)
-    expected = tuple(truths.of_dce(study))
-    return Shown(Kind.DCE, "MR, dynamic with contrast", study, expected, study.label.her2_probability)
+    weighted = DiffusionOptions(
+        b_values=(0, 500, 1000), rows=48, columns=48, slices=6, spacing_mm=5.0, slice_spacing_mm=6.5
+    )
+    study = multiparametric.make(options, weighted)
+    expected = (*truths.of_dce(study.dynamic), truths.of_ends(study.diffusion))
+    title = "MR, dynamic with contrast, and diffusion"
+    return Shown(Kind.DCE, title, study, expected, study.label.her2_probability)
 
 
 def _pet() -> Shown:

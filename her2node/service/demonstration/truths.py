@@ -95,17 +95,21 @@ def of_perfusion(study: PerfusionStudy) -> Iterator[Expected]:
 
 def of_diffusion(study: DiffusionStudy) -> Iterator[Expected]:
     """D, f and D* of the two compartments, and what ADC they give between the first and the last b-value."""
-    truth, b_values = study.truth, study.options.b_values
-    first, last = (truth.signal(Weighted(b, trace=True), 0.0) for b in (b_values[0], b_values[-1]))
-    adc = 1e6 * math.log(first / last) / (b_values[-1] - b_values[0])
-    unit, ivim, mean = Unit.UM2_PER_S, Diffusion.IVIM, Derivation.MEAN
-    two_point = Diffusion.two_point([b_values[0], b_values[-1]])
-    between = f"ADC, b {b_values[0]:g} and {b_values[-1]:g}"
-    yield _within(0.01, between, Diffusion.ADC, unit, adc, mean, two_point)
+    truth, unit, ivim, mean = study.truth, Unit.UM2_PER_S, Diffusion.IVIM, Derivation.MEAN
+    yield of_ends(study)
     yield _within(0.01, "D, mean", Diffusion.D, unit, truth.d, mean, ivim)
     yield Expected("f, mean", Diffusion.F, Unit.ONE, truth.f, 0.01, mean, ivim)
     yield _within(0.06, "D*, median", Diffusion.D_STAR, unit, truth.d_star, Derivation.MEDIAN, ivim)
     yield _volume(diffusion.TUMOUR.volume_mm3)
+
+
+def of_ends(study: DiffusionStudy) -> Expected:
+    """ADC of the two compartments between the first and the last b-value."""
+    first, last = study.options.b_values[0], study.options.b_values[-1]
+    before, after = (study.truth.signal(Weighted(b, trace=True), 0.0) for b in (first, last))
+    adc, method = 1e6 * math.log(before / after) / (last - first), Diffusion.two_point([first, last])
+    name = f"ADC, b {first:g} and {last:g}"
+    return _within(0.01, name, Diffusion.ADC, Unit.UM2_PER_S, adc, Derivation.MEAN, method)
 
 
 def of_dce(study: DceStudy) -> Iterator[Expected]:
