@@ -2,7 +2,8 @@
 
 The table is CSV with a header. Columns: ``study`` (Study Instance UID, or the name of its folder), ``ihc``, ``ish`` or
 ``ratio`` (HER2/CEP17); optional ``patient`` (else PatientID), ``scanner`` (else manufacturer and model), ``fold``,
-``specimen`` (biopsy or resection), ``specimen_date``, ``treated`` (date of the first treatment), one column for each
+``specimen`` (biopsy, resection or nothing), ``specimen_date``, ``treated`` (date of the first treatment; the earliest
+of these dates counts in all rows of a patient), one column for each
 input that a reader enters, and ``INPUT_date`` for when it became known; and what the node itself asks readers for
 (``glucose_mg_dl``, ``signet_ring``, ``mucinous``). Dates are YYYY-MM-DD.
 """
@@ -32,6 +33,7 @@ _NEEDED = ("study", "ihc")
 _KNOWN = frozenset({*_NEEDED, "ish", "ratio", "patient", "scanner", "fold", "specimen", "specimen_date", "treated"})
 TARGET = ("ihc", "ish", "ratio")
 """The columns that make the label."""
+_SPECIMENS = ("biopsy", "resection", "")
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def _row(line: Mapping[str, str], entered: Sequence[str], number: int, rule: Rul
             patient=line.get("patient", ""),
             scanner=line.get("scanner", ""),
             fold=line.get("fold", ""),
-            specimen=line.get("specimen", "").lower(),
+            specimen=_specimen(line.get("specimen", "").lower()),
             specimen_date=_day(line, "specimen_date"),
             treated=_day(line, "treated"),
             entered={name: line[name] for name in (*entered, *OWN) if line.get(name)},
@@ -158,6 +160,13 @@ def _row(line: Mapping[str, str], entered: Sequence[str], number: int, rule: Rul
         )
     except LabelRefused as error:
         raise LabelRefused(f"line {number}: {error.detail}", remedy=error.remedy) from error
+
+
+def _specimen(said: str) -> str:
+    """Another word for a resection would pass for a biopsy, whose date ends nothing."""
+    if said not in _SPECIMENS:
+        raise CohortRefused(f"specimen '{said}'", remedy="biopsy, resection, or empty")
+    return said
 
 
 def _day(line: Mapping[str, str], column: str) -> date | None:

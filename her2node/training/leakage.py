@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import date, timedelta
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from her2node.errors import FeatureFromTheFuture, PatientInTwoFolds, TargetAmong
 from her2node.models.prediction import Level
 from her2node.training import penalised
 from her2node.training.arrays import Bools, Cases, Doubles
-from her2node.training.cohort import TARGET, Cohort, Member
+from her2node.training.cohort import TARGET, Cohort, Member, Row
 from her2node.training.discrimination import area, placements
 from her2node.training.findings import OWN
 from her2node.training.form import Form
@@ -34,8 +34,7 @@ def check(form: Form, cohort: Cohort) -> None:
     """Refuse what leaks. Raises PatientInTwoFolds, FeatureFromTheFuture and TargetAmongFeatures; ``folds.check``
     refuses patients whom given folds tear apart."""
     check_patients(cohort.members)
-    for member in cohort.members:
-        check_dates(form, member)
+    check_dates(form.said.training.known_within_days, cohort.members)
     check_target(cohort.cases, [member.row.tissue for member in cohort.members])
 
 
@@ -66,22 +65,36 @@ def _placeholder(members: Sequence[Member]) -> bool:
     return same and len(members) > 1 and all(member.row.patient for member in members)
 
 
-def check_dates(form: Form, member: Member) -> None:
-    """A study after treatment began or after the tumour was taken out, or a value that became known later than
-    ``known_within_days`` after the study. Raises FeatureFromTheFuture. What has no date cannot be checked."""
-    row, studied = member.row, member.findings.studied
-    if studied is None:
-        return
-    if row.treated is not None and studied > row.treated:
-        raise FeatureFromTheFuture(f"the study {row.study} was made after treatment began on {row.treated}")
-    if row.specimen == "resection" and row.specimen_date is not None and studied > row.specimen_date:
-        raise FeatureFromTheFuture(f"the study {row.study} was made after the resection of {row.specimen_date}")
-    for name, known in row.dates.items():
-        if known > studied + timedelta(days=form.said.training.known_within_days):
-            raise FeatureFromTheFuture(
-                f"{name} of the study {row.study} became known on {known}, the study is of {studied}",
-                remedy="leave the input out, or set known_within_days in the form if it is known when a study is read",
-            )
+def check_dates(known_within_days: int, members: Sequence[Member]) -> None:
+    """A study after treatment of its patient began or after the tumour was taken out, by the earliest date in any row
+    of the patient, or a value that became known later than ``known_within_days`` after the study. Raises
+    FeatureFromTheFuture. What has no date cannot be checked."""
+    treated = _earliest(members, lambda row: row.treated)
+    resected = _earliest(members, lambda row: row.specimen_date if row.specimen == "resection" else None)
+    for member in members:
+        row, studied = member.row, member.findings.studied
+        if studied is None:
+            continue
+        for began, what in ((treated, "treatment began on"), (resected, "the resection of")):
+            if member.patient in began and studied > began[member.patient]:
+                raise FeatureFromTheFuture(f"the study {row.study} was made after {what} {began[member.patient]}")
+        for name, known in row.dates.items():
+            if known > studied + timedelta(days=known_within_days):
+                raise FeatureFromTheFuture(
+                    f"{name} of the study {row.study} became known on {known}, the study is of {studied}",
+                    remedy="leave the input out, or set known_within_days in the form if it is known when a study is "
+                    "read",
+                )
+
+
+def _earliest(members: Sequence[Member], day: Callable[[Row], date | None]) -> dict[str, date]:
+    """The earliest such day in the rows of each patient who has one."""
+    found: dict[str, date] = {}
+    for member in members:
+        said = day(member.row)
+        if said is not None:
+            found[member.patient] = min(said, found.get(member.patient, said))
+    return found
 
 
 def check_target(cases: Cases, tissues: Sequence[Tissue]) -> None:
@@ -118,10 +131,12 @@ def warnings(form: Form, cohort: Cohort) -> tuple[str, ...]:
             found.append(f"TOO GOOD: {name} alone reaches an AUC of {alone:.3f}; look for a leak")
     found += _of_patients(cohort.members)
     found += collinear(form, cohort.cases)
-    undated = sum(not _dated(member) for member in cohort.members)
+    treated = _earliest(cohort.members, lambda row: row.treated)
+    undated = sum(not _dated(member, treated) for member in cohort.members)
     if undated:
         found.append(
-            f"{undated} of {len(cohort.members)} cases lack dates: whether a feature is from the future is unknown"
+            f"{undated} of {len(cohort.members)} cases lack dates (of the study, of the first treatment in the column "
+            "treated, or of a value): whether a feature is from the future is unknown"
         )
     discordant = sum(member.row.tissue.discordant for member in cohort.members)
     if discordant:
@@ -165,11 +180,12 @@ def collinear(form: Form, cases: Cases) -> Iterator[str]:
         )
 
 
-def _dated(member: Member) -> bool:
+def _dated(member: Member, treated: Collection[str]) -> bool:
+    """Whether nothing about a study can be from the future unseen; phantoms are never treated."""
     row = member.row
     return bool(
         member.findings.studied
-        and (row.treated or row.specimen_date)
+        and (member.findings.synthetic or member.patient in treated)
         and row.entered.keys() - set(OWN) <= row.dates.keys()
     )
 

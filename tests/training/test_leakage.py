@@ -33,6 +33,32 @@ def test_a_feature_from_the_future_is_refused_by_name(tmp_path: Path, row: dict[
         leakage.check(form(tmp_path), cohort(rows=[{}, row]))
 
 
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ({"treated": date(2024, 2, 20)}, "the study 1.2.4 was made after treatment began on 2024-02-20"),
+        ({"specimen": "resection", "specimen_date": date(2024, 2, 20)}, "the study 1.2.4 .* the resection of"),
+    ],
+)
+def test_the_earliest_date_of_a_patient_counts_in_all_rows_of_the_patient(
+    tmp_path: Path, ends: dict[str, Any], said: str
+) -> None:
+    """The row with the date is of a study before it."""
+    rows: list[dict[str, Any]] = [{"patient": "A" if i in (2, 4) else f"p{i}", "treated": None} for i in range(60)]
+    given = cohort(rows=[*rows[:2], rows[2] | ends | {"dates": {}}, *rows[3:]])
+    members = list(given.members)
+    members[2] = replace(members[2], findings=replace(members[2].findings, studied=date(2024, 1, 10)))
+    with pytest.raises(FeatureFromTheFuture, match=said):
+        leakage.check(form(tmp_path), replace(given, members=tuple(members)))
+    leakage.check(form(tmp_path), cohort(rows=rows))
+
+
+def test_a_dated_biopsy_does_not_say_when_treatment_began_but_another_row_of_the_patient_does(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"treated": None}, {"treated": None, "patient": "A"}, {"patient": "A"}]
+    said = " ".join(leakage.warnings(form(tmp_path), cohort(rows=rows)))
+    assert "1 of 60 cases lack dates (of the study, of the first treatment in the column treated" in said
+
+
 def test_the_usual_order_of_biopsy_study_and_treatment_is_no_leak(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"treated": date(2024, 3, 1)},
