@@ -121,17 +121,20 @@ def read_table(
             reader = csv.DictReader(stream)
             columns = [(name or "").strip() for name in reader.fieldnames or ()]
             reader.fieldnames = columns
-            lines = [{key: (value or "").strip() for key, value in line.items() if key} for line in reader]
+            lines = [(reader.line_num, _cells(line)) for line in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CohortRefused(f"the table {file} cannot be read: {error}") from error
     _check_columns(columns, entered, needed=(*_NEEDED, *entered) if alone else _NEEDED)
-    rows = tuple(_row(line, entered, number, rule) for number, line in enumerate(lines, start=2))
-    twice = [study for study, count in Counter(row.study for row in rows).items() if count > 1]
-    if twice:
-        raise CohortRefused(
-            f"the study {twice[0]} stands in the table {Counter(r.study for r in rows)[twice[0]]} times"
-        )
-    return rows
+    first: dict[str, int] = {}
+    for number, line in lines:
+        before = first.setdefault(line["study"], number)
+        if before != number:
+            raise CohortRefused(f"line {number}: the study {line['study']} stands in line {before} already")
+    return tuple(_row(line, entered, number, rule) for number, line in lines)
+
+
+def _cells(line: Mapping[str | None, str | None]) -> dict[str, str]:
+    return {key: (value or "").strip() for key, value in line.items() if key}
 
 
 def _check_columns(columns: Sequence[str], entered: Sequence[str], *, needed: Sequence[str]) -> None:
@@ -158,8 +161,8 @@ def _row(line: Mapping[str, str], entered: Sequence[str], number: int, rule: Rul
             entered={name: line[name] for name in (*entered, *OWN) if line.get(name)},
             dates={name: day for name in entered if (day := _day(line, f"{name}_date"))},
         )
-    except LabelRefused as error:
-        raise LabelRefused(f"line {number}: {error.detail}", remedy=error.remedy) from error
+    except (CohortRefused, LabelRefused) as error:
+        raise type(error)(f"line {number}: {error.detail}", remedy=error.remedy) from error
 
 
 def _specimen(said: str) -> str:

@@ -108,10 +108,10 @@ def test_a_value_beyond_a_hard_limit_is_left_out(tmp_path: Path) -> None:
         (HEADER.replace("ihc,", "") + LINES, "lacks the column ihc"),
         (HEADER.replace("metastasis,", "met,") + LINES, "lacks the column metastasis"),
         (HEADER.replace("patient", "ki67") + LINES, "nobody asks for the column ki67"),
-        (HEADER + LINES.replace("2024-02-01", "1 Feb"), "specimen_date '1 Feb'"),
-        (HEADER + LINES.replace("Biopsy", "Gastrectomy"), "specimen 'gastrectomy'"),
+        (HEADER + LINES.replace("2024-02-01", "1 Feb"), "line 2: specimen_date '1 Feb'"),
+        (HEADER + LINES.replace("Biopsy", "Gastrectomy"), "line 2: specimen 'gastrectomy'"),
         (HEADER + LINES.replace("Biopsy", "手术"), "specimen '手术'"),
-        (HEADER + LINES + LINES.splitlines()[0], "1.2.0 stands in the table 2 times"),
+        (HEADER + LINES + LINES.splitlines()[0], "line 6: the study 1.2.0 stands in line 2 already"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_by_column(tmp_path: Path, content: str, said: str) -> None:
