@@ -26,7 +26,7 @@ from her2node.models.manifest import SCANNER, Form
 from her2node.models.prediction import InputUsed
 from her2node.selection.study import open_instance
 from her2node.training.arrays import Cases, Integers
-from her2node.training.findings import OWN, Findings
+from her2node.training.findings import OWN, Findings, persons
 from her2node.training.labels import Rule, Tissue, tissue
 
 _NEEDED = ("study", "ihc")
@@ -254,6 +254,7 @@ def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused
             excluded.append((row.study, _said(error)))
     if not members:
         raise CohortRefused("no study has a label and every input", remedy=_first_reasons(excluded))
+    members = of_persons(members)
     names: dict[str, str] = {}
     for member in members:
         name_once(names, member.findings.study_instance_uid, member.row.study)
@@ -265,6 +266,15 @@ def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused
         tuple(member.scanner for member in members) if scanners else (),
     )
     return Cohort(tuple(members), cases, tuple(excluded))
+
+
+def of_persons(members: Sequence[Member]) -> list[Member]:
+    """The members, one PatientID with and without its issuer as one person."""
+    whose = persons([(member.findings.patient, member.findings.unissued) for member in members])
+    return [
+        replace(member, findings=replace(member.findings, patient=patient))
+        for member, patient in zip(members, whose, strict=True)
+    ]
 
 
 def _found(row: Row, found: Mapping[str, Findings | Refused]) -> Findings:

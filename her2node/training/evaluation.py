@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from her2node.training.arrays import Bools, Doubles
 from her2node.training.cohort import Row, Source, name_once
 from her2node.training.discrimination import Interval, delong
 from her2node.training.document import Document, Section
-from her2node.training.findings import Finder
+from her2node.training.findings import Finder, persons
 from her2node.training.labels import Rule
 from her2node.training.packaging import RECORD, study_digest
 from her2node.training.report import NOTICE, performance
@@ -41,12 +41,14 @@ _REMEDY = "evaluate on patients who had no part in making it"
 
 @dataclass(frozen=True)
 class Asked:
-    """What the package said of a study: whose it is, and the answer. ``identified``: whether the images say whose."""
+    """What the package said of a study: whose it is, and the answer. ``identified``: whether the images say whose;
+    ``unissued``: by PatientID alone, '' where ``patient`` is that already."""
 
     study_instance_uid: str
     patient: str
     prediction: Prediction
     identified: bool
+    unissued: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Answered:
     probability: float
     category: Category
     flags: tuple[Flag, ...]
+    unissued: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,8 @@ class _Makers:
         if site_key is None or not self.patients or not _tells_apart(cases.values()):
             return
         for name, case in cases.items():
-            if patients.digest(site_key, case.imaged) in self.patients:
+            may_be = (case.imaged, case.unissued or patients.issued(case.imaged))
+            if any(patients.digest(site_key, one) in self.patients for one in may_be):
                 raise PatientInTwoFolds(
                     f"the study {name} is of a patient whom {package} was trained on by another study", remedy=_REMEDY
                 )
@@ -164,12 +168,21 @@ def evaluate(
         makers.check_study(package.manifest.name, row.study, case)
         cases[row.study] = case
     makers.check_patients(package.manifest.name, cases, site_key)
-    answered = tuple(cases.values())
+    answered = _of_persons(tuple(cases.values()))
     found = Evaluation(answered, tuple(excluded), makers.said(answered), rule_of(folder))
     if not answered or found.labels.all() or not found.labels.any():
         reasons = "; ".join(f"{study}: {why}" for study, why in excluded[:3])
         raise CohortRefused(f"{len(answered)} answers, of which both classes are needed", remedy=reasons)
     return found
+
+
+def _of_persons(cases: Sequence[Answered]) -> tuple[Answered, ...]:
+    """The cases, one PatientID with and without its issuer as one person."""
+    whose = persons([(case.imaged, case.unissued) for case in cases])
+    return tuple(
+        replace(case, imaged=one, patient=one if case.patient == case.imaged else case.patient)
+        for case, one in zip(cases, whose, strict=True)
+    )
 
 
 def rule_of(folder: Path) -> Rule:
@@ -216,7 +229,7 @@ def asked(finder: Finder, source: Source, entered: Mapping[str, str]) -> Asked:
     if isinstance(said, Refused):
         raise said
     assert isinstance(said, Prediction)
-    return Asked(found.study_instance_uid, found.patient, said, found.identified)
+    return Asked(found.study_instance_uid, found.patient, said, found.identified, found.unissued)
 
 
 def _answered(row: Row, studies: Mapping[str, Source], ask: Ask) -> Answered:
@@ -240,6 +253,7 @@ def _answered(row: Row, studies: Mapping[str, Source], ask: Ask) -> Answered:
         only.probability,
         only.category,
         said.flags,
+        told.unissued,
     )
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,6 +163,41 @@ def test_a_row_may_not_hide_by_another_name_a_patient_who_trained_the_package(
     renamed = [replace(row, patient=f"other-{row.study}") for row in rows()]
     with pytest.raises(PatientInTwoFolds, match="case-5"):
         evaluate(package, tmp_path, renamed, studies, answering(package, {}), ours)
+
+
+@pytest.mark.parametrize("issued_then", [True, False])
+def test_a_patient_who_trained_the_package_is_told_though_the_issuer_lacks_once(
+    tmp_path: Path, studies: dict[str, Source], issued_then: bool
+) -> None:
+    package, ours = small(tmp_path), b"our site"
+    trained_on(tmp_path, ours, ["p5 of us", patients.issued("p5"), "p77"] if issued_then else ["p5", "p77"])
+    ask = answering(package, {})
+
+    def asking(issuer: str) -> Callable[[Source, Mapping[str, str]], Asked]:
+        def ask_(source: Source, entered: Mapping[str, str]) -> Asked:
+            told = ask(source, entered)
+            return replace(told, patient=f"{told.patient} of {issuer}", unissued=told.patient) if issuer else told
+
+        return ask_
+
+    with pytest.raises(PatientInTwoFolds, match="case-5 is of a patient"):
+        evaluate(package, tmp_path, rows(), studies, asking("" if issued_then else "us"), ours)
+    if issued_then:
+        assert evaluate(package, tmp_path, rows(), studies, asking("others"), ours).answered
+
+
+def test_an_issuer_that_lacks_once_does_not_make_two_clusters_of_one_patient(
+    tmp_path: Path, studies: dict[str, Source]
+) -> None:
+    package = small(tmp_path)
+    ask = answering(package, {})
+
+    def partly(source: Source, entered: Mapping[str, str]) -> Asked:
+        number = int(entered["place"])
+        told = replace(ask(source, entered), patient=f"p{number // 2}")
+        return replace(told, patient=f"{told.patient} of us", unissued=told.patient) if number % 2 else told
+
+    assert len({case.patient for case in evaluate(package, tmp_path, rows(), studies, partly).answered}) == 6
 
 
 def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(tmp_path: Path, studies: dict[str, Source]) -> None:
