@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from her2node.models.manifest import SCANNER, Image, Scalar
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Standing, answer
 from her2node.models.prediction import Category, Flag, Observation, Prediction
-from her2node.training import patients
+from her2node.training import leakage, patients
 from her2node.training.arrays import Bools, Doubles
 from her2node.training.cohort import Row, Source, name_once
 from her2node.training.discrimination import Interval, delong
@@ -42,13 +43,14 @@ _REMEDY = "evaluate on patients who had no part in making it"
 @dataclass(frozen=True)
 class Asked:
     """What the package said of a study: whose it is, and the answer. ``identified``: whether the images say whose;
-    ``unissued``: by PatientID alone, '' where ``patient`` is that already."""
+    ``unissued``: by PatientID alone, '' where ``patient`` is that already; ``studied``: the day of the images."""
 
     study_instance_uid: str
     patient: str
     prediction: Prediction
     identified: bool
     unissued: str = ""
+    studied: date | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Answered:
     category: Category
     flags: tuple[Flag, ...]
     unissued: str = ""
+    studied: date | None = None
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,8 @@ def evaluate(
     the site that trained the package, by which its patients are told again.
 
     Raises PackageRefused for a package that gives no probability, PatientInTwoFolds when a study or a patient trained
-    the package, CohortRefused when one class is missing or two rows name one study.
+    the package or the table calls one person two, FeatureFromTheFuture as training does, CohortRefused when one class
+    is missing or two rows name one study.
     """
     check_kind(package)
     cases: dict[str, Answered] = {}
@@ -169,6 +173,13 @@ def evaluate(
         cases[row.study] = case
     makers.check_patients(package.manifest.name, cases, site_key)
     answered = _of_persons(tuple(cases.values()))
+    by_name = {row.study: row for row in rows}
+    seen = [
+        leakage.Seen(by_name[name], case.imaged, case.identified, case.studied)
+        for name, case in zip(cases, answered, strict=True)
+    ]
+    leakage.check_patients(seen)
+    leakage.check_dates(known_within_days(folder), seen)
     found = Evaluation(answered, tuple(excluded), makers.said(answered), rule_of(folder))
     if not answered or found.labels.all() or not found.labels.any():
         reasons = "; ".join(f"{study}: {why}" for study, why in excluded[:3])
@@ -196,6 +207,16 @@ def rule_of(folder: Path) -> Rule:
         raise PackageRefused(
             f"{RECORD} labels by the rule {said!r}, which is not known here", remedy="evaluate it with a newer her2node"
         ) from error
+
+
+def known_within_days(folder: Path) -> int:
+    """How long after a study a value might have become known where the package was trained; 0 for every other package.
+
+    Raises PackageRefused for what is no number of days."""
+    said = _record(folder).get("known_within_days", 0)
+    if isinstance(said, bool) or not isinstance(said, int) or said < 0:
+        raise PackageRefused(f"{RECORD} says known_within_days = {said!r}, which is no number of days")
+    return said
 
 
 def _record(folder: Path) -> dict[str, Any]:
@@ -229,7 +250,7 @@ def asked(finder: Finder, source: Source, entered: Mapping[str, str]) -> Asked:
     if isinstance(said, Refused):
         raise said
     assert isinstance(said, Prediction)
-    return Asked(found.study_instance_uid, found.patient, said, found.identified, found.unissued)
+    return Asked(found.study_instance_uid, found.patient, said, found.identified, found.unissued, found.studied)
 
 
 def _answered(row: Row, studies: Mapping[str, Source], ask: Ask) -> Answered:
@@ -254,6 +275,7 @@ def _answered(row: Row, studies: Mapping[str, Source], ask: Ask) -> Answered:
         only.category,
         said.flags,
         told.unissued,
+        told.studied,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -30,54 +31,78 @@ _FEWEST = 10
 """Cases of each class, for a perfect separation to be no accident."""
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A study by its row and its images: whose they are by PatientID, where they are ``identified``, and their day."""
+
+    row: Row
+    imaged: str
+    identified: bool
+    studied: date | None
+
+    @property
+    def patient(self) -> str:
+        """As the table calls the person, else as the images do."""
+        return self.row.patient or self.imaged
+
+
+def _seen(cohort: Cohort) -> list[Seen]:
+    return [
+        Seen(one.row, one.findings.patient, one.findings.identified, one.findings.studied) for one in cohort.members
+    ]
+
+
 def check(form: Form, cohort: Cohort) -> None:
     """Refuse what leaks. Raises PatientInTwoFolds, FeatureFromTheFuture and TargetAmongFeatures; ``folds.check``
     refuses patients whom given folds tear apart."""
-    check_patients(cohort.members)
-    check_dates(form.said.training.known_within_days, cohort.members)
+    seen = _seen(cohort)
+    check_patients(seen)
+    check_dates(form.said.training.known_within_days, seen)
     check_target(cohort.cases, [member.row.tissue for member in cohort.members])
 
 
-def check_patients(members: Sequence[Member]) -> None:
+def check_patients(seen: Sequence[Seen]) -> None:
     """Studies of one PatientID that the table calls different patients, or only some of them by a name: splits go by
     that name, so one person would stand on both sides. Raises PatientInTwoFolds, naming two of the studies.
 
     Where all studies have one and the same PatientID it is no person's, and the table alone says whose they are.
     """
-    if _placeholder(members):
+    if _placeholder(seen):
         return
-    first: dict[str, Member] = {}
-    for member in members:
-        before = first.setdefault(member.findings.patient, member)
-        if member.findings.identified and before.patient != member.patient:
-            called = " and ".join(f"'{one.row.patient}'" if one.row.patient else "nothing" for one in (before, member))
+    first: dict[str, Seen] = {}
+    for one in seen:
+        before = first.setdefault(one.imaged, one)
+        if one.identified and before.patient != one.patient:
+            called = " and ".join(f"'{who}'" if who else "nothing" for who in (before.row.patient, one.row.patient))
             raise PatientInTwoFolds(
-                f"the images of {before.row.study} and {member.row.study} have one PatientID, the table's column "
+                f"the images of {before.row.study} and {one.row.study} have one PatientID, the table's column "
                 f"patient says {called}",
                 remedy="call a person the same in every row, or leave the column out; where the PatientID is nobody's, "
                 "as one that was put in for several when they were made anonymous, take it out of those images",
             )
 
 
-def _placeholder(members: Sequence[Member]) -> bool:
+def _placeholder(seen: Sequence[Seen]) -> bool:
     """Whether PatientID tells nobody apart (as where all were made anonymous alike), and the table does so instead."""
-    same = len({member.findings.patient for member in members}) == 1
-    return same and len(members) > 1 and all(member.row.patient for member in members)
+    same = len({one.imaged for one in seen}) == 1
+    return same and len(seen) > 1 and all(one.row.patient for one in seen)
 
 
-def check_dates(known_within_days: int, members: Sequence[Member]) -> None:
+def check_dates(known_within_days: int, seen: Sequence[Seen]) -> None:
     """A study after treatment of its patient began or after the tumour was taken out, by the earliest date in any row
     of the patient, or a value that became known later than ``known_within_days`` after the study. Raises
     FeatureFromTheFuture. What has no date cannot be checked."""
-    treated = _earliest(members, lambda row: row.treated)
-    resected = _earliest(members, lambda row: row.specimen_date if row.specimen == "resection" else None)
-    for member in members:
-        row, studied = member.row, member.findings.studied
+    if len({one.imaged for one in seen}) == 1:  # nobody's PatientID: no row's date is another's
+        seen = [replace(one, imaged=one.row.study) for one in seen]
+    treated = _earliest(seen, lambda row: row.treated)
+    resected = _earliest(seen, lambda row: row.specimen_date if row.specimen == "resection" else None)
+    for one in seen:
+        row, studied = one.row, one.studied
         if studied is None:
             continue
         for began, what in ((treated, "treatment began on"), (resected, "the resection of")):
-            if member.patient in began and studied > began[member.patient]:
-                raise FeatureFromTheFuture(f"the study {row.study} was made after {what} {began[member.patient]}")
+            if one.patient in began and studied > began[one.patient]:
+                raise FeatureFromTheFuture(f"the study {row.study} was made after {what} {began[one.patient]}")
         for name, known in row.dates.items():
             if known > studied + timedelta(days=known_within_days):
                 raise FeatureFromTheFuture(
@@ -87,13 +112,13 @@ def check_dates(known_within_days: int, members: Sequence[Member]) -> None:
                 )
 
 
-def _earliest(members: Sequence[Member], day: Callable[[Row], date | None]) -> dict[str, date]:
+def _earliest(seen: Sequence[Seen], day: Callable[[Row], date | None]) -> dict[str, date]:
     """The earliest such day in the rows of each patient who has one."""
     found: dict[str, date] = {}
-    for member in members:
-        said = day(member.row)
+    for one in seen:
+        said = day(one.row)
         if said is not None:
-            found[member.patient] = min(said, found.get(member.patient, said))
+            found[one.patient] = min(said, found.get(one.patient, said))
     return found
 
 
@@ -129,9 +154,10 @@ def warnings(form: Form, cohort: Cohort) -> tuple[str, ...]:
         alone = _area(values, cases.labels)
         if alone >= _TOO_GOOD:
             found.append(f"TOO GOOD: {name} alone reaches an AUC of {alone:.3f}; look for a leak")
-    found += _of_patients(cohort.members)
+    seen = _seen(cohort)
+    found += _of_patients(seen)
     found += collinear(form, cohort.cases)
-    treated = _earliest(cohort.members, lambda row: row.treated)
+    treated = _earliest(seen, lambda row: row.treated)
     undated = sum(not _dated(member, treated) for member in cohort.members)
     if undated:
         found.append(
@@ -144,14 +170,14 @@ def warnings(form: Form, cohort: Cohort) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _of_patients(members: Sequence[Member]) -> Iterator[str]:
-    nameless = sum(not (member.findings.identified or member.row.patient) for member in members)
+def _of_patients(seen: Sequence[Seen]) -> Iterator[str]:
+    nameless = sum(not (one.identified or one.row.patient) for one in seen)
     if nameless:
         yield (
-            f"NO PATIENT: {nameless} of {len(members)} studies have no PatientID and no name in the column patient; "
+            f"NO PATIENT: {nameless} of {len(seen)} studies have no PatientID and no name in the column patient; "
             "each counts as a person of its own, and two studies of one may stand on both sides of a split"
         )
-    if _placeholder(members):
+    if _placeholder(seen):
         yield "all studies have one PatientID, which tells nobody apart: splits go by the table's column patient alone"
 
 

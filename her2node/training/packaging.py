@@ -291,6 +291,7 @@ def _record(form: Form, cohort: Cohort, seed: int, site_key: bytes | None) -> st
         "harmonised": form.harmonise,
         "candidates": list(form.names),
         "seed": seed,
+        "known_within_days": form.said.training.known_within_days,
         "cases": len(cohort.cases),
         "positives": cohort.cases.positives,
         "excluded": cohort.reasons,

@@ -12,7 +12,7 @@ from her2node.models.predicting import Standing
 from her2node.training.cohort import Source, join, read_table, studies_in, with_entered
 from her2node.training.course import gather
 from her2node.training.findings import Finder, Findings
-from her2node.training.leakage import check_patients, warnings
+from her2node.training.leakage import check, warnings
 from tests.training.making import findings, form
 
 HEADER = "study,ihc,ish,metastasis,metastasis_date,specimen,specimen_date,patient\n"
@@ -55,7 +55,7 @@ def test_a_patient_whose_issuer_lacks_once_is_one_person_and_may_not_be_called_t
     assert cohort.cases.patients == ("p1", "p1", "p2")
     torn = read_table(table(tmp_path), ["metastasis"])
     with pytest.raises(PatientInTwoFolds, match=r"1\.2\.0 and 1\.2\.1 have one PatientID"):
-        check_patients(join(form(tmp_path).said, torn, told, scanners=False).members)
+        check(form(tmp_path), join(form(tmp_path).said, torn, told, scanners=False))
 
 
 class Known(Finder):

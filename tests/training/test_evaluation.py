@@ -4,13 +4,15 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from her2node import reading
-from her2node.errors import CohortRefused, NoRoi, PackageRefused, PatientInTwoFolds
+from her2node.errors import CohortRefused, FeatureFromTheFuture, NoRoi, PackageRefused, PatientInTwoFolds
 from her2node.models.package import Package
 from her2node.models.prediction import Answer, Category, Flag, Prediction
 from her2node.phantoms import PhantomOptions, ct, write
@@ -198,6 +200,59 @@ def test_an_issuer_that_lacks_once_does_not_make_two_clusters_of_one_patient(
         return replace(told, patient=f"{told.patient} of us", unissued=told.patient) if number % 2 else told
 
     assert len({case.patient for case in evaluate(package, tmp_path, rows(), studies, partly).answered}) == 6
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"specimen": "resection", "specimen_date": date(2001, 1, 1)}, "case-5 was made after the resection of 2001"),
+        ({"treated": date(2001, 1, 1)}, "case-5 was made after treatment began on 2001-01-01"),
+        ({"dates": {"metastasis": date(2024, 3, 9)}}, "metastasis of the study case-5 became known on 2024-03-09"),
+    ],
+)
+def test_what_training_refuses_for_its_dates_evaluation_refuses_too(
+    tmp_path: Path, studies: dict[str, Source], row: dict[str, Any], said: str
+) -> None:
+    package = small(tmp_path)
+    ask = answering(package, {})
+
+    def dated(source: Source, entered: Mapping[str, str]) -> Asked:
+        return replace(ask(source, entered), studied=date(2024, 3, 1))
+
+    given = [replace(one, **row) if one.study == "case-5" else one for one in rows()]
+    with pytest.raises(FeatureFromTheFuture, match=said):
+        evaluate(package, tmp_path, given, studies, dated)
+    (tmp_path / "training.json").write_text('{"known_within_days": 8}')
+    if "dates" in row:
+        assert evaluate(package, tmp_path, given, studies, dated).answered
+
+
+def test_a_date_is_no_other_patients_where_all_images_have_one_patient_id(
+    tmp_path: Path, studies: dict[str, Source]
+) -> None:
+    package = small(tmp_path)
+    ask = answering(package, {})
+
+    def anonymous(source: Source, entered: Mapping[str, str]) -> Asked:
+        number = int(entered["place"])
+        return replace(ask(source, entered), patient="ANON", studied=date(2024, 1 + number, 1))
+
+    given = [replace(row, treated=date(2024, 1 + number, 9)) for number, row in enumerate(rows())]
+    assert len(evaluate(package, tmp_path, given, studies, anonymous).answered) == 12
+
+
+def test_one_person_by_the_images_whom_the_table_calls_two_is_refused(
+    tmp_path: Path, studies: dict[str, Source]
+) -> None:
+    package = small(tmp_path)
+    ask = answering(package, {})
+
+    def alike(source: Source, entered: Mapping[str, str]) -> Asked:
+        return replace(ask(source, entered), patient="p" if entered["place"] in "34" else f"p{entered['place']}")
+
+    given = [replace(row, patient=f"person-{row.study}") for row in rows()]
+    with pytest.raises(PatientInTwoFolds, match="case-3 and case-4 have one PatientID"):
+        evaluate(package, tmp_path, given, studies, alike)
 
 
 def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(tmp_path: Path, studies: dict[str, Source]) -> None:
