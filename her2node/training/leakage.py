@@ -138,18 +138,21 @@ def check_target(cases: Cases, tissues: Sequence[Tissue]) -> None:
 def warnings(form: Form, cohort: Cohort) -> tuple[str, ...]:
     """What a person must know before believing the result, loudest first."""
     cases = cohort.cases
-    events, candidates = min(cases.positives, cases.negatives), len(cases.names)
+    events, candidates = min(map(len, cases.patients_by_class)), len(cases.names)
+    patients = len(set(cases.patients))
     found = []
     if form.level is Level.SYNTHETIC_DEMO:
         counted = f"{cohort.synthetic} of {len(cases)} studies say that they are of phantoms"
         found.append(f"SYNTHETIC: {counted}; the package says nothing about a patient and runs in demonstrations alone")
     if events < EVENTS_PER_COEFFICIENT * candidates:
         found.append(
-            f"TOO FEW EVENTS: {events} cases of the rarer class for {candidates} candidate inputs, "
+            f"TOO FEW EVENTS: {events} patients of the rarer class for {candidates} candidate inputs, "
             f"{events / candidates:.1f} each; fewer than {EVENTS_PER_COEFFICIENT} make a model that will disappoint"
         )
-    if len(cases) < form.said.training.patients:
-        found.append(f"TOO FEW PATIENTS: {len(cases)} cases, the form wants {form.said.training.patients} patients")
+    if patients < form.said.training.patients:
+        found.append(
+            f"TOO FEW PATIENTS: {patients} in {len(cases)} cases, the form wants {form.said.training.patients}"
+        )
     for name, values in zip(cases.names, cases.values.T, strict=True):
         alone = _area(values, cases.labels)
         if alone >= _TOO_GOOD:

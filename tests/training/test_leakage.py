@@ -191,8 +191,17 @@ def test_inputs_that_determine_another_are_named_where_no_penalty_chooses_among_
 
 
 def test_fewer_than_ten_events_a_coefficient_are_warned_of_loudly(tmp_path: Path) -> None:
-    assert "TOO FEW EVENTS: 10 cases of the rarer class for 2" in leakage.warnings(form(tmp_path), cohort(30))[0]
+    assert "TOO FEW EVENTS: 10 patients of the rarer class for 2" in leakage.warnings(form(tmp_path), cohort(30))[0]
     assert not any("EVENTS" in said for said in leakage.warnings(form(tmp_path), cohort(60)))
+
+
+def test_studies_of_one_patient_count_once(tmp_path: Path) -> None:
+    """60 studies of 12 patients, 4 of them positive."""
+    given = cohort(rows=[{"patient": f"p{i % 12}"} for i in range(60)])
+    said = leakage.warnings(form(tmp_path), given)
+    assert any(one.startswith("TOO FEW EVENTS: 4 patients of the rarer class") for one in said)
+    assert any(one.startswith("TOO FEW PATIENTS: 12 in 60 cases, the form wants 30") for one in said)
+    assert not any("TOO FEW" in one for one in leakage.warnings(form(tmp_path), cohort()))
 
 
 def test_missing_dates_and_discordant_results_are_warned_of(tmp_path: Path) -> None:
