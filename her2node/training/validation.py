@@ -56,7 +56,7 @@ def validate(
 
     Raises PatientInTwoFolds, TooFewEvents, CohortRefused (a fold of one class), ScannerUnknown.
     """
-    check_size(cases)
+    check_size(plan, cases)
     if given_folds is None:
         drawn = [
             splits.folds_of(cases.labels, cases.patients, FOLDS, seed + repeat, cases.scanners)
