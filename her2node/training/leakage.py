@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from her2node.errors import FeatureFromTheFuture, PatientInTwoFolds, TargetAmong
 from her2node.models.prediction import Level
 from her2node.training import penalised
 from her2node.training.arrays import Bools, Cases, Doubles
-from her2node.training.cohort import TARGET, Cohort, Member, Row
+from her2node.training.cohort import Cohort, Member, Row
 from her2node.training.discrimination import area, placements
 from her2node.training.findings import OWN
 from her2node.training.form import Form
@@ -27,6 +28,8 @@ _DETERMINED = 1e-9
 """Share of an input's variance that others leave open, below which they determine it."""
 _TOLD = 1e-4
 """Standard deviations of an input that is named among those which determine another."""
+_RESULT = re.compile(r"(^|_)(ihc|her_?2|c?_?erb_?b_?2|cep_?17|(ish|fish|ratio|label)(_|$))")
+"""In the name of an input: what tissue results and their genes are called."""
 _FEWEST = 10
 """Cases of each class, for a perfect separation to be no accident."""
 
@@ -127,7 +130,7 @@ def check_target(cases: Cases, tissues: Sequence[Tissue]) -> None:
     a single fault. Raises TargetAmongFeatures."""
     results = [(tissue.score, tissue.amplified) for tissue in tissues]
     for name, values in zip(cases.names, cases.values.T, strict=True):
-        if set(name.split("_")) & {*TARGET, "fish", "her2", "label", "cep17"}:
+        if _RESULT.search(name.lower()):
             raise TargetAmongFeatures(f"the input {name} is named as a tissue result")
         if _determined(values, results):
             raise TargetAmongFeatures(f"the input {name} has one value for each tissue result")
@@ -220,12 +223,13 @@ def _dated(member: Member, treated: Collection[str]) -> bool:
 
 
 def _determined(values: Doubles, results: Sequence[tuple[int, bool | None]]) -> bool:
-    """Whether the value follows from the result, where that says something: several cases of every result."""
+    """Whether the value follows from the result, as far as results say something: those of several cases."""
     by_result: dict[tuple[int, bool | None], list[float]] = defaultdict(list)
     for value, result in zip(values, results, strict=True):
         by_result[result].append(float(value))
-    told = all(len(set(seen)) == 1 for seen in by_result.values()) and len(set(values.tolist())) > 1
-    return told and len(values) >= 2 * _FEWEST and min(map(len, by_result.values())) > 1
+    several = [seen for seen in by_result.values() if len(seen) > 1]
+    told = all(len(set(seen)) == 1 for seen in several) and len({seen[0] for seen in several}) > 1
+    return told and sum(map(len, several)) >= 2 * _FEWEST
 
 
 def _area(values: Doubles, labels: Bools) -> float:

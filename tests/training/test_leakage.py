@@ -79,7 +79,11 @@ def with_input(name: str, values: np.ndarray, given: Cohort) -> Cases:
     return Cases((*old.names, name), np.column_stack([old.values, values]), old.labels, old.patients)
 
 
-@pytest.mark.parametrize("name", ["ihc", "her2_score", "fish_ratio", "label"])
+@pytest.mark.parametrize(
+    "name",
+    "name",
+    ["ihc", "her2_score", "fish_ratio", "label", "her2neu", "erbb2", "c_erbb2", "cerbb2", "IHCscore", "tumour_ihc2"],
+)
 def test_an_input_named_as_the_target_is_refused(name: str) -> None:
     given = cohort()
     noise = np.random.default_rng(1).normal(size=len(given.cases))
@@ -97,6 +101,24 @@ def test_an_input_that_is_the_ihc_score_in_another_guise_is_refused() -> None:
     staining = np.array([{1: 7.0, 2: 3.0, 3: 5.0}[tissue.score] for tissue in tissues])
     with pytest.raises(TargetAmongFeatures, match="staining has one value for each tissue result"):
         leakage.check_target(with_input("staining", staining, given), tissues)
+
+
+def test_a_result_that_a_single_case_has_does_not_hide_that_the_others_determine_an_input() -> None:
+    """One 3+ that has ISH too, and one that was stained otherwise."""
+    given = cohort()
+    tissues = [Tissue(3 if label else i % 2, None) for i, label in enumerate(given.cases.labels)]
+    staining = np.array([{0: 4.0, 1: 7.0, 3: 4.0}[tissue.score] for tissue in tissues])
+    first = int(np.flatnonzero(given.cases.labels)[0])
+    tissues[first], staining[first] = Tissue(3, True), 5.5
+    with pytest.raises(TargetAmongFeatures, match="staining has one value for each tissue result"):
+        leakage.check_target(with_input("staining", staining, given), tissues)
+
+
+def test_names_that_only_sound_like_a_result_pass() -> None:
+    given = cohort()
+    noise = np.random.default_rng(1).normal(size=len(given.cases))
+    for name in ("other_2", "fisher_mean", "diminished", "psihc"):
+        leakage.check_target(with_input(name, noise, given), [m.row.tissue for m in given.members])
 
 
 @pytest.mark.parametrize("sign", [1, -1])
