@@ -31,8 +31,6 @@ from her2node.training.labels import Rule, Tissue, tissue
 
 _NEEDED = ("study", "ihc")
 _KNOWN = frozenset({*_NEEDED, "ish", "ratio", "patient", "scanner", "fold", "specimen", "specimen_date", "treated"})
-TARGET = ("ihc", "ish", "ratio")
-"""The columns that make the label."""
 _SPECIMENS = ("biopsy", "resection", "")
 
 

@@ -28,6 +28,8 @@ _DETERMINED = 1e-9
 """Share of an input's variance that others leave open, below which they determine it."""
 _TOLD = 1e-4
 """Standard deviations of an input that is named among those which determine another."""
+_TELLING = 10
+"""Different values measured in a study, that all of them are the same in another by no accident."""
 _RESULT = re.compile(r"(^|_)(ihc|her_?2|c?_?erb_?b_?2|cep_?17|(ish|fish|ratio|label)(_|$))")
 """In the name of an input: what tissue results and their genes are called."""
 _FEWEST = 10
@@ -60,6 +62,7 @@ def check(form: Form, cohort: Cohort) -> None:
     refuses patients whom given folds tear apart."""
     seen = _seen(cohort)
     check_patients(seen)
+    check_copies(cohort.members)
     check_dates(form.said.training.known_within_days, seen)
     check_target(cohort.cases, [member.row.tissue for member in cohort.members])
 
@@ -89,6 +92,21 @@ def _placeholder(seen: Sequence[Seen]) -> bool:
     """Whether PatientID tells nobody apart (as where all were made anonymous alike), and the table does so instead."""
     same = len({one.imaged for one in seen}) == 1
     return same and len(seen) > 1 and all(one.row.patient for one in seen)
+
+
+def check_copies(members: Sequence[Member]) -> None:
+    """Studies of different patients in which every value that was measured is the same, as where one was made anonymous
+    twice. Raises PatientInTwoFolds, naming them. Warnings name no study: they go into the package."""
+    first: dict[tuple[float, ...], Member] = {}
+    for member in members:
+        measured = tuple(quantity.value for quantity in member.findings.quantities)
+        before = first.setdefault(measured, member)
+        if len(set(measured)) >= _TELLING and before.patient != member.patient:
+            raise PatientInTwoFolds(
+                f"all {len(measured)} values measured in {before.row.study} and {member.row.study} are the same, and "
+                "the patients are not: it may be one study that was made anonymous twice",
+                remedy="keep one of the two, or call the patient the same in both rows",
+            )
 
 
 def check_dates(known_within_days: int, seen: Sequence[Seen]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -80,7 +81,6 @@ def with_input(name: str, values: np.ndarray, given: Cohort) -> Cases:
 
 
 @pytest.mark.parametrize(
-    "name",
     "name",
     ["ihc", "her2_score", "fish_ratio", "label", "her2neu", "erbb2", "c_erbb2", "cerbb2", "IHCscore", "tumour_ihc2"],
 )
@@ -193,6 +193,24 @@ def test_studies_without_patient_id_are_warned_of_unless_the_table_names_the_per
     leakage.check(form(tmp_path), given)
     assert any(said.startswith("NO PATIENT: 2 of 60") for said in leakage.warnings(form(tmp_path), given))
     assert not any("NO PATIENT" in said for said in leakage.warnings(form(tmp_path), cohort()))
+
+
+@pytest.mark.parametrize(("values", "refused"), [(10, True), (9, False)])
+def test_a_study_that_was_made_anonymous_twice_is_refused_unless_the_table_says_whose_it_is(
+    tmp_path: Path, values: int, refused: bool
+) -> None:
+    def copied(given: Cohort) -> Cohort:
+        members = list(given.members)
+        (one,) = members[3].findings.quantities
+        several = tuple(replace(one, value=one.value + i) for i in range(values))
+        for place in (3, 8):
+            members[place] = replace(members[place], findings=replace(members[place].findings, quantities=several))
+        return replace(given, members=tuple(members))
+
+    told = form(tmp_path)
+    leakage.check(told, copied(cohort(rows=[{"patient": "A" if i in (3, 8) else ""} for i in range(60)])))
+    with pytest.raises(PatientInTwoFolds, match=r"10 values measured in 1\.2\.3 and 1\.2\.8") if refused else nullcontext():
+        leakage.check(told, copied(cohort()))
 
 
 def test_inputs_that_determine_another_are_named_where_no_penalty_chooses_among_them(tmp_path: Path) -> None:
