@@ -62,7 +62,16 @@ def performance(
         ),
         Plot("Predictions by class", lambda axes: figures.scores(axes, log_odds, labels)),
     )
-    return Section("How good it is", rows=tuple(rows), plots=plots)
+    return Section("How good it is", sentences=_faultless(areas), rows=tuple(rows), plots=plots)
+
+
+def _faultless(areas: Sequence[tuple[str, Interval | float]]) -> tuple[str, ...]:
+    if not any(isinstance(area, Interval) and area.value in (0, 1) for _, area in areas):
+        return ()
+    return (
+        "The order is without a single fault (or all fault). Of that DeLong's variance is 0 however few cases are: "
+        "the interval is the exact one of as many pairs as the rarer class has patients (Clopper and Pearson).",
+    )
 
 
 def _measures(

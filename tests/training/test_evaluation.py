@@ -68,7 +68,10 @@ def test_the_area_is_that_of_the_answers_and_refusals_are_left_out_with_the_reas
     said = {i: 0.9 - 0.01 * i if i % 3 == 0 else 0.2 + 0.01 * i for i in range(12)}
     found = evaluate(package, tmp_path, rows(), studies, answering(package, said, refused=(4,)))
     assert len(found.answered) == 11
-    assert found.auc.value == 1.0
+    assert (found.auc.value, found.auc.low) == (1.0, pytest.approx(0.025 ** (1 / 4)))
+    page = as_html(report(package, found))
+    assert "1.000</td><td>0.398 to 1.000" in page
+    assert "the exact one of as many pairs as the rarer class has patients" in page
     assert found.excluded == (("case-4", str(NoRoi("nobody drew one"))),)
     assert 1 / (1 + np.exp(-found.log_odds[0])) == pytest.approx([said[i] for i in range(12) if i != 4])
 

@@ -209,7 +209,11 @@ def test_a_study_that_was_made_anonymous_twice_is_refused_unless_the_table_says_
 
     told = form(tmp_path)
     leakage.check(told, copied(cohort(rows=[{"patient": "A" if i in (3, 8) else ""} for i in range(60)])))
-    with pytest.raises(PatientInTwoFolds, match=r"10 values measured in 1\.2\.3 and 1\.2\.8") if refused else nullcontext():
+    with (
+        pytest.raises(PatientInTwoFolds, match=r"10 values measured in 1\.2\.3 and 1\.2\.8")
+        if refused
+        else nullcontext()
+    ):
         leakage.check(told, copied(cohort()))
 
 
