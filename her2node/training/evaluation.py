@@ -31,6 +31,8 @@ Ask = Callable[[Source, Mapping[str, str]], "Asked"]
 """The package's answer on a study, with what readers entered, as the node would give it. Raises Refused."""
 _LEAST = 1e-12
 """Probabilities of 0 and 1 have no log odds; they are taken for this far from them."""
+WANTED = 100
+"""Patients of each class that an external validation needs. Source: Vergouwe 2005, J Clin Epidemiol 58:475."""
 _INSTEAD = {
     "segmenter": "lay the regions that it draws beside readers', and evaluate the package that estimates from them",
     "form": "train it first: her2node train",
@@ -302,6 +304,7 @@ def report(package: Package, found: Evaluation) -> Document:
         (
             Section(
                 "What this is",
+                loud=_few(found.answered),
                 sentences=(
                     NOTICE,
                     f"{said.title} ({said.level}). {said.citation}",
@@ -316,6 +319,17 @@ def report(package: Package, found: Evaluation) -> Document:
             Section("Categories by tissue result", rows=tuple(categories)),
             Section("Flags of applicability", rows=_counted("flag", flags) or (("flag", "studies"), ("none", "0"))),
         ),
+    )
+
+
+def _few(cases: Sequence[Answered]) -> tuple[str, ...]:
+    positive = {case.patient for case in cases if case.label}
+    rarer = min(len(positive), len({case.patient for case in cases} - positive))
+    if rarer >= WANTED:
+        return ()
+    return (
+        f"FEW PATIENTS: {rarer} of the rarer class; with fewer than {WANTED} of each a package that is off may well "
+        "look right, and one that is right off. Believe the intervals, not the values",
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -71,6 +72,7 @@ def test_the_area_is_that_of_the_answers_and_refusals_are_left_out_with_the_reas
     assert (found.auc.value, found.auc.low) == (1.0, pytest.approx(0.025 ** (1 / 4)))
     page = as_html(report(package, found))
     assert "1.000</td><td>0.398 to 1.000" in page
+    assert "calibration slope (1 is perfect)</td><td>cannot be told</td><td>the cases do not determine it<" in page
     assert "the exact one of as many pairs as the rarer class has patients" in page
     assert found.excluded == (("case-4", str(NoRoi("nobody drew one"))),)
     assert 1 / (1 + np.exp(-found.log_odds[0])) == pytest.approx([said[i] for i in range(12) if i != 4])
@@ -81,6 +83,8 @@ def test_the_report_counts_categories_and_flags(tmp_path: Path, studies: dict[st
     said = {i: 0.9 if i in (0, 3, 4) else 0.1 for i in range(12)}
     ask = answering(package, said, flag="portal_mean 190 lies outside 0 to 150")
     page = as_html(report(package, evaluate(package, tmp_path, rows(), studies, ask)))
+    assert "FEW PATIENTS: 4 of the rarer class" in page
+    assert re.search(r"calibration slope \(1 is perfect\)</td><td>[\d.]+</td><td>-?[\d.]+ to [\d.]+<", page)
     assert "<td>likely</td><td>2</td><td>1</td>" in page
     assert "<td>unlikely</td><td>2</td><td>7</td>" in page
     assert "<td>input-range</td><td>6</td>" in page
