@@ -50,6 +50,12 @@ class Cases:
     def negatives(self) -> int:
         return len(self.labels) - self.positives
 
+    @property
+    def patients_by_class(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Patients with a positive case, and those with none."""
+        positive = frozenset(self.patients[i] for i in np.flatnonzero(self.labels))
+        return positive, frozenset(self.patients) - positive
+
     def among(self, chosen: Bools) -> Cases:
         """The chosen cases, ``chosen`` (n,). Raises CohortRefused when they are of one class."""
         places = np.flatnonzero(chosen)

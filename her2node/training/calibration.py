@@ -6,13 +6,14 @@ Source: Steyerberg 2010, Epidemiology 21:128 (calibration); Vickers 2006, Med De
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
 
 from her2node.training.arrays import Bools, Doubles
-from her2node.training.discrimination import Interval, wilson
+from her2node.training.discrimination import Interval, Z, wilson
 
 THRESHOLDS = np.linspace(0.01, 0.99, 99)
 """Of the decision curve."""
@@ -23,11 +24,12 @@ GROUPS = 5
 @dataclass(frozen=True)
 class Calibration:
     """``slope`` 1 and ``intercept`` 0 are perfect: a slope below 1 is overfitting (probabilities too far apart), an
-    intercept below 0 says that probabilities are too high on the whole. ``brier`` is the mean squared error;
-    ``brier_prevalence`` that of a model that knows nothing but the prevalence."""
+    intercept below 0 says that probabilities are too high on the whole. NaN where cases do not determine it. Intervals
+    are Wald's, value -+ z sqrt(inverse information), and take cases for independent. ``brier`` is the mean squared
+    error, ``brier_prevalence`` that of a model that knows nothing but the prevalence."""
 
-    slope: float
-    intercept: float
+    slope: Interval
+    intercept: Interval
     brier: float
     brier_prevalence: float
 
@@ -49,28 +51,34 @@ class DecisionCurve:
 
 
 def calibration(log_odds: Doubles, labels: Bools) -> Calibration:
-    """Of ``log_odds`` (repeats, n): each repeat by itself, then the mean."""
-    rows = [
-        (slope(odds, labels), in_the_large(odds, labels), float(((expit(odds) - labels) ** 2).mean()))
-        for odds in log_odds
-    ]
+    """Of ``log_odds`` (repeats, n): each repeat by itself, then the mean, of both ends too: more repeats are not more
+    cases."""
+    slopes, levels = ([of(odds, labels) for odds in log_odds] for of in (slope, in_the_large))
+    brier = float(np.mean([((expit(odds) - labels) ** 2).mean() for odds in log_odds]))
     prevalence = float(labels.mean())
-    of_slope, of_level, brier = np.mean(rows, axis=0).tolist()
-    return Calibration(of_slope, of_level, brier, prevalence * (1 - prevalence))
+    return Calibration(_mean(slopes), _mean(levels), brier, prevalence * (1 - prevalence))
 
 
-def slope(log_odds: Doubles, labels: Bools) -> float:
-    """The b of logit P(positive) = a + b · log odds, by maximum likelihood. NaN where all log odds are equal."""
-    if log_odds.std() == 0:
-        return math.nan
+def _mean(found: Sequence[Interval]) -> Interval:
+    value, low, high = np.mean([(one.value, one.low, one.high) for one in found], axis=0).tolist()
+    return Interval(value, low, high)
+
+
+def slope(log_odds: Doubles, labels: Bools) -> Interval:
+    """The b of logit P(positive) = a + b · log odds, by maximum likelihood. NaN where there is none: all log odds are
+    equal, or those of one class nowhere above those of the other."""
+    positive, negative = log_odds[labels], log_odds[~labels]
+    if positive.min() >= negative.max() or positive.max() <= negative.min():
+        return Interval(math.nan, math.nan, math.nan)
     scale = float(log_odds.std())
     design = np.column_stack([np.ones(len(labels)), log_odds / scale])
-    return float(_likeliest(design, np.zeros(len(labels)), labels)[1]) / scale
+    found = _likeliest(design, np.zeros(len(labels)), labels, 1)
+    return Interval(found.value / scale, found.low / scale, found.high / scale)
 
 
-def in_the_large(log_odds: Doubles, labels: Bools) -> float:
+def in_the_large(log_odds: Doubles, labels: Bools) -> Interval:
     """The a of logit P(positive) = a + log odds, by maximum likelihood."""
-    return float(_likeliest(np.ones((len(labels), 1)), log_odds, labels)[0])
+    return _likeliest(np.ones((len(labels), 1)), log_odds, labels, 0)
 
 
 def groups(log_odds: Doubles, labels: Bools) -> tuple[Group, ...]:
@@ -93,22 +101,27 @@ def decision_curve(log_odds: Doubles, labels: Bools) -> DecisionCurve:
     return DecisionCurve(true - false * weight, prevalence - (1 - prevalence) * weight)
 
 
-def _likeliest(design: Doubles, offset: Doubles, labels: Bools) -> Doubles:
-    """Logistic regression with an offset by Newton's method, its steps cut so that the likelihood never falls."""
+def _likeliest(design: Doubles, offset: Doubles, labels: Bools, place: int) -> Interval:
+    """Of logistic regression with an offset the weight at ``place``, with Wald's interval; by Newton's method, its
+    steps cut so that the likelihood never falls."""
     weights = np.zeros(design.shape[1])
 
     def loss(at: Doubles) -> float:
         odds = offset + design @ at
         return float((np.logaddexp(0, odds) - labels * odds).sum())
 
+    def information(said: Doubles) -> Doubles:
+        return np.asarray((design * (said * (1 - said))[:, None]).T @ design + 1e-12 * np.eye(len(weights)))
+
     for _ in range(100):
         said = expit(offset + design @ weights)
-        curvature = (design * (said * (1 - said))[:, None]).T @ design + 1e-12 * np.eye(len(weights))
-        step = np.linalg.solve(curvature, design.T @ (labels - said))
+        step = np.linalg.solve(information(said), design.T @ (labels - said))
         step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-300))
         while loss(weights + step) > loss(weights) + 1e-12 and np.abs(step).max() > 1e-12:
             step /= 2
         weights = weights + step
         if np.abs(step).max() < 1e-10:
             break
-    return weights
+    variance = np.linalg.inv(information(expit(offset + design @ weights)))[place, place]
+    value, half = float(weights[place]), Z * math.sqrt(variance)
+    return Interval(value, value - half, value + half)

@@ -2,7 +2,8 @@
 
 The table is CSV with a header. Columns: ``study`` (Study Instance UID, or the name of its folder), ``ihc``, ``ish`` or
 ``ratio`` (HER2/CEP17); optional ``patient`` (else PatientID), ``scanner`` (else manufacturer and model), ``fold``,
-``specimen`` (biopsy or resection), ``specimen_date``, ``treated`` (date of the first treatment), one column for each
+``specimen`` (biopsy, resection or nothing), ``specimen_date``, ``treated`` (date of the first treatment; the earliest
+of these dates counts in all rows of a patient), one column for each
 input that a reader enters, and ``INPUT_date`` for when it became known; and what the node itself asks readers for
 (``glucose_mg_dl``, ``signet_ring``, ``mucinous``). Dates are YYYY-MM-DD.
 """
@@ -25,13 +26,12 @@ from her2node.models.manifest import SCANNER, Form
 from her2node.models.prediction import InputUsed
 from her2node.selection.study import open_instance
 from her2node.training.arrays import Cases, Integers
-from her2node.training.findings import OWN, Findings
+from her2node.training.findings import OWN, Findings, persons
 from her2node.training.labels import Rule, Tissue, tissue
 
 _NEEDED = ("study", "ihc")
 _KNOWN = frozenset({*_NEEDED, "ish", "ratio", "patient", "scanner", "fold", "specimen", "specimen_date", "treated"})
-TARGET = ("ihc", "ish", "ratio")
-"""The columns that make the label."""
+_SPECIMENS = ("biopsy", "resection", "")
 
 
 @dataclass(frozen=True)
@@ -119,17 +119,20 @@ def read_table(
             reader = csv.DictReader(stream)
             columns = [(name or "").strip() for name in reader.fieldnames or ()]
             reader.fieldnames = columns
-            lines = [{key: (value or "").strip() for key, value in line.items() if key} for line in reader]
+            lines = [(reader.line_num, _cells(line)) for line in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CohortRefused(f"the table {file} cannot be read: {error}") from error
     _check_columns(columns, entered, needed=(*_NEEDED, *entered) if alone else _NEEDED)
-    rows = tuple(_row(line, entered, number, rule) for number, line in enumerate(lines, start=2))
-    twice = [study for study, count in Counter(row.study for row in rows).items() if count > 1]
-    if twice:
-        raise CohortRefused(
-            f"the study {twice[0]} stands in the table {Counter(r.study for r in rows)[twice[0]]} times"
-        )
-    return rows
+    first: dict[str, int] = {}
+    for number, line in lines:
+        before = first.setdefault(line["study"], number)
+        if before != number:
+            raise CohortRefused(f"line {number}: the study {line['study']} stands in line {before} already")
+    return tuple(_row(line, entered, number, rule) for number, line in lines)
+
+
+def _cells(line: Mapping[str | None, str | None]) -> dict[str, str]:
+    return {key: (value or "").strip() for key, value in line.items() if key}
 
 
 def _check_columns(columns: Sequence[str], entered: Sequence[str], *, needed: Sequence[str]) -> None:
@@ -150,14 +153,21 @@ def _row(line: Mapping[str, str], entered: Sequence[str], number: int, rule: Rul
             patient=line.get("patient", ""),
             scanner=line.get("scanner", ""),
             fold=line.get("fold", ""),
-            specimen=line.get("specimen", "").lower(),
+            specimen=_specimen(line.get("specimen", "").lower()),
             specimen_date=_day(line, "specimen_date"),
             treated=_day(line, "treated"),
             entered={name: line[name] for name in (*entered, *OWN) if line.get(name)},
             dates={name: day for name in entered if (day := _day(line, f"{name}_date"))},
         )
-    except LabelRefused as error:
-        raise LabelRefused(f"line {number}: {error.detail}", remedy=error.remedy) from error
+    except (CohortRefused, LabelRefused) as error:
+        raise type(error)(f"line {number}: {error.detail}", remedy=error.remedy) from error
+
+
+def _specimen(said: str) -> str:
+    """Another word for a resection would pass for a biopsy, whose date ends nothing."""
+    if said not in _SPECIMENS:
+        raise CohortRefused(f"specimen '{said}'", remedy="biopsy, resection, or empty")
+    return said
 
 
 def _day(line: Mapping[str, str], column: str) -> date | None:
@@ -242,6 +252,7 @@ def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused
             excluded.append((row.study, _said(error)))
     if not members:
         raise CohortRefused("no study has a label and every input", remedy=_first_reasons(excluded))
+    members = of_persons(members)
     names: dict[str, str] = {}
     for member in members:
         name_once(names, member.findings.study_instance_uid, member.row.study)
@@ -253,6 +264,15 @@ def join(form: Form, rows: Sequence[Row], found: Mapping[str, Findings | Refused
         tuple(member.scanner for member in members) if scanners else (),
     )
     return Cohort(tuple(members), cases, tuple(excluded))
+
+
+def of_persons(members: Sequence[Member]) -> list[Member]:
+    """The members, one PatientID with and without its issuer as one person."""
+    whose = persons([(member.findings.patient, member.findings.unissued) for member in members])
+    return [
+        replace(member, findings=replace(member.findings, patient=patient))
+        for member, patient in zip(members, whose, strict=True)
+    ]
 
 
 def _found(row: Row, found: Mapping[str, Findings | Refused]) -> Findings:

@@ -84,9 +84,25 @@ def variance(placed: Doubles, labels: Bools, patients: Sequence[str]) -> float:
 
 
 def delong(scores: Doubles, labels: Bools, patients: Sequence[str]) -> Interval:
-    """The area of a model that has not seen these cases, with DeLong's interval, cut at 0 and 1."""
-    placed = placements(scores, labels)
-    return around(area(placed, labels), math.sqrt(variance(placed, labels, patients)))
+    """The area of a model that has not seen these cases, with its interval (``interval``)."""
+    return interval(placements(scores, labels), labels, patients)
+
+
+def interval(placed: Doubles, labels: Bools, patients: Sequence[str], inflation: float = 1.0) -> Interval:
+    """The area with DeLong's interval, cut at 0 and 1, its variance ``inflation`` times as large.
+
+    Of cases in order without a single fault DeLong's variance is 0 however few they are. There one end is the area and
+    the other the exact one of k pairs of a positive with a negative, all ordered rightly (or wrongly), of which each is
+    so with a probability that is the area: (0.025)^(1/k). No patient stands in two of the pairs. Source: Clopper 1934,
+    Biometrika 26:404. With ``inflation`` as many pairs count as k / inflation.
+    """
+    value = area(placed, labels)
+    if 0 < value < 1:
+        return around(value, math.sqrt(inflation * variance(placed, labels, patients)))
+    positive, negative = (set(np.asarray(patients)[mask].tolist()) for mask in (labels, ~labels))
+    pairs = min(len(positive), len(negative), len(positive | negative) // 2)
+    end = ((1 - CONFIDENCE) / 2) ** (inflation / pairs) if pairs else 0.0
+    return Interval(1.0, end, 1.0) if value == 1 else Interval(0.0, 0.0, 1 - end)
 
 
 def around(value: float, standard_error: float) -> Interval:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from her2node.models.manifest import SCANNER, Image, Scalar
 from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Standing, answer
 from her2node.models.prediction import Category, Flag, Observation, Prediction
-from her2node.training import patients
+from her2node.training import leakage, patients
 from her2node.training.arrays import Bools, Doubles
 from her2node.training.cohort import Row, Source, name_once
 from her2node.training.discrimination import Interval, delong
 from her2node.training.document import Document, Section
-from her2node.training.findings import Finder
+from her2node.training.findings import Finder, persons
 from her2node.training.labels import Rule
 from her2node.training.packaging import RECORD, study_digest
 from her2node.training.report import NOTICE, performance
@@ -30,6 +31,8 @@ Ask = Callable[[Source, Mapping[str, str]], "Asked"]
 """The package's answer on a study, with what readers entered, as the node would give it. Raises Refused."""
 _LEAST = 1e-12
 """Probabilities of 0 and 1 have no log odds; they are taken for this far from them."""
+WANTED = 100
+"""Patients of each class that an external validation needs. Source: Vergouwe 2005, J Clin Epidemiol 58:475."""
 _INSTEAD = {
     "segmenter": "lay the regions that it draws beside readers', and evaluate the package that estimates from them",
     "form": "train it first: her2node train",
@@ -41,12 +44,15 @@ _REMEDY = "evaluate on patients who had no part in making it"
 
 @dataclass(frozen=True)
 class Asked:
-    """What the package said of a study: whose it is, and the answer. ``identified``: whether the images say whose."""
+    """What the package said of a study: whose it is, and the answer. ``identified``: whether the images say whose;
+    ``unissued``: by PatientID alone, '' where ``patient`` is that already; ``studied``: the day of the images."""
 
     study_instance_uid: str
     patient: str
     prediction: Prediction
     identified: bool
+    unissued: str = ""
+    studied: date | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ class Answered:
     probability: float
     category: Category
     flags: tuple[Flag, ...]
+    unissued: str = ""
+    studied: date | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,8 @@ class _Makers:
         if site_key is None or not self.patients or not _tells_apart(cases.values()):
             return
         for name, case in cases.items():
-            if patients.digest(site_key, case.imaged) in self.patients:
+            may_be = (case.imaged, case.unissued or patients.issued(case.imaged))
+            if any(patients.digest(site_key, one) in self.patients for one in may_be):
                 raise PatientInTwoFolds(
                     f"the study {name} is of a patient whom {package} was trained on by another study", remedy=_REMEDY
                 )
@@ -147,7 +156,8 @@ def evaluate(
     the site that trained the package, by which its patients are told again.
 
     Raises PackageRefused for a package that gives no probability, PatientInTwoFolds when a study or a patient trained
-    the package, CohortRefused when one class is missing or two rows name one study.
+    the package or the table calls one person two, FeatureFromTheFuture as training does, CohortRefused when one class
+    is missing or two rows name one study.
     """
     check_kind(package)
     cases: dict[str, Answered] = {}
@@ -164,12 +174,28 @@ def evaluate(
         makers.check_study(package.manifest.name, row.study, case)
         cases[row.study] = case
     makers.check_patients(package.manifest.name, cases, site_key)
-    answered = tuple(cases.values())
+    answered = _of_persons(tuple(cases.values()))
+    by_name = {row.study: row for row in rows}
+    seen = [
+        leakage.Seen(by_name[name], case.imaged, case.identified, case.studied)
+        for name, case in zip(cases, answered, strict=True)
+    ]
+    leakage.check_patients(seen)
+    leakage.check_dates(known_within_days(folder), seen)
     found = Evaluation(answered, tuple(excluded), makers.said(answered), rule_of(folder))
     if not answered or found.labels.all() or not found.labels.any():
         reasons = "; ".join(f"{study}: {why}" for study, why in excluded[:3])
         raise CohortRefused(f"{len(answered)} answers, of which both classes are needed", remedy=reasons)
     return found
+
+
+def _of_persons(cases: Sequence[Answered]) -> tuple[Answered, ...]:
+    """The cases, one PatientID with and without its issuer as one person."""
+    whose = persons([(case.imaged, case.unissued) for case in cases])
+    return tuple(
+        replace(case, imaged=one, patient=one if case.patient == case.imaged else case.patient)
+        for case, one in zip(cases, whose, strict=True)
+    )
 
 
 def rule_of(folder: Path) -> Rule:
@@ -183,6 +209,16 @@ def rule_of(folder: Path) -> Rule:
         raise PackageRefused(
             f"{RECORD} labels by the rule {said!r}, which is not known here", remedy="evaluate it with a newer her2node"
         ) from error
+
+
+def known_within_days(folder: Path) -> int:
+    """How long after a study a value might have become known where the package was trained; 0 for every other package.
+
+    Raises PackageRefused for what is no number of days."""
+    said = _record(folder).get("known_within_days", 0)
+    if isinstance(said, bool) or not isinstance(said, int) or said < 0:
+        raise PackageRefused(f"{RECORD} says known_within_days = {said!r}, which is no number of days")
+    return said
 
 
 def _record(folder: Path) -> dict[str, Any]:
@@ -216,7 +252,7 @@ def asked(finder: Finder, source: Source, entered: Mapping[str, str]) -> Asked:
     if isinstance(said, Refused):
         raise said
     assert isinstance(said, Prediction)
-    return Asked(found.study_instance_uid, found.patient, said, found.identified)
+    return Asked(found.study_instance_uid, found.patient, said, found.identified, found.unissued, found.studied)
 
 
 def _answered(row: Row, studies: Mapping[str, Source], ask: Ask) -> Answered:
@@ -240,6 +276,8 @@ def _answered(row: Row, studies: Mapping[str, Source], ask: Ask) -> Answered:
         only.probability,
         only.category,
         said.flags,
+        told.unissued,
+        told.studied,
     )
 
 
@@ -266,6 +304,7 @@ def report(package: Package, found: Evaluation) -> Document:
         (
             Section(
                 "What this is",
+                loud=_few(found.answered),
                 sentences=(
                     NOTICE,
                     f"{said.title} ({said.level}). {said.citation}",
@@ -280,6 +319,17 @@ def report(package: Package, found: Evaluation) -> Document:
             Section("Categories by tissue result", rows=tuple(categories)),
             Section("Flags of applicability", rows=_counted("flag", flags) or (("flag", "studies"), ("none", "0"))),
         ),
+    )
+
+
+def _few(cases: Sequence[Answered]) -> tuple[str, ...]:
+    positive = {case.patient for case in cases if case.label}
+    rarer = min(len(positive), len({case.patient for case in cases} - positive))
+    if rarer >= WANTED:
+        return ()
+    return (
+        f"FEW PATIENTS: {rarer} of the rarer class; with fewer than {WANTED} of each a package that is off may well "
+        "look right, and one that is right off. Believe the intervals, not the values",
     )
 
 

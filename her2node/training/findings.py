@@ -39,7 +39,7 @@ from her2node.selection.study import Study, open_study
 
 Read = Callable[[Study, Sequence[Package], Mapping[str, str], Mapping[str, str]], Reading]
 """The reading of a study for packages by the site's settings, with the values and the roles that readers entered."""
-_KEPT = "3"
+_KEPT = "4"
 """The form of what is kept: what was kept in another is found anew."""
 _PREDICTION = TypeAdapter(Prediction)
 OWN = tuple(given.name for given in INPUTS)
@@ -63,6 +63,7 @@ class Findings:
 
     ``refusals``: why the tumour, or a quantity in it, could not be measured. ``scanner``: manufacturer and model.
     ``standing``: where the package is measured, or why it would not answer. ``made``: how those series were made.
+    ``unissued``: of the PatientID alone a digest, '' where it names no issuer and ``patient`` is that already.
     ``synthetic``: whether the study says by itself that nobody was scanned. ``answer``: of an image package, what its
     network says of the crop, at the package's own prior, or why nothing; None of every other package.
     """
@@ -78,6 +79,7 @@ class Findings:
     standing: Standing | Refused
     synthetic: bool = False
     answer: Prediction | Refused | None = None
+    unissued: str = ""
 
     @property
     def identified(self) -> bool:
@@ -150,11 +152,21 @@ def digest(files: Sequence[Path], *shaping: str) -> str:
     return hashlib.sha256("\n".join([her2node.__version__, _KEPT, *shaping, *of_files]).encode()).hexdigest()
 
 
-def patient_of(study: Study) -> str:
-    """A digest of who it is: PatientID and its issuer; of a study without one, the study itself."""
+def patient_of(study: Study) -> tuple[str, str]:
+    """Digests of who it is: of PatientID and its issuer, of a study without PatientID the study itself; and, where
+    there is an issuer, of PatientID alone."""
     header = study.series[0].first
-    said = [text(header, "PatientID"), text(header, "IssuerOfPatientID")]
-    return _of_person("\n".join(said) if said[0] else study.study_instance_uid)
+    number, issuer = text(header, "PatientID"), text(header, "IssuerOfPatientID")
+    if not number:
+        return _of_person(study.study_instance_uid), ""
+    return _of_person(f"{number}\n{issuer}"), _of_person(f"{number}\n") if issuer else ""
+
+
+def persons(said: Sequence[tuple[str, str]]) -> list[str]:
+    """Whose each study of a cohort is, by its ``patient`` and ``unissued``. Where a PatientID comes once without its
+    issuer, all of that number count as one person: to part one person is a leak, to join two is none."""
+    without = {patient for patient, unissued in said if not unissued}
+    return [unissued if unissued in without else patient for patient, unissued in said]
 
 
 def _of_person(who: str) -> str:
@@ -168,9 +180,10 @@ def _found(reading: Reading, package: Package) -> Findings:
     standing = _standing(reading, package)
     images = [series for series in study.series if series.modality in ("CT", "MR", "PT")] or list(study.series)
     told = () if isinstance(standing, Refused) else standing.where.scanners
+    patient, unissued = patient_of(study)
     return Findings(
         study_instance_uid=study.study_instance_uid,
-        patient=patient_of(study),
+        patient=patient,
         studied=studied.date() if studied else None,
         age_years=age_years(header),
         scanner=next(filter(None, told), scanner(images[0].first)),
@@ -180,6 +193,7 @@ def _found(reading: Reading, package: Package) -> Findings:
         standing=standing,
         synthetic=is_synthetic(study),
         answer=_answer(reading, package) if isinstance(package.manifest, Image) else None,
+        unissued=unissued,
     )
 
 
@@ -239,6 +253,7 @@ def _stored(found: Findings) -> dict[str, Any]:
         "standing": _standing_as_json(found.standing),
         "synthetic": found.synthetic,
         "answer": _answer_as_json(found.answer),
+        "unissued": found.unissued,
     }
 
 
@@ -255,6 +270,7 @@ def _restored(stored: dict[str, Any]) -> Findings:
         standing=_standing_of(stored["standing"]),
         synthetic=stored["synthetic"],
         answer=_answer_of(stored["answer"]),
+        unissued=stored["unissued"],
     )
 
 

@@ -291,15 +291,19 @@ def _record(form: Form, cohort: Cohort, seed: int, site_key: bytes | None) -> st
         "harmonised": form.harmonise,
         "candidates": list(form.names),
         "seed": seed,
+        "known_within_days": form.said.training.known_within_days,
         "cases": len(cohort.cases),
         "positives": cohort.cases.positives,
         "excluded": cohort.reasons,
         "studies_sha256": sorted(study_digest(member.findings.study_instance_uid) for member in cohort.members),
     }
-    whose = {member.findings.patient for member in cohort.members if member.findings.identified}
+    found = [member.findings for member in cohort.members if member.findings.identified]
+    whose = {one.patient for one in found}
     if site_key is not None and form.level is Level.SITE_TRAINED and len(whose) > 1:
         record["patients_by"] = patients.name_of(site_key)
-        record["patients_hmac"] = patients.digests(site_key, whose)
+        record["patients_hmac"] = patients.digests(
+            site_key, [*whose, *(patients.issued(one.unissued) for one in found if one.unissued)]
+        )
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
 

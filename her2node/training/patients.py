@@ -92,6 +92,11 @@ def digest(key: bytes, patient: str) -> str:
     return hmac.new(key, patient.encode(), hashlib.sha256).hexdigest()
 
 
+def issued(unissued: str) -> str:
+    """A patient by a PatientID alone, who trained a package under an issuer: whom a study without issuer may be of."""
+    return f"{unissued} of an issuer"
+
+
 def digests(key: bytes, patients: Iterable[str]) -> list[str]:
     """Of several patients, in an order that tells nothing."""
     return sorted({digest(key, patient) for patient in patients})

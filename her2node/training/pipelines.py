@@ -178,11 +178,18 @@ def apart(model: Fitted, cases: Cases) -> bool:
     return bool(odds[cases.labels].min() > odds[~cases.labels].max())
 
 
-def check_size(cases: Cases) -> None:
+def fewest(method: Method) -> int:
+    """Patients of each class, so that every half of them can be fitted: a nomogram fits LASSO inside the inner folds,
+    so what any of these leaves must still fill as many."""
+    half = INNER_FOLDS
+    while method is Method.NOMOGRAM and half - math.ceil(half / INNER_FOLDS) < INNER_FOLDS:
+        half += 1
+    return 2 * half
+
+
+def check_size(plan: Plan, cases: Cases) -> None:
     """Raises TooFewEvents when a class has too few patients for a cross-validation within a cross-validation."""
-    for word, mask in (("positive", cases.labels), ("negative", ~cases.labels)):
-        patients = {cases.patients[i] for i in np.flatnonzero(mask)}
-        if len(patients) < 2 * INNER_FOLDS:
-            raise TooFewEvents(
-                f"{len(patients)} patients are {word}, at least {2 * INNER_FOLDS} are needed to learn anything"
-            )
+    least = fewest(plan.method)
+    for word, patients in zip(("positive", "negative"), cases.patients_by_class, strict=True):
+        if len(patients) < least:
+            raise TooFewEvents(f"{len(patients)} patients are {word}, at least {least} are needed to learn anything")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from math import isfinite
 
 from scipy.special import expit
 
@@ -62,7 +63,16 @@ def performance(
         ),
         Plot("Predictions by class", lambda axes: figures.scores(axes, log_odds, labels)),
     )
-    return Section("How good it is", rows=tuple(rows), plots=plots)
+    return Section("How good it is", sentences=_faultless(areas), rows=tuple(rows), plots=plots)
+
+
+def _faultless(areas: Sequence[tuple[str, Interval | float]]) -> tuple[str, ...]:
+    if not any(isinstance(area, Interval) and area.value in (0, 1) for _, area in areas):
+        return ()
+    return (
+        "The order is without a single fault (or all fault). Of that DeLong's variance is 0 however few cases are: "
+        "the interval is the exact one of as many pairs as the rarer class has patients (Clopper and Pearson).",
+    )
 
 
 def _measures(
@@ -77,8 +87,8 @@ def _measures(
         rows.append((f"specificity at {threshold:g}", *_shown(specificity)))
     return [
         *rows,
-        ("calibration slope (1 is perfect)", f"{found.slope:.2f}", ""),
-        ("calibration intercept (0 is perfect)", f"{found.intercept:+.2f}", ""),
+        ("calibration slope (1 is perfect)", *_determined(found.slope, ".2f")),
+        ("calibration intercept (0 is perfect)", *_determined(found.intercept, "+.2f")),
         (f"Brier score (prevalence alone: {found.brier_prevalence:.3f})", f"{found.brier:.3f}", ""),
     ]
 
@@ -105,6 +115,12 @@ def _shown(value: Interval | float) -> tuple[str, str]:
     if isinstance(value, Interval):
         return f"{value.value:.3f}", f"{value.low:.3f} to {value.high:.3f}"
     return f"{value:.3f}", ""
+
+
+def _determined(value: Interval, form: str) -> tuple[str, str]:
+    if not isfinite(value.value):
+        return "cannot be told", "the cases do not determine it"
+    return f"{value.value:{form}}", f"{value.low:{form}} to {value.high:{form}}"
 
 
 def _cohort(form: Form, cohort: Cohort) -> Section:

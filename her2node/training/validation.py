@@ -15,7 +15,7 @@ import numpy as np
 from her2node.errors import CohortRefused
 from her2node.training import folds as splits
 from her2node.training.arrays import Bools, Cases, Doubles, Integers
-from her2node.training.discrimination import Interval, area, around, placements, placements_within, variance
+from her2node.training.discrimination import Interval, area, interval, placements, placements_within
 from her2node.training.pipelines import Fitted, Plan, check_size, fit
 
 FOLDS = 5
@@ -56,7 +56,7 @@ def validate(
 
     Raises PatientInTwoFolds, TooFewEvents, CohortRefused (a fold of one class), ScannerUnknown.
     """
-    check_size(cases)
+    check_size(plan, cases)
     if given_folds is None:
         drawn = [
             splits.folds_of(cases.labels, cases.patients, FOLDS, seed + repeat, cases.scanners)
@@ -74,16 +74,14 @@ def validate(
         log_odds.append(said)
         placed.append(placements_within(said, cases.labels, masks))
     mean = np.mean(placed, axis=0)
-    value = area(mean, cases.labels)
-    error = math.sqrt(variance(mean, cases.labels, cases.patients))
     agreement = _agreement(plan, cases, [seed + repeat for repeat in range(len(drawn))])
     placed_apparent = placements(fit(plan, cases, seed).log_odds(cases.values, cases.scanners), cases.labels)
     apparent = area(placed_apparent, cases.labels)
     return Validation(
         log_odds=np.array(log_odds),
         labels=cases.labels,
-        auc=around(value, error),
-        fitted_auc=around(value, error * math.sqrt(inflation(agreement))),
+        auc=interval(mean, cases.labels, cases.patients),
+        fitted_auc=interval(mean, cases.labels, cases.patients, inflation(agreement)),
         apparent=apparent,
         agreement=agreement,
         folds=len(np.unique(drawn[0])),

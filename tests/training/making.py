@@ -125,6 +125,7 @@ def cohort(count: int = 60, *, rows: Sequence[Mapping[str, Any]] = (), seed: int
             "tissue": Tissue(3 if labels[number] else 1, None),
             "specimen": "biopsy",
             "specimen_date": date(2024, 2, 1),
+            "treated": date(2024, 3, 20),
             "entered": {"metastasis": str(metastasis[number])},
             "dates": {"metastasis": date(2024, 3, 1)},
         }

@@ -7,12 +7,12 @@ from types import MappingProxyType
 
 import pytest
 
-from her2node.errors import CohortRefused, LabelRefused, NoRoi
+from her2node.errors import CohortRefused, LabelRefused, NoRoi, PatientInTwoFolds
 from her2node.models.predicting import Standing
 from her2node.training.cohort import Source, join, read_table, studies_in, with_entered
 from her2node.training.course import gather
 from her2node.training.findings import Finder, Findings
-from her2node.training.leakage import warnings
+from her2node.training.leakage import check, warnings
 from tests.training.making import findings, form
 
 HEADER = "study,ihc,ish,metastasis,metastasis_date,specimen,specimen_date,patient\n"
@@ -46,6 +46,16 @@ def test_a_study_that_is_named_by_its_folder_and_by_its_uid_is_refused_for_it_is
     rows = read_table(table(tmp_path, HEADER + LINES + "case-1,1+,,0,,,,\n"), ["metastasis"])
     with pytest.raises(CohortRefused, match=r"1\.2\.1 and case-1 are one and the same study"):
         join(form(tmp_path).said, rows, found(), scanners=False)
+
+
+def test_a_patient_whose_issuer_lacks_once_is_one_person_and_may_not_be_called_two(tmp_path: Path) -> None:
+    told = found() | {"case-0": findings(0, 80.0, patient="p1 of ours", unissued="p1"), "case-1": findings(1, 81.0)}
+    rows = read_table(table(tmp_path, HEADER + LINES.replace("anna", "")), ["metastasis"])
+    cohort = join(form(tmp_path).said, rows, told, scanners=False)
+    assert cohort.cases.patients == ("p1", "p1", "p2")
+    torn = read_table(table(tmp_path), ["metastasis"])
+    with pytest.raises(PatientInTwoFolds, match=r"1\.2\.0 and 1\.2\.1 have one PatientID"):
+        check(form(tmp_path), join(form(tmp_path).said, torn, told, scanners=False))
 
 
 class Known(Finder):
@@ -108,8 +118,10 @@ def test_a_value_beyond_a_hard_limit_is_left_out(tmp_path: Path) -> None:
         (HEADER.replace("ihc,", "") + LINES, "lacks the column ihc"),
         (HEADER.replace("metastasis,", "met,") + LINES, "lacks the column metastasis"),
         (HEADER.replace("patient", "ki67") + LINES, "nobody asks for the column ki67"),
-        (HEADER + LINES.replace("2024-02-01", "1 Feb"), "specimen_date '1 Feb'"),
-        (HEADER + LINES + LINES.splitlines()[0], "1.2.0 stands in the table 2 times"),
+        (HEADER + LINES.replace("2024-02-01", "1 Feb"), "line 2: specimen_date '1 Feb'"),
+        (HEADER + LINES.replace("Biopsy", "Gastrectomy"), "line 2: specimen 'gastrectomy'"),
+        (HEADER + LINES.replace("Biopsy", "手术"), "specimen '手术'"),
+        (HEADER + LINES + LINES.splitlines()[0], "line 6: the study 1.2.0 stands in line 2 already"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_by_column(tmp_path: Path, content: str, said: str) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import ndtri
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from her2node.training.discrimination import (
@@ -14,6 +15,7 @@ from her2node.training.discrimination import (
     area,
     curve,
     delong,
+    interval,
     placements,
     placements_within,
     variance,
@@ -64,9 +66,34 @@ def test_the_interval_of_a_fixed_score_covers_its_true_area() -> None:
     labels = np.arange(120) < 40
     patients = [str(i) for i in range(120)]
     for _ in range(400):
-        interval = delong(rng.normal(size=120) + labels, labels, patients)
-        hits += interval.low <= truth <= interval.high
+        told = delong(rng.normal(size=120) + labels, labels, patients)
+        hits += told.low <= truth <= told.high
     assert 0.91 <= hits / 400 <= 0.98
+
+
+@pytest.mark.parametrize(("positives", "negatives", "low"), [(2, 2, 0.158), (5, 3, 0.292), (20, 60, 0.832)])
+def test_an_order_without_a_fault_proves_no_more_than_its_pairs(positives: int, negatives: int, low: float) -> None:
+    """By hand: 0.025^(1/2), ^(1/3), ^(1/20). Normal scores whose true area is that end are in order less often than
+    1 in 40."""
+    count = positives + negatives
+    labels, patients = np.arange(count) < positives, [str(i) for i in range(count)]
+    found = delong(labels.astype(float), labels, patients)
+    assert (found.value, found.low, found.high) == (1.0, pytest.approx(low, abs=5e-4), 1.0)
+    mirrored = delong(-labels.astype(float), labels, patients)
+    assert (mirrored.value, mirrored.low, mirrored.high) == (0.0, 0.0, pytest.approx(1 - low, abs=5e-4))
+    scores = np.random.default_rng(5).normal(size=(4000, count)) + labels * math.sqrt(2) * ndtri(found.low)
+    perfect = scores[:, labels].min(axis=1) > scores[:, ~labels].max(axis=1)
+    assert perfect.mean() <= 0.025
+    wider = interval(placements(labels.astype(float), labels), labels, patients, inflation=2.0)
+    assert wider.low == pytest.approx(found.low**2)
+
+
+def test_of_an_order_without_a_fault_no_patient_stands_in_two_pairs() -> None:
+    labels = np.arange(8) < 4
+    ordered = labels.astype(float)
+    assert delong(ordered, labels, list("aabbccdd")).low == pytest.approx(0.025 ** (1 / 2))
+    assert delong(ordered, labels, list("abcdabcd")).low == pytest.approx(0.025 ** (1 / 2))
+    assert delong(ordered, labels, list("aaaaaaaa")).low == 0
 
 
 def test_cases_of_different_folds_are_not_compared() -> None:
@@ -89,8 +116,8 @@ def test_the_curve_is_scikit_learns(drawn: list[tuple[int, bool]]) -> None:
 
 @pytest.mark.parametrize(("share", "count"), list(itertools.product((0.0, 0.2, 1.0), (5, 50))))
 def test_wilsons_interval_holds_the_shares_that_a_score_test_does_not_reject(share: float, count: int) -> None:
-    interval = wilson(share, count)
-    for end in (interval.low, interval.high):
+    told = wilson(share, count)
+    for end in (told.low, told.high):
         if 1e-9 < end < 1 - 1e-9:
             assert abs(share - end) / math.sqrt(end * (1 - end) / count) == pytest.approx(Z, rel=1e-9)
-    assert interval.low <= share <= interval.high
+    assert told.low <= share <= told.high

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from her2node import reading
-from her2node.errors import CohortRefused, NoRoi, PackageRefused, PatientInTwoFolds
+from her2node.errors import CohortRefused, FeatureFromTheFuture, NoRoi, PackageRefused, PatientInTwoFolds
 from her2node.models.package import Package
 from her2node.models.prediction import Answer, Category, Flag, Prediction
 from her2node.phantoms import PhantomOptions, ct, write
@@ -66,7 +69,11 @@ def test_the_area_is_that_of_the_answers_and_refusals_are_left_out_with_the_reas
     said = {i: 0.9 - 0.01 * i if i % 3 == 0 else 0.2 + 0.01 * i for i in range(12)}
     found = evaluate(package, tmp_path, rows(), studies, answering(package, said, refused=(4,)))
     assert len(found.answered) == 11
-    assert found.auc.value == 1.0
+    assert (found.auc.value, found.auc.low) == (1.0, pytest.approx(0.025 ** (1 / 4)))
+    page = as_html(report(package, found))
+    assert "1.000</td><td>0.398 to 1.000" in page
+    assert "calibration slope (1 is perfect)</td><td>cannot be told</td><td>the cases do not determine it<" in page
+    assert "the exact one of as many pairs as the rarer class has patients" in page
     assert found.excluded == (("case-4", str(NoRoi("nobody drew one"))),)
     assert 1 / (1 + np.exp(-found.log_odds[0])) == pytest.approx([said[i] for i in range(12) if i != 4])
 
@@ -76,6 +83,8 @@ def test_the_report_counts_categories_and_flags(tmp_path: Path, studies: dict[st
     said = {i: 0.9 if i in (0, 3, 4) else 0.1 for i in range(12)}
     ask = answering(package, said, flag="portal_mean 190 lies outside 0 to 150")
     page = as_html(report(package, evaluate(package, tmp_path, rows(), studies, ask)))
+    assert "FEW PATIENTS: 4 of the rarer class" in page
+    assert re.search(r"calibration slope \(1 is perfect\)</td><td>[\d.]+</td><td>-?[\d.]+ to [\d.]+<", page)
     assert "<td>likely</td><td>2</td><td>1</td>" in page
     assert "<td>unlikely</td><td>2</td><td>7</td>" in page
     assert "<td>input-range</td><td>6</td>" in page
@@ -163,6 +172,94 @@ def test_a_row_may_not_hide_by_another_name_a_patient_who_trained_the_package(
     renamed = [replace(row, patient=f"other-{row.study}") for row in rows()]
     with pytest.raises(PatientInTwoFolds, match="case-5"):
         evaluate(package, tmp_path, renamed, studies, answering(package, {}), ours)
+
+
+@pytest.mark.parametrize("issued_then", [True, False])
+def test_a_patient_who_trained_the_package_is_told_though_the_issuer_lacks_once(
+    tmp_path: Path, studies: dict[str, Source], issued_then: bool
+) -> None:
+    package, ours = small(tmp_path), b"our site"
+    trained_on(tmp_path, ours, ["p5 of us", patients.issued("p5"), "p77"] if issued_then else ["p5", "p77"])
+    ask = answering(package, {})
+
+    def asking(issuer: str) -> Callable[[Source, Mapping[str, str]], Asked]:
+        def ask_(source: Source, entered: Mapping[str, str]) -> Asked:
+            told = ask(source, entered)
+            return replace(told, patient=f"{told.patient} of {issuer}", unissued=told.patient) if issuer else told
+
+        return ask_
+
+    with pytest.raises(PatientInTwoFolds, match="case-5 is of a patient"):
+        evaluate(package, tmp_path, rows(), studies, asking("" if issued_then else "us"), ours)
+    if issued_then:
+        assert evaluate(package, tmp_path, rows(), studies, asking("others"), ours).answered
+
+
+def test_an_issuer_that_lacks_once_does_not_make_two_clusters_of_one_patient(
+    tmp_path: Path, studies: dict[str, Source]
+) -> None:
+    package = small(tmp_path)
+    ask = answering(package, {})
+
+    def partly(source: Source, entered: Mapping[str, str]) -> Asked:
+        number = int(entered["place"])
+        told = replace(ask(source, entered), patient=f"p{number // 2}")
+        return replace(told, patient=f"{told.patient} of us", unissued=told.patient) if number % 2 else told
+
+    assert len({case.patient for case in evaluate(package, tmp_path, rows(), studies, partly).answered}) == 6
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"specimen": "resection", "specimen_date": date(2001, 1, 1)}, "case-5 was made after the resection of 2001"),
+        ({"treated": date(2001, 1, 1)}, "case-5 was made after treatment began on 2001-01-01"),
+        ({"dates": {"metastasis": date(2024, 3, 9)}}, "metastasis of the study case-5 became known on 2024-03-09"),
+    ],
+)
+def test_what_training_refuses_for_its_dates_evaluation_refuses_too(
+    tmp_path: Path, studies: dict[str, Source], row: dict[str, Any], said: str
+) -> None:
+    package = small(tmp_path)
+    ask = answering(package, {})
+
+    def dated(source: Source, entered: Mapping[str, str]) -> Asked:
+        return replace(ask(source, entered), studied=date(2024, 3, 1))
+
+    given = [replace(one, **row) if one.study == "case-5" else one for one in rows()]
+    with pytest.raises(FeatureFromTheFuture, match=said):
+        evaluate(package, tmp_path, given, studies, dated)
+    (tmp_path / "training.json").write_text('{"known_within_days": 8}')
+    if "dates" in row:
+        assert evaluate(package, tmp_path, given, studies, dated).answered
+
+
+def test_a_date_is_no_other_patients_where_all_images_have_one_patient_id(
+    tmp_path: Path, studies: dict[str, Source]
+) -> None:
+    package = small(tmp_path)
+    ask = answering(package, {})
+
+    def anonymous(source: Source, entered: Mapping[str, str]) -> Asked:
+        number = int(entered["place"])
+        return replace(ask(source, entered), patient="ANON", studied=date(2024, 1 + number, 1))
+
+    given = [replace(row, treated=date(2024, 1 + number, 9)) for number, row in enumerate(rows())]
+    assert len(evaluate(package, tmp_path, given, studies, anonymous).answered) == 12
+
+
+def test_one_person_by_the_images_whom_the_table_calls_two_is_refused(
+    tmp_path: Path, studies: dict[str, Source]
+) -> None:
+    package = small(tmp_path)
+    ask = answering(package, {})
+
+    def alike(source: Source, entered: Mapping[str, str]) -> Asked:
+        return replace(ask(source, entered), patient="p" if entered["place"] in "34" else f"p{entered['place']}")
+
+    given = [replace(row, patient=f"person-{row.study}") for row in rows()]
+    with pytest.raises(PatientInTwoFolds, match="case-3 and case-4 have one PatientID"):
+        evaluate(package, tmp_path, given, studies, alike)
 
 
 def test_what_depends_on_an_open_input_or_has_no_label_is_left_out(tmp_path: Path, studies: dict[str, Source]) -> None:

@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
 from her2node import reading
 from her2node.errors import EmptyStudy, OutsideIntendedUse, RoleMissing
@@ -13,8 +14,8 @@ from her2node.phantoms import PhantomOptions, RoiForm, ct, write
 from her2node.phantoms.anatomy import Phase
 from her2node.reading import Reading
 from her2node.selection.roles import Role
-from her2node.selection.study import Study
-from her2node.training.findings import Finder, Findings, _wanted, digest
+from her2node.selection.study import Study, open_study
+from her2node.training.findings import Finder, Findings, _wanted, digest, patient_of, persons
 from her2node.training.form import Form
 from tests.models.image.made import beholder, cases, middle_of_portal, replaced, sum_graph
 from tests.training.making import form
@@ -141,6 +142,22 @@ def test_another_network_that_looks_at_the_same_crop_is_another_input(tmp_path: 
     )
     assert _wanted(one) == _wanted(beholder(tmp_path / "again"))
     assert _wanted(one) != _wanted(other)
+
+
+def test_one_patient_id_with_and_without_its_issuer_is_one_person_and_of_two_issuers_are_two(tmp_path: Path) -> None:
+    def whose(issuer: str) -> tuple[str, str]:
+        def issued(ds: Dataset) -> Dataset:
+            if issuer:
+                ds.IssuerOfPatientID = issuer
+            return ds
+
+        small = PhantomOptions(seed=7, phases=(Phase.PORTAL,), rows=64, columns=64, slices=1, rois=())
+        return patient_of(open_study(write(ct.make(small).with_edit(issued), tmp_path / f"of-{issuer}")))
+
+    ours, theirs, nobodys = whose("ours"), whose("theirs"), whose("")
+    assert persons([ours, theirs]) == [ours[0], theirs[0]]
+    assert ours[0] != theirs[0]
+    assert len(set(persons([ours, nobodys, ours]))) == 1
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path: Path, asked: Form) -> None:

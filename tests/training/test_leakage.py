@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -33,6 +34,32 @@ def test_a_feature_from_the_future_is_refused_by_name(tmp_path: Path, row: dict[
         leakage.check(form(tmp_path), cohort(rows=[{}, row]))
 
 
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ({"treated": date(2024, 2, 20)}, "the study 1.2.4 was made after treatment began on 2024-02-20"),
+        ({"specimen": "resection", "specimen_date": date(2024, 2, 20)}, "the study 1.2.4 .* the resection of"),
+    ],
+)
+def test_the_earliest_date_of_a_patient_counts_in_all_rows_of_the_patient(
+    tmp_path: Path, ends: dict[str, Any], said: str
+) -> None:
+    """The row with the date is of a study before it."""
+    rows: list[dict[str, Any]] = [{"patient": "A" if i in (2, 4) else f"p{i}", "treated": None} for i in range(60)]
+    given = cohort(rows=[*rows[:2], rows[2] | ends | {"dates": {}}, *rows[3:]])
+    members = list(given.members)
+    members[2] = replace(members[2], findings=replace(members[2].findings, studied=date(2024, 1, 10)))
+    with pytest.raises(FeatureFromTheFuture, match=said):
+        leakage.check(form(tmp_path), replace(given, members=tuple(members)))
+    leakage.check(form(tmp_path), cohort(rows=rows))
+
+
+def test_a_dated_biopsy_does_not_say_when_treatment_began_but_another_row_of_the_patient_does(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"treated": None}, {"treated": None, "patient": "A"}, {"patient": "A"}]
+    said = " ".join(leakage.warnings(form(tmp_path), cohort(rows=rows)))
+    assert "1 of 60 cases lack dates (of the study, of the first treatment in the column treated" in said
+
+
 def test_the_usual_order_of_biopsy_study_and_treatment_is_no_leak(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"treated": date(2024, 3, 1)},
@@ -53,7 +80,10 @@ def with_input(name: str, values: np.ndarray, given: Cohort) -> Cases:
     return Cases((*old.names, name), np.column_stack([old.values, values]), old.labels, old.patients)
 
 
-@pytest.mark.parametrize("name", ["ihc", "her2_score", "fish_ratio", "label"])
+@pytest.mark.parametrize(
+    "name",
+    ["ihc", "her2_score", "fish_ratio", "label", "her2neu", "erbb2", "c_erbb2", "cerbb2", "IHCscore", "tumour_ihc2"],
+)
 def test_an_input_named_as_the_target_is_refused(name: str) -> None:
     given = cohort()
     noise = np.random.default_rng(1).normal(size=len(given.cases))
@@ -71,6 +101,24 @@ def test_an_input_that_is_the_ihc_score_in_another_guise_is_refused() -> None:
     staining = np.array([{1: 7.0, 2: 3.0, 3: 5.0}[tissue.score] for tissue in tissues])
     with pytest.raises(TargetAmongFeatures, match="staining has one value for each tissue result"):
         leakage.check_target(with_input("staining", staining, given), tissues)
+
+
+def test_a_result_that_a_single_case_has_does_not_hide_that_the_others_determine_an_input() -> None:
+    """One 3+ that has ISH too, and one that was stained otherwise."""
+    given = cohort()
+    tissues = [Tissue(3 if label else i % 2, None) for i, label in enumerate(given.cases.labels)]
+    staining = np.array([{0: 4.0, 1: 7.0, 3: 4.0}[tissue.score] for tissue in tissues])
+    first = int(np.flatnonzero(given.cases.labels)[0])
+    tissues[first], staining[first] = Tissue(3, True), 5.5
+    with pytest.raises(TargetAmongFeatures, match="staining has one value for each tissue result"):
+        leakage.check_target(with_input("staining", staining, given), tissues)
+
+
+def test_names_that_only_sound_like_a_result_pass() -> None:
+    given = cohort()
+    noise = np.random.default_rng(1).normal(size=len(given.cases))
+    for name in ("other_2", "fisher_mean", "diminished", "psihc"):
+        leakage.check_target(with_input(name, noise, given), [m.row.tissue for m in given.members])
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -147,6 +195,28 @@ def test_studies_without_patient_id_are_warned_of_unless_the_table_names_the_per
     assert not any("NO PATIENT" in said for said in leakage.warnings(form(tmp_path), cohort()))
 
 
+@pytest.mark.parametrize(("values", "refused"), [(10, True), (9, False)])
+def test_a_study_that_was_made_anonymous_twice_is_refused_unless_the_table_says_whose_it_is(
+    tmp_path: Path, values: int, refused: bool
+) -> None:
+    def copied(given: Cohort) -> Cohort:
+        members = list(given.members)
+        (one,) = members[3].findings.quantities
+        several = tuple(replace(one, value=one.value + i) for i in range(values))
+        for place in (3, 8):
+            members[place] = replace(members[place], findings=replace(members[place].findings, quantities=several))
+        return replace(given, members=tuple(members))
+
+    told = form(tmp_path)
+    leakage.check(told, copied(cohort(rows=[{"patient": "A" if i in (3, 8) else ""} for i in range(60)])))
+    with (
+        pytest.raises(PatientInTwoFolds, match=r"10 values measured in 1\.2\.3 and 1\.2\.8")
+        if refused
+        else nullcontext()
+    ):
+        leakage.check(told, copied(cohort()))
+
+
 def test_inputs_that_determine_another_are_named_where_no_penalty_chooses_among_them(tmp_path: Path) -> None:
     given, rng = cohort(), np.random.default_rng(2)
     plain = rng.normal(40, 6, len(given.cases))
@@ -165,8 +235,17 @@ def test_inputs_that_determine_another_are_named_where_no_penalty_chooses_among_
 
 
 def test_fewer_than_ten_events_a_coefficient_are_warned_of_loudly(tmp_path: Path) -> None:
-    assert "TOO FEW EVENTS: 10 cases of the rarer class for 2" in leakage.warnings(form(tmp_path), cohort(30))[0]
+    assert "TOO FEW EVENTS: 10 patients of the rarer class for 2" in leakage.warnings(form(tmp_path), cohort(30))[0]
     assert not any("EVENTS" in said for said in leakage.warnings(form(tmp_path), cohort(60)))
+
+
+def test_studies_of_one_patient_count_once(tmp_path: Path) -> None:
+    """60 studies of 12 patients, 4 of them positive."""
+    given = cohort(rows=[{"patient": f"p{i % 12}"} for i in range(60)])
+    said = leakage.warnings(form(tmp_path), given)
+    assert any(one.startswith("TOO FEW EVENTS: 4 patients of the rarer class") for one in said)
+    assert any(one.startswith("TOO FEW PATIENTS: 12 in 60 cases, the form wants 30") for one in said)
+    assert not any("TOO FEW" in one for one in leakage.warnings(form(tmp_path), cohort()))
 
 
 def test_missing_dates_and_discordant_results_are_warned_of(tmp_path: Path) -> None:

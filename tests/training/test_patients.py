@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,23 @@ def test_a_trained_package_holds_digests_that_only_its_own_sites_key_gives_again
     assert set(record["patients_hmac"]) == {patients.digest(key, f"p{i}") for i in range(60)}
     assert not set(record["patients_hmac"]) & {patients.digest(b"theirs", f"p{i}") for i in range(60)}
     assert key.hex() not in text
+
+
+def test_whom_an_issuer_names_is_remembered_by_the_number_alone_too(tmp_path: Path) -> None:
+    given = cohort()
+    members = [
+        replace(
+            one, findings=replace(one.findings, patient=f"{one.findings.patient} of us", unissued=one.findings.patient)
+        )
+        for one in given.members
+    ]
+    told = train(
+        form(tmp_path), replace(given, members=tuple(members)), tmp_path / "out",
+        make_keys(tmp_path).pair.private_pem, 1, lambda said: None, site_key=b"ours",
+    )  # fmt: skip
+    kept = json.loads((told.package / RECORD).read_text())["patients_hmac"]
+    assert {patients.digest(b"ours", "p5 of us"), patients.digest(b"ours", patients.issued("p5"))} <= set(kept)
+    assert patients.digest(b"ours", "p5") not in kept
 
 
 def test_a_package_of_phantoms_remembers_nobody(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from her2node.training import harmonising, penalised
 from her2node.training.arrays import Cases, Doubles
 from her2node.training.folds import folds_of
 from her2node.training.packaging import graph
-from her2node.training.pipelines import Method, Model, Plan, apart, check_size, fit
+from her2node.training.pipelines import Method, Model, Plan, apart, check_size, fewest, fit
+from her2node.training.validation import validate
 from tests.training.making import EFFECT, NOTHING, drawn
 
 
@@ -198,7 +199,26 @@ def test_a_handful_of_positive_patients_is_refused_before_anything_is_fitted() -
     cases = drawn(60, EFFECT, np.random.default_rng(4))
     few = Cases(cases.names, cases.values, np.arange(60) < 9, cases.patients)
     with pytest.raises(TooFewEvents, match="9 patients are positive"):
-        check_size(few)
+        check_size(Plan(Method.LASSO), few)
+
+
+@pytest.mark.parametrize("method", [Method.LASSO, Method.NOMOGRAM])
+def test_as_many_patients_as_are_wanted_are_enough_and_one_less_is_said_with_the_number(method: Method) -> None:
+    cases = drawn(40, EFFECT[:4], np.random.default_rng(4))
+    least = fewest(method)
+    enough, few = (Cases(cases.names, cases.values, np.arange(40) < n, cases.patients) for n in (least, least - 1))
+    with pytest.raises(TooFewEvents, match=f"{least - 1} patients are positive, at least {least} are needed"):
+        validate(Plan(method, (0,)), few, 1, repeats=1)
+    assert validate(Plan(method, (0,)), enough, 1, repeats=1).log_odds.shape == (1, 40)
+
+
+def test_a_patient_with_cases_of_both_classes_counts_among_the_positive_as_where_folds_are_dealt() -> None:
+    cases = drawn(60, EFFECT, np.random.default_rng(4))
+    few = Cases(
+        cases.names, cases.values, np.arange(60) % 2 == 0, tuple(f"p{i // 2 if i < 48 else i}" for i in range(60))
+    )
+    with pytest.raises(TooFewEvents, match="6 patients are negative"):
+        check_size(Plan(Method.LASSO), few)
 
 
 @pytest.mark.parametrize("values", [np.nan, np.inf])
