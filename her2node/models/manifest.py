@@ -71,8 +71,8 @@ class Output:
 class Prior:
     """The cohort that the model's probability is about, and whether another prevalence may be put in its place."""
 
-    positives: Annotated[int, Field(ge=1)]
-    negatives: Annotated[int, Field(ge=1)]
+    positives: Annotated[int, Field(ge=1, le=10**9)]
+    negatives: Annotated[int, Field(ge=1, le=10**9)]
     source: Said
     shift: bool = True
 

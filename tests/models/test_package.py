@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -538,3 +539,11 @@ def test_an_input_by_a_configuration_that_the_package_does_not_carry_is_refused(
         return said.replace('unit = "[hnsf\'U]"', BY_METHOD)
 
     refuses(with_features(tmp_path, keys, FEATURES, by_method), keys.trust, "RAD-00000000, but features has RAD-")
+
+
+@pytest.mark.parametrize("count", ["positives", "negatives"])
+def test_a_cohort_so_large_that_its_prevalence_rounds_to_a_certainty_is_refused(count: str) -> None:
+    content = re.sub(rf"\b{count} = \d+", f"{count} = {10**18}", MANIFEST)
+    assert content != MANIFEST
+    with pytest.raises(PackageRefused, match=rf"prior\.{count}: .*less than or equal"):
+        manifests.parse(content.encode())
