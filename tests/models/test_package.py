@@ -367,6 +367,21 @@ def test_a_graph_that_is_not_what_its_manifest_states_is_not_loaded(tmp_path: Pa
         load(write(tmp_path / "other", keys, manifest=other), keys.trust)
 
 
+@pytest.mark.parametrize(
+    ("slopes", "value"), [(("1.7e308", "1.7e308"), 1.0), (("1e308", "-1e308"), 50.0)], ids=["overflow", "both signs"]
+)
+def test_stated_coefficients_too_large_to_be_added_are_a_worked_case_that_fails(
+    tmp_path: Path, keys: Keys, slopes: tuple[str, str], value: float
+) -> None:
+    linear = MODEL.intercept + value * sum(MODEL.coefficients.values())
+    case = {**CASES[0], "inputs": dict.fromkeys(MODEL.coefficients, value), "probability": 1 / (1 + np.exp(-linear))}
+    stated = STATED.replace("1.5", slopes[0]).replace("0.02", slopes[1])
+    write(tmp_path, keys, manifest=MANIFEST + stated, cases=[case])
+    ((name, why),) = load_packages(["small"], [tmp_path], [keys.public]).refused
+    assert (name, type(why)) == ("small", WorkedCaseFailed)
+    assert "too large to be added" in str(why)
+
+
 def test_a_form_that_holds_a_model_is_refused(tmp_path: Path, keys: Keys) -> None:
     copy = shutil.copytree(SHIPPED / "he2015-adc", tmp_path / "he2015-adc")
     (copy / "model.onnx").write_bytes(logistic_graph(MODEL, ("metastasis", "portal_mean")))
