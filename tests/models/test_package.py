@@ -23,6 +23,8 @@ from her2node.models.prediction import Level
 from her2node.models.trust import Trust, keygen, read_key, sign
 from tests.models.making import CASES, MANIFEST, MODEL, Keys, case_json, endless, make_keys, rewritten, small, write
 
+LEE = "lee2017-portal-liver"
+
 
 @pytest.fixture
 def keys(tmp_path: Path) -> Keys:
@@ -203,6 +205,30 @@ def test_versions_live_side_by_side_and_are_enabled_by_number(tmp_path: Path, ke
     assert [package.manifest.version for package in chosen.packages] == ["2.0.0"]
     both = load_packages(["small"], [old, new], [keys.public])
     assert "2 packages fit small" in str(both.refused[0][1])
+
+
+def stray(folder: Path, name: str) -> Path:
+    """A folder called as a package, which is none."""
+    (folder / name).mkdir(parents=True)
+    (folder / name / "package.toml").write_text("x = 1")
+    return folder / name
+
+
+def test_a_stray_folder_of_its_name_does_not_keep_a_package_from_running(tmp_path: Path) -> None:
+    place = stray(tmp_path, f"{LEE}@2.0.0")
+    for wanted in (LEE, f"{LEE}@1.1.0"):
+        loaded = load_packages([wanted], [tmp_path])
+        assert ([package.manifest.version for package in loaded.packages], loaded.refused) == (["1.1.0"], ())
+    ((folder, why),) = load_packages([LEE], [tmp_path]).passed_over
+    assert (folder, "neither shipped nor signed" in str(why)) == (str(place), True)
+
+
+def test_where_no_folder_of_a_name_can_be_used_the_reason_is_told(tmp_path: Path) -> None:
+    stray(tmp_path, f"{LEE}@2.0.0")
+    stray(tmp_path, "other")
+    loaded = load_packages([f"{LEE}@2.0.0", "other"], [tmp_path])
+    assert (loaded.packages, [name for name, _ in loaded.refused]) == ((), [f"{LEE}@2.0.0", "other"])
+    assert all("neither shipped nor signed" in str(why) for _, why in loaded.refused)
 
 
 # --- the manifest ----------------------------------------------------------------------------------------------

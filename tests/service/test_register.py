@@ -130,6 +130,20 @@ def test_installing_another_version_of_what_runs_changes_nothing_that_runs(
     assert modes(settings) == {f"{LEE}@9.0.0": "on"}
 
 
+def test_a_stray_folder_called_as_a_package_that_runs_is_logged_and_the_package_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "more" / f"{LEE}@2.0.0"
+    place.mkdir(parents=True)
+    (place / "package.toml").write_text("x = 1")
+    settings = Settings(state_dir=tmp_path, packages={"enabled": [LEE], "folders": [place.parent]})
+    logged: list[str] = []
+    monkeypatch.setattr(shelf, "emit", lambda _, **said: logged.append(said["package"]))
+    assert [package.manifest.version for package in shelf.shelf_of(settings).on] == ["1.1.0"]
+    assert logged == [str(place)]
+    assert list(shelf.verify(settings, None, enabled_only=True)) == []
+
+
 def test_a_package_that_the_settings_name_before_it_is_there_can_be_installed(
     settings: Settings, keys: Keys, tmp_path: Path
 ) -> None:
