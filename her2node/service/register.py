@@ -129,8 +129,9 @@ def choose(settings: Settings, name: str, choice: Choice) -> None:
 def roll_back(settings: Settings, name: str) -> Choice | None:
     """Let the choice before hold again, and return it; None: before the first one, the settings decided, and do again.
 
-    Raises NotFound where no command has named the package, PackageRefused where what the settings name no longer is
-    one package (another version was installed beside it).
+    Raises NotFound where no command has named the package, PackageRefused or WorkedCaseFailed where what would run
+    again cannot be used any more: the version was removed, its key is trusted no longer, or what the settings name is
+    no longer one package (another version was installed beside it).
     """
     entries = read(settings)
     entry = entries.pop(name, None)
@@ -143,6 +144,8 @@ def roll_back(settings: Settings, name: str) -> Choice | None:
         _write(settings, entries)
         return None
     *before, last = entry.before
+    if last.mode is not Mode.OFF:
+        resolved(settings, f"{name}@{last.version}")
     _write(settings, entries | {name: Entry(last, tuple(before))})
     return last
 

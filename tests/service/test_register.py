@@ -106,6 +106,38 @@ def test_a_roll_back_to_settings_that_no_longer_name_one_package_is_refused(
     assert modes(having) == {"small@1.0.0": "on"}
 
 
+def test_a_roll_back_to_a_version_that_is_gone_or_trusted_no_longer_is_refused(
+    settings: Settings, keys: Keys, tmp_path: Path
+) -> None:
+    for number in ("1.0.0", "2.0.0"):
+        shelf.install(settings, version(tmp_path, keys, number))
+        shelf.enable(settings, f"small@{number}")
+    shelf.disable(settings, "small")
+    before = register.read(settings)
+    ((mark, _),) = shelf.keys(settings)
+    register.distrust(settings, mark)
+    with pytest.raises(PackageRefused, match="none of the 0 trusted keys"):
+        shelf.roll_back(settings, "small")
+    assert register.read(settings) == before
+    register.trust(settings, keys.public)
+    shelf.roll_back(settings, "small")
+    register.remove(settings, "small@1.0.0")
+    with pytest.raises(PackageRefused, match=r"0 packages fit small@1\.0\.0 \(versions found: none\)"):
+        shelf.roll_back(settings, "small")
+    assert modes(settings)["small@2.0.0"] == "on"
+
+
+def test_a_roll_back_to_off_asks_for_no_package(settings: Settings, keys: Keys, tmp_path: Path) -> None:
+    for number in ("1.0.0", "2.0.0"):
+        shelf.install(settings, version(tmp_path, keys, number))
+    shelf.enable(settings, "small@1.0.0")
+    shelf.disable(settings, "small")
+    shelf.enable(settings, "small@2.0.0")
+    register.remove(settings, "small@1.0.0")
+    assert shelf.roll_back(settings, "small").startswith("small@1.0.0 is off")
+    assert "small@2.0.0" not in modes(settings)
+
+
 def test_a_package_in_shadow_is_loaded_apart(settings: Settings, keys: Keys, tmp_path: Path) -> None:
     shelf.install(settings, version(tmp_path, keys, "1.0.0"))
     shelf.enable(settings, "small", shadow=True)
