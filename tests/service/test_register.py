@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from her2node.errors import DemonstrationOnly, NeedsTraining, NotFound, PackageRefused, Refused
 from her2node.models.building import seal, sign_package
-from her2node.models.package import SHIPPED
+from her2node.models.package import LARGEST_FILE, SHIPPED
 from her2node.service import register, shelf
 from her2node.service.register import Mode, Running
 from her2node.settings import Settings
@@ -193,6 +194,23 @@ def test_what_is_not_trusted_or_was_changed_is_not_installed(settings: Settings,
     with pytest.raises(PackageRefused, match=r"CARD\.md was changed"):
         shelf.install(settings, changed)
     assert not [path for path in register.installed(settings).glob("*") if path.name != ".incoming"]
+
+
+def test_a_folder_that_holds_more_than_ordinary_files_is_refused_before_it_is_copied(
+    settings: Settings, keys: Keys, tmp_path: Path
+) -> None:
+    folder = version(tmp_path, keys, "1.0.0")
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(PackageRefused, match="small holds pipe, which is no ordinary file"):
+        shelf.install(settings, folder)
+    (folder / "pipe").unlink()
+    with (folder / "large.bin").open("wb") as large:
+        large.truncate(LARGEST_FILE + 1)
+    with pytest.raises(PackageRefused, match=r"small/large\.bin is larger"):
+        shelf.install(settings, folder)
+    with pytest.raises(PackageRefused, match="nowhere cannot be read"):
+        shelf.install(settings, tmp_path / "nowhere")
+    assert not register.installed(settings).exists()
 
 
 def test_a_package_is_installed_once(settings: Settings, keys: Keys, tmp_path: Path) -> None:
