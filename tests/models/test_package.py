@@ -266,6 +266,14 @@ true_negatives = 40
         (lambda m: m.replace('level = "site-trained"', 'level = "measured-only"'), "do not go together"),
         (lambda m: m.replace('level = "site-trained"', 'level = "published-threshold"'), "states no threshold"),
         (lambda m: f"{m}{STATED}covariance = [[1.0]]\n", "no covariance"),
+        (lambda m: m.replace("hard = [-200.0, 400.0]", "hard = [400.0, -200.0]"), r"\[400\.0, -200\.0\] has its upper"),
+        (lambda m: m.replace("usual = [100.0, 140.0]", "usual = [140.0, 100.0]"), r"kvp\.usual: .* has its upper end"),
+        (
+            lambda m: m.replace("A small package", r"A small\u0000package"),
+            r"control character in 'A small\\x00package'",
+        ),
+        (lambda m: m.replace("Made for tests.", r"Made \u001b[2J"), r"control character in 'Made \\x1b\[2J'"),
+        (lambda m: m + '"a\\u0085" = 1\n', r"control character in 'a\\x85'"),
         (lambda m: f"{m}{RULE}", "other inputs than that of its threshold"),
     ],
 )
@@ -288,6 +296,11 @@ def test_a_manifest_that_cannot_be_meant_is_refused(
 def test_what_no_parser_gets_to_the_end_of_is_refused(content: bytes) -> None:
     with pytest.raises(PackageRefused, match="cannot be read"):
         manifests.parse(content)
+
+
+def test_texts_of_several_lines_and_limits_of_one_value_are_meant(tmp_path: Path) -> None:
+    said = MANIFEST.replace('"Tests."', '"""Tests,\n\tand more."""').replace("[100.0, 140.0]", "[120.0, 120.0]")
+    assert small(tmp_path, lambda _: said).manifest.intended_use == "Tests,\n\tand more."
 
 
 def test_an_expression_too_deep_to_compile_is_refused(tmp_path: Path, keys: Keys) -> None:
