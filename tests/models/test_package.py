@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -492,6 +492,7 @@ def by_formula(manifest: Scalar, row: dict[str, float]) -> float:
 
 
 @pytest.mark.parametrize("name", MODELS)
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_shipped_graph_equals_the_formula_that_its_manifest_states(name: str, data: st.DataObject) -> None:
     package = MODELS[name]
