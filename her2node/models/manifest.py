@@ -10,8 +10,10 @@ rule), ``form`` (a model without weights, to be trained), ``segmenter`` (a netwo
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Literal
 
 import numpy as np
@@ -288,13 +290,18 @@ class Segmenter(_Stated):
 Manifest = Scalar | Image | MeasuredOnly | Form | Segmenter
 """One package.toml."""
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters but tab and line feed: escapes write into TOML what DICOM and a terminal do not take."""
 _MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Annotated[Manifest, Field(discriminator="kind")])
 
 
 def parse(content: bytes) -> Manifest:
     """Read package.toml. Raises PackageRefused, naming every key that cannot be used."""
     try:
-        manifest = _MANIFEST.validate_python(tomllib.loads(content.decode()))
+        said = tomllib.loads(content.decode())
+        for text in filter(_CONTROL.search, _texts(said)):
+            raise PackageRefused(f"package.toml has a control character in {text[:80]!r}")
+        manifest = _MANIFEST.validate_python(said)
     except ValidationError as error:
         # the first place is the kind that the classes are told by
         lines = (f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors())
@@ -304,6 +311,17 @@ def parse(content: bytes) -> Manifest:
     for flaw in _disagreements(manifest):
         raise PackageRefused(f"package.toml {flaw}")
     return manifest
+
+
+def _texts(said: object) -> Iterator[str]:
+    """Every key and every text of what was read."""
+    match said:
+        case str():
+            yield said
+        case dict():
+            yield from chain.from_iterable(map(_texts, chain(said.keys(), said.values())))
+        case list():
+            yield from chain.from_iterable(map(_texts, said))
 
 
 def _disagreements(manifest: Manifest) -> Iterator[str]:

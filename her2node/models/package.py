@@ -290,13 +290,21 @@ def _check_cases(package: Package, manifest: Scalar, content: bytes) -> None:
             raise WorkedCaseFailed(f"{manifest.name} gives {answer:.9f} for {case.inputs}, {said}")
 
 
+Unusable = tuple[str, PackageRefused | WorkedCaseFailed]
+"""What cannot be used, and why."""
+
+
 @dataclass(frozen=True)
 class Loaded:
-    """The packages that may run, in the order in which they were enabled, and what was refused: (package as enabled or
-    file of a trusted key, why)."""
+    """The packages that may run, in the order in which they were enabled.
+
+    ``refused``: packages as enabled, and files of trusted keys. ``passed_over``: folders that are called as a package
+    that runs and cannot be used; they keep nothing from running.
+    """
 
     packages: tuple[Package, ...]
-    refused: tuple[tuple[str, PackageRefused | WorkedCaseFailed], ...]
+    refused: tuple[Unusable, ...]
+    passed_over: tuple[Unusable, ...] = ()
 
 
 def shipped_trust(keys: Sequence[Path] = ()) -> Trust:
@@ -325,7 +333,8 @@ def load_packages(
     """
     packages: list[Package] = []
     usable: list[Path] = []
-    refused: list[tuple[str, PackageRefused | WorkedCaseFailed]] = []
+    refused: list[Unusable] = []
+    passed_over: list[Unusable] = []
     for file in keys:
         try:
             read_key(file)
@@ -335,23 +344,39 @@ def load_packages(
     found, trust = package_folders(folders), shipped_trust(usable)
     for wanted in dict.fromkeys(enabled):
         try:
-            packages.append(_load_wanted(wanted, found, trust, engine))
+            package, others = _load_wanted(wanted, found, trust, engine)
+            packages.append(package)
+            passed_over += others
         except (PackageRefused, WorkedCaseFailed) as error:
             refused.append((wanted, error))
-    return Loaded(tuple(packages), tuple(refused))
+    return Loaded(tuple(packages), tuple(refused), tuple(passed_over))
 
 
-def _load_wanted(wanted: str, folders: Sequence[Path], trust: Trust, engine: Engine | None) -> Package:
-    """The one package of this name and version; of several versions the name alone is not enough."""
+def _load_wanted(
+    wanted: str, folders: Sequence[Path], trust: Trust, engine: Engine | None
+) -> tuple[Package, list[Unusable]]:
+    """The one usable package of this name and version, and the folders of that name that are none.
+
+    Of several versions the name alone is not enough. Raises why not where no folder can be used.
+    """
     name, _, version = wanted.partition("@")
     candidates = [folder for folder in folders if folder.name.partition("@")[0] == name]
     if not candidates:
         raise PackageRefused(f"there is no package {name}")
-    loaded = [load(folder, trust, engine) for folder in candidates if not version or folder.name in (name, wanted)]
+    loaded: list[Package] = []
+    unusable: list[Unusable] = []
+    for folder in candidates:
+        if not version or folder.name in (name, wanted):
+            try:
+                loaded.append(load(folder, trust, engine))
+            except (PackageRefused, WorkedCaseFailed) as error:
+                unusable.append((str(folder), error))
     fitting = [package for package in loaded if version in ("", package.manifest.version)]
+    if unusable and not fitting:
+        raise unusable[0][1]
     if len(fitting) != 1:
         versions = ", ".join(package.manifest.version for package in loaded) or "none"
         raise PackageRefused(
             f"{len(fitting)} packages fit {wanted} (versions found: {versions})", remedy="enable it as NAME@VERSION"
         )
-    return fitting[0]
+    return fitting[0], unusable

@@ -27,15 +27,22 @@ def _expression(value: str) -> str:
     return value
 
 
+def _ascending(span: tuple[float, float]) -> tuple[float, float]:
+    if span[0] > span[1]:
+        raise ValueError(f"{list(span)} has its upper end first")
+    return span
+
+
 Regex = Annotated[str, AfterValidator(_expression)]
+Span = Annotated[tuple[float, float], AfterValidator(_ascending)]
 
 
 @dataclass(frozen=True, config=STRICT)
 class Limits:
     """Ranges, both ends included: outside ``usual`` the answer carries a flag, outside ``hard`` there is none."""
 
-    usual: tuple[float, float] | None = None
-    hard: tuple[float, float] | None = None
+    usual: Span | None = None
+    hard: Span | None = None
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -19,7 +19,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
 from her2node.errors import NotFound, PackageRefused, Refused, WorkedCaseFailed
-from her2node.models.package import Package, load, load_packages, shipped_trust
+from her2node.models.package import Package, load, load_packages, read_folder, shipped_trust
 from her2node.models.session import Engine
 from her2node.models.trust import fingerprint, read_key
 from her2node.settings import Settings
@@ -129,8 +129,9 @@ def choose(settings: Settings, name: str, choice: Choice) -> None:
 def roll_back(settings: Settings, name: str) -> Choice | None:
     """Let the choice before hold again, and return it; None: before the first one, the settings decided, and do again.
 
-    Raises NotFound where no command has named the package, PackageRefused where what the settings name no longer is
-    one package (another version was installed beside it).
+    Raises NotFound where no command has named the package, PackageRefused or WorkedCaseFailed where what would run
+    again cannot be used any more: the version was removed, its key is trusted no longer, or what the settings name is
+    no longer one package (another version was installed beside it).
     """
     entries = read(settings)
     entry = entries.pop(name, None)
@@ -143,6 +144,8 @@ def roll_back(settings: Settings, name: str) -> Choice | None:
         _write(settings, entries)
         return None
     *before, last = entry.before
+    if last.mode is not Mode.OFF:
+        resolved(settings, f"{name}@{last.version}")
     _write(settings, entries | {name: Entry(last, tuple(before))})
     return last
 
@@ -150,12 +153,17 @@ def roll_back(settings: Settings, name: str) -> Choice | None:
 def install(settings: Settings, folder: Path) -> Path:
     """Copy a package that may be trusted to where installed ones lie. Raises PackageRefused, WorkedCaseFailed, Refused.
 
-    What is judged is the copy. Nothing that runs changes: it is enabled by a command of its own.
+    What is judged is the copy, of ordinary files of bounded size alone. Nothing that runs changes: it is enabled by a
+    command of its own.
     """
+    files = read_folder(folder.resolve())
     aside = installed(settings) / ".incoming" / str(os.getpid())
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        copy = shutil.copytree(folder.resolve(), aside / folder.resolve().name, symlinks=True)
+        copy = aside / folder.resolve().name
+        copy.mkdir(parents=True)
+        for name, content in files.items():
+            (copy / name).write_bytes(content)
         package = load(copy, shipped_trust(keys_of(settings)))
         said = package.manifest
         place = installed(settings) / f"{said.name}@{said.version}"

@@ -101,7 +101,7 @@ def shelf_of(settings: Settings, *, networks: bool = True) -> Shelf:
 
 def _loaded(settings: Settings, wanted: Sequence[str], engine: Engine | None) -> tuple[Package, ...]:
     loaded = load_packages(wanted, folders_of(settings), keys_of(settings), engine)
-    for name, error in loaded.refused:
+    for name, error in (*loaded.refused, *loaded.passed_over):
         emit(Event.PACKAGE_REFUSED, package=name, reason=error.reason, detail=str(error))
     return loaded.packages
 

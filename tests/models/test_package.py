@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -22,6 +22,8 @@ from her2node.models.package import PINNED, SHIPPED, load, load_packages, shippe
 from her2node.models.prediction import Level
 from her2node.models.trust import Trust, keygen, read_key, sign
 from tests.models.making import CASES, MANIFEST, MODEL, Keys, case_json, endless, make_keys, rewritten, small, write
+
+LEE = "lee2017-portal-liver"
 
 
 @pytest.fixture
@@ -205,6 +207,30 @@ def test_versions_live_side_by_side_and_are_enabled_by_number(tmp_path: Path, ke
     assert "2 packages fit small" in str(both.refused[0][1])
 
 
+def stray(folder: Path, name: str) -> Path:
+    """A folder called as a package, which is none."""
+    (folder / name).mkdir(parents=True)
+    (folder / name / "package.toml").write_text("x = 1")
+    return folder / name
+
+
+def test_a_stray_folder_of_its_name_does_not_keep_a_package_from_running(tmp_path: Path) -> None:
+    place = stray(tmp_path, f"{LEE}@2.0.0")
+    for wanted in (LEE, f"{LEE}@1.1.0"):
+        loaded = load_packages([wanted], [tmp_path])
+        assert ([package.manifest.version for package in loaded.packages], loaded.refused) == (["1.1.0"], ())
+    ((folder, why),) = load_packages([LEE], [tmp_path]).passed_over
+    assert (folder, "neither shipped nor signed" in str(why)) == (str(place), True)
+
+
+def test_where_no_folder_of_a_name_can_be_used_the_reason_is_told(tmp_path: Path) -> None:
+    stray(tmp_path, f"{LEE}@2.0.0")
+    stray(tmp_path, "other")
+    loaded = load_packages([f"{LEE}@2.0.0", "other"], [tmp_path])
+    assert (loaded.packages, [name for name, _ in loaded.refused]) == ((), [f"{LEE}@2.0.0", "other"])
+    assert all("neither shipped nor signed" in str(why) for _, why in loaded.refused)
+
+
 # --- the manifest ----------------------------------------------------------------------------------------------
 
 
@@ -240,6 +266,14 @@ true_negatives = 40
         (lambda m: m.replace('level = "site-trained"', 'level = "measured-only"'), "do not go together"),
         (lambda m: m.replace('level = "site-trained"', 'level = "published-threshold"'), "states no threshold"),
         (lambda m: f"{m}{STATED}covariance = [[1.0]]\n", "no covariance"),
+        (lambda m: m.replace("hard = [-200.0, 400.0]", "hard = [400.0, -200.0]"), r"\[400\.0, -200\.0\] has its upper"),
+        (lambda m: m.replace("usual = [100.0, 140.0]", "usual = [140.0, 100.0]"), r"kvp\.usual: .* has its upper end"),
+        (
+            lambda m: m.replace("A small package", r"A small\u0000package"),
+            r"control character in 'A small\\x00package'",
+        ),
+        (lambda m: m.replace("Made for tests.", r"Made \u001b[2J"), r"control character in 'Made \\x1b\[2J'"),
+        (lambda m: m + '"a\\u0085" = 1\n', r"control character in 'a\\x85'"),
         (lambda m: f"{m}{RULE}", "other inputs than that of its threshold"),
     ],
 )
@@ -262,6 +296,11 @@ def test_a_manifest_that_cannot_be_meant_is_refused(
 def test_what_no_parser_gets_to_the_end_of_is_refused(content: bytes) -> None:
     with pytest.raises(PackageRefused, match="cannot be read"):
         manifests.parse(content)
+
+
+def test_texts_of_several_lines_and_limits_of_one_value_are_meant(tmp_path: Path) -> None:
+    said = MANIFEST.replace('"Tests."', '"""Tests,\n\tand more."""').replace("[100.0, 140.0]", "[120.0, 120.0]")
+    assert small(tmp_path, lambda _: said).manifest.intended_use == "Tests,\n\tand more."
 
 
 def test_an_expression_too_deep_to_compile_is_refused(tmp_path: Path, keys: Keys) -> None:
@@ -367,6 +406,21 @@ def test_a_graph_that_is_not_what_its_manifest_states_is_not_loaded(tmp_path: Pa
         load(write(tmp_path / "other", keys, manifest=other), keys.trust)
 
 
+@pytest.mark.parametrize(
+    ("slopes", "value"), [(("1.7e308", "1.7e308"), 1.0), (("1e308", "-1e308"), 50.0)], ids=["overflow", "both signs"]
+)
+def test_stated_coefficients_too_large_to_be_added_are_a_worked_case_that_fails(
+    tmp_path: Path, keys: Keys, slopes: tuple[str, str], value: float
+) -> None:
+    linear = MODEL.intercept + value * sum(MODEL.coefficients.values())
+    case = {**CASES[0], "inputs": dict.fromkeys(MODEL.coefficients, value), "probability": 1 / (1 + np.exp(-linear))}
+    stated = STATED.replace("1.5", slopes[0]).replace("0.02", slopes[1])
+    write(tmp_path, keys, manifest=MANIFEST + stated, cases=[case])
+    ((name, why),) = load_packages(["small"], [tmp_path], [keys.public]).refused
+    assert (name, type(why)) == ("small", WorkedCaseFailed)
+    assert "too large to be added" in str(why)
+
+
 def test_a_form_that_holds_a_model_is_refused(tmp_path: Path, keys: Keys) -> None:
     copy = shutil.copytree(SHIPPED / "he2015-adc", tmp_path / "he2015-adc")
     (copy / "model.onnx").write_bytes(logistic_graph(MODEL, ("metastasis", "portal_mean")))
@@ -438,6 +492,7 @@ def by_formula(manifest: Scalar, row: dict[str, float]) -> float:
 
 
 @pytest.mark.parametrize("name", MODELS)
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_shipped_graph_equals_the_formula_that_its_manifest_states(name: str, data: st.DataObject) -> None:
     package = MODELS[name]

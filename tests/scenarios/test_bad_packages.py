@@ -83,9 +83,13 @@ MODELS: dict[str, tuple[Callable[[Path], bytes], str]] = {
 """By name of the package what its trusted model.onnx is, and why it is refused."""
 
 
-def _package(place: Path, name: str, keys: Keys, model: bytes | None = None) -> Path:
-    """The small package under a name of its own, trusted whatever its model is."""
-    manifest = MANIFEST.replace('name = "small"', f'name = "{name}"')
+TOO_LARGE = "[logistic]\nintercept = -1.0\ncoefficients = { metastasis = 1.7e308, portal_mean = 1.7e308 }\n"
+"""Coefficients that no sum of doubles holds."""
+
+
+def _package(place: Path, name: str, keys: Keys, model: bytes | None = None, stated: str = "") -> Path:
+    """The small package under a name of its own, trusted whatever its model is and whatever it states of it."""
+    manifest = MANIFEST.replace('name = "small"', f'name = "{name}"') + stated
     return write(place / f"of-{name}", keys, manifest=manifest, model=model).rename(place / name)
 
 
@@ -108,6 +112,8 @@ def _bad_packages(place: Path, keys: Keys, secret: Path) -> dict[str, str]:
     (_package(place, "unsigned", keys) / "package.toml.sig").unlink()
     _with(_package(place, "deep-cases", keys), "cases.json", b"[" * 200_000, keys)
     _with(_package(place, "wrong-case", keys), "cases.json", case_json(probability=0.5), keys)
+    ones = case_json(inputs={"metastasis": 1.0, "portal_mean": 1.0}, probability=0.6271477663131956)
+    _with(_package(place, "too-large", keys, stated=TOO_LARGE), "cases.json", ones, keys)
     deep = _package(place, "deep-manifest", keys)
     content = b"a = " + b"[" * 5000
     (deep / "package.toml").write_bytes(content)
@@ -122,6 +128,7 @@ def _bad_packages(place: Path, keys: Keys, secret: Path) -> dict[str, str]:
         "unsigned": r"neither shipped nor signed",
         "deep-cases": r"cases\.json cannot be read",
         "wrong-case": r"gives 0\.817574",
+        "too-large": r"too large to be added",
         "deep-manifest": r"package\.toml cannot be read",
         "unsigned-and-deep": r"none of the 1 trusted keys",
         "not-there": r"there is no package",

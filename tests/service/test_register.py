@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from her2node.errors import DemonstrationOnly, NeedsTraining, NotFound, PackageRefused, Refused
 from her2node.models.building import seal, sign_package
-from her2node.models.package import SHIPPED
+from her2node.models.package import LARGEST_FILE, SHIPPED
 from her2node.service import register, shelf
 from her2node.service.register import Mode, Running
 from her2node.settings import Settings
@@ -106,6 +107,38 @@ def test_a_roll_back_to_settings_that_no_longer_name_one_package_is_refused(
     assert modes(having) == {"small@1.0.0": "on"}
 
 
+def test_a_roll_back_to_a_version_that_is_gone_or_trusted_no_longer_is_refused(
+    settings: Settings, keys: Keys, tmp_path: Path
+) -> None:
+    for number in ("1.0.0", "2.0.0"):
+        shelf.install(settings, version(tmp_path, keys, number))
+        shelf.enable(settings, f"small@{number}")
+    shelf.disable(settings, "small")
+    before = register.read(settings)
+    ((mark, _),) = shelf.keys(settings)
+    register.distrust(settings, mark)
+    with pytest.raises(PackageRefused, match="none of the 0 trusted keys"):
+        shelf.roll_back(settings, "small")
+    assert register.read(settings) == before
+    register.trust(settings, keys.public)
+    shelf.roll_back(settings, "small")
+    register.remove(settings, "small@1.0.0")
+    with pytest.raises(PackageRefused, match=r"0 packages fit small@1\.0\.0 \(versions found: none\)"):
+        shelf.roll_back(settings, "small")
+    assert modes(settings)["small@2.0.0"] == "on"
+
+
+def test_a_roll_back_to_off_asks_for_no_package(settings: Settings, keys: Keys, tmp_path: Path) -> None:
+    for number in ("1.0.0", "2.0.0"):
+        shelf.install(settings, version(tmp_path, keys, number))
+    shelf.enable(settings, "small@1.0.0")
+    shelf.disable(settings, "small")
+    shelf.enable(settings, "small@2.0.0")
+    register.remove(settings, "small@1.0.0")
+    assert shelf.roll_back(settings, "small").startswith("small@1.0.0 is off")
+    assert "small@2.0.0" not in modes(settings)
+
+
 def test_a_package_in_shadow_is_loaded_apart(settings: Settings, keys: Keys, tmp_path: Path) -> None:
     shelf.install(settings, version(tmp_path, keys, "1.0.0"))
     shelf.enable(settings, "small", shadow=True)
@@ -130,6 +163,20 @@ def test_installing_another_version_of_what_runs_changes_nothing_that_runs(
     assert modes(settings) == {f"{LEE}@9.0.0": "on"}
 
 
+def test_a_stray_folder_called_as_a_package_that_runs_is_logged_and_the_package_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "more" / f"{LEE}@2.0.0"
+    place.mkdir(parents=True)
+    (place / "package.toml").write_text("x = 1")
+    settings = Settings(state_dir=tmp_path, packages={"enabled": [LEE], "folders": [place.parent]})
+    logged: list[str] = []
+    monkeypatch.setattr(shelf, "emit", lambda _, **said: logged.append(said["package"]))
+    assert [package.manifest.version for package in shelf.shelf_of(settings).on] == ["1.1.0"]
+    assert logged == [str(place)]
+    assert list(shelf.verify(settings, None, enabled_only=True)) == []
+
+
 def test_a_package_that_the_settings_name_before_it_is_there_can_be_installed(
     settings: Settings, keys: Keys, tmp_path: Path
 ) -> None:
@@ -147,6 +194,23 @@ def test_what_is_not_trusted_or_was_changed_is_not_installed(settings: Settings,
     with pytest.raises(PackageRefused, match=r"CARD\.md was changed"):
         shelf.install(settings, changed)
     assert not [path for path in register.installed(settings).glob("*") if path.name != ".incoming"]
+
+
+def test_a_folder_that_holds_more_than_ordinary_files_is_refused_before_it_is_copied(
+    settings: Settings, keys: Keys, tmp_path: Path
+) -> None:
+    folder = version(tmp_path, keys, "1.0.0")
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(PackageRefused, match="small holds pipe, which is no ordinary file"):
+        shelf.install(settings, folder)
+    (folder / "pipe").unlink()
+    with (folder / "large.bin").open("wb") as large:
+        large.truncate(LARGEST_FILE + 1)
+    with pytest.raises(PackageRefused, match=r"small/large\.bin is larger"):
+        shelf.install(settings, folder)
+    with pytest.raises(PackageRefused, match="nowhere cannot be read"):
+        shelf.install(settings, tmp_path / "nowhere")
+    assert not register.installed(settings).exists()
 
 
 def test_a_package_is_installed_once(settings: Settings, keys: Keys, tmp_path: Path) -> None:
