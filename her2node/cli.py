@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from her2node import __version__, settings
 from her2node.errors import Her2nodeError, Refused, SettingsRefused, Transient
@@ -291,10 +290,8 @@ def packages_list(as_json: AsJson = False, config: Config = None) -> None:
     if as_json:
         _print_json(rows)
         return
-    table = Table("name", "version", "level", "runs", "usable", "title", box=None)
-    for row in rows:
-        table.add_row(row["name"], row["version"], row["level"], row["mode"], row["usable"], row["title"])
-    _out().print(table)
+    for line in shelf.lines(rows):
+        _out().print(line)
 
 
 @packages_app.command("show")

@@ -19,6 +19,7 @@ from her2node.jobs.classify import entered_roles
 from her2node.quantities import signature
 from her2node.quantities.signature import Signature
 from her2node.reading import Reading
+from her2node.reports import wording
 from her2node.reports.report import Report, Stamp
 from her2node.reports.writing import write
 from her2node.selection.study import Study, group, open_study
@@ -54,14 +55,18 @@ class Written:
     def as_json(self) -> dict[str, Any]:
         return {
             "study": self.reading.study.study_instance_uid,
+            "notices": [said.text for said in wording.notices()],
             "quantities": measuring.as_list(self.reading),
             "estimates": [
                 {
                     "package": f"{p.package.name}@{p.package.version}",
                     "level": p.package.level.value,
+                    "prior": p.prior,
+                    "prior_source": p.prior_source,
                     "open_inputs": list(p.open_inputs),
                     "answers": [
                         {
+                            "inputs": {used.name: {"value": used.value, "source": used.source} for used in a.inputs},
                             "probability": a.probability,
                             "interval": a.interval,
                             "interval_kind": a.interval_kind.value if a.interval else None,
@@ -86,14 +91,10 @@ class Written:
         }
 
     def print(self, console: Console) -> None:
-        measuring.print_rows(measuring.as_list(self.reading), console)
-        for prediction in self.reading.predictions:
-            answers = ", ".join(f"{answer.probability:.3f} ({answer.category})" for answer in prediction.answers)
-            console.print(f"estimate of {prediction.package.name} ({prediction.package.level}): {answers}")
-        for observation in self.reading.observations:
-            console.print(f"{observation.package.name}: {' '.join(observation.remarks)}")
-        for refusal in self.reading.not_predicted:
-            console.print(f"{refusal.package.name} did not run: {refusal.refused}")
+        """What was measured, and then every sentence of the report: no estimate stands without what it rests on."""
+        measuring.print_rows((row for row in measuring.as_list(self.reading) if "refused" not in row), console)
+        for said in wording.statements(self.reading):
+            console.print(f"{said.concept.meaning}: {said.text}")
         for kind, path in self.files:
             console.print(f"{kind}: {path}")
 

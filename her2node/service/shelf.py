@@ -152,6 +152,17 @@ def listing(settings: Settings) -> list[dict[str, Any]]:
     return [_row(settings, folder, wanted) for folder in package_folders(folders_of(settings))]
 
 
+def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What ``listing`` gives as a table for people, its head first: a line a package, and nothing is cut however narrow
+    the screen, for other commands take the names."""
+    table = [("name", "version", "level", "runs", "usable", "title")]
+    table += [tuple(row[key] for key in ("name", "version", "level", "mode", "usable", "title")) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*(row[:4] for row in table), strict=True)]
+    widths += [len(_IN_DEMONSTRATION), 0]  # a refusal in words takes more, and moves its own title alone
+    for row in table:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
 def _row(settings: Settings, folder: Path, wanted: Running) -> dict[str, Any]:
     said = _said(folder)
     name, version = (said.name, said.version) if said else (folder.name.partition("@")[0], "")
@@ -167,6 +178,9 @@ def _row(settings: Settings, folder: Path, wanted: Running) -> dict[str, Any]:
         "title": said.title if said else "",
         "folder": str(folder),
     }
+
+
+_IN_DEMONSTRATION = "in demonstration mode only"
 
 
 def _said(folder: Path) -> Manifest | None:
@@ -185,7 +199,7 @@ def _usable(settings: Settings, folder: Path) -> str:
     if isinstance(package.manifest, Form):
         return "no: needs training"
     demo_only = package.manifest.level is Level.SYNTHETIC_DEMO and not settings.demonstration
-    return "in demonstration mode only" if demo_only else "yes"
+    return _IN_DEMONSTRATION if demo_only else "yes"
 
 
 def card(settings: Settings, name: str) -> str:

@@ -14,15 +14,16 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from scipy.special import expit
 
-from her2node.errors import PackageRefused, SettingsRefused, TranscriptsDiffer, WorkedCaseFailed
+from her2node.errors import PackageRefused, SettingsRefused, TranscriptsDiffer
 from her2node.models.building import logistic_graph, write_package
 from her2node.models.manifest import InputName, Limits, Logistic, Name, Said
 from her2node.models.model_card import RESEARCH, model_card
@@ -36,13 +37,27 @@ T = TypeVar("T")
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
+def _digits_after_the_point(number: Decimal) -> int:
+    return -int(number.as_tuple().exponent)
+
+
+def _with_decimals(printed: Decimal) -> Decimal:
+    if not 1 <= _digits_after_the_point(printed) <= 15:
+        raise ValueError("has no decimals, or more than 15: type it as it is printed")
+    return printed
+
+
 @dataclass(frozen=True, config=_STRICT)
 class Example:
     """A worked example that the paper prints: inputs and the probability, to as many digits as are printed."""
 
     inputs: dict[InputName, float]
-    probability: Annotated[float, Field(ge=0, le=1)]
-    tolerance: Annotated[float, Field(gt=0, le=1e-3)] = 1e-3
+    probability: Annotated[Decimal, Field(ge=0, le=1), AfterValidator(_with_decimals)]
+
+    def is_printed_of(self, probability: float) -> bool:
+        """Whether ``probability``, rounded, is what stands there: it lies within half a unit of the last digit."""
+        half = Decimal(5).scaleb(-_digits_after_the_point(self.probability) - 1)
+        return math.isfinite(probability) and abs(Decimal(probability) - self.probability) <= half
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -111,6 +126,8 @@ class _Typed:
 
 _AS_IT_IS = Standard(0.0, 1.0)
 _TYPED, _TRANSCRIPT = TypeAdapter(_Typed), TypeAdapter(Transcript)
+_NOT_PRINTED = frozenset({"threshold", "training_set", "venn_abers"})
+"""Keys of package.toml that a model of printed coefficients has no numbers for."""
 _FOR_PEOPLE = "meaning"
 """The key of an input, and of a code, that two people may word differently."""
 
@@ -119,13 +136,16 @@ def from_paper(first: Path, second: Path, out: Path, private_pem: bytes) -> Path
     """Write the signed package into ``out``/NAME and return its folder.
 
     Raises TranscriptsDiffer, naming what differs or that one person typed both; PackageRefused for files that cannot be
-    used, an input that no coefficient belongs to, and an example that the coefficients do not give.
+    used, an input that no coefficient belongs to, numbers that no paper prints of such a model, and an example that the
+    coefficients do not give.
     """
     content, checked = _read(first), _read(second)
     if "name" not in content:
         raise PackageRefused(f"{first}: name is missing")
-    theirs = _transcript(checked.get("paper"), second)
-    ours = _transcript(content.pop("paper", None), first)
+    if beside := _NOT_PRINTED & content.keys():
+        raise PackageRefused(f"{first}: {', '.join(sorted(beside))}: nobody else has read it, and no paper prints it")
+    theirs = _transcript(checked["paper"], second)
+    ours = _transcript(content.pop("paper"), first)
     compare(ours, theirs)
     features, wanted = _features(content, first)
     _, seen = _features(checked, second)
@@ -138,6 +158,7 @@ def from_paper(first: Path, second: Path, out: Path, private_pem: bytes) -> Path
         raise PackageRefused(f"the inputs {', '.join(names)} and the typed coefficients differ")
     if lacking := set(ours.standardised) - set(names):
         raise PackageRefused(f"paper.standardised names {', '.join(sorted(lacking))}, which is no input")
+    _check_examples(ours, names)
     package = out / str(content["name"])
     if features:
         package.mkdir(parents=True, exist_ok=True)
@@ -149,10 +170,7 @@ def from_paper(first: Path, second: Path, out: Path, private_pem: bytes) -> Path
         _cases(ours, content["inputs"]),
         _card(content, ours, theirs),
     )
-    try:
-        sign_and_load(package, private_pem)
-    except WorkedCaseFailed as error:
-        raise PackageRefused(f"the coefficients do not give what the paper prints: {error}") from error
+    sign_and_load(package, private_pem)
     return package
 
 
@@ -170,12 +188,24 @@ def compare(ours: Transcript, theirs: Transcript) -> None:
     _refuse_unlike(pairs)
 
 
-def _printed(said: Transcript) -> dict[str, float]:
-    """The probabilities of the examples, by their inputs."""
-    return {
-        ", ".join(f"{name} {value}" for name, value in sorted(example.inputs.items())): example.probability
-        for example in said.examples
-    }
+def _printed(said: Transcript) -> dict[str, str]:
+    """The probabilities of the examples, digit by digit, by their inputs."""
+    return {_case(example): str(example.probability) for example in said.examples}
+
+
+def _case(example: Example) -> str:
+    return ", ".join(f"{name} {value}" for name, value in sorted(example.inputs.items()))
+
+
+def _check_examples(ours: Transcript, names: Sequence[str]) -> None:
+    """Raises PackageRefused, naming the example that the coefficients do not give."""
+    for example in ours.examples:
+        if example.inputs.keys() != set(names):
+            raise PackageRefused(f"the example of {_case(example)} does not give every input: {', '.join(names)}")
+        answer = float(expit(ours.log_odds(example.inputs)))
+        if not example.is_printed_of(answer):
+            said = f"{answer:.6f} for {_case(example)}, {example.probability} printed"
+            raise PackageRefused(f"the coefficients do not give what the paper prints: {said}")
 
 
 def compare_inputs(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]) -> None:
@@ -240,12 +270,14 @@ def _with_codes(given: Mapping[str, Any], wanted: Signature) -> dict[str, Any]:
 
 
 def _read(file: Path) -> dict[str, Any]:
+    """The file; in [paper], numbers with as many digits as were typed."""
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # no TOML, no UTF-8, numbers too long, lists too deep
+        text = file.read_text(encoding="utf-8")
+        content, digits = tomllib.loads(text), tomllib.loads(text, parse_float=Decimal)
+    except (OSError, ValueError, ArithmeticError, RecursionError) as error:  # no TOML or UTF-8, too long, too deep
         raise PackageRefused(f"{file} cannot be read: {error}") from error
     _validated(_TYPED, content, file)
-    return content
+    return content | {"paper": digits.get("paper")}
 
 
 def _transcript(said: Any, file: Path) -> Transcript:
@@ -275,16 +307,20 @@ def _manifest(content: Mapping[str, Any], ours: Transcript, theirs: Transcript) 
 
 
 def _cases(ours: Transcript, inputs: list[dict[str, Any]]) -> list[dict[str, object]]:
-    """The paper's examples, and two ends of every input by the formula."""
-    examples: list[dict[str, object]] = [
-        {"inputs": e.inputs, "probability": e.probability, "tolerance": e.tolerance, "source": f"{ours.doi}, printed"}
-        for e in ours.examples
-    ]
+    """The paper's examples and two ends of every input, each with what the formula gives."""
+    tried = [(e.inputs, f"{ours.doi}, which prints {e.probability}; ") for e in ours.examples]
     for end in (0, -1):
         values = {str(given["name"]): _ends(given, ours.standardised.get(str(given["name"])))[end] for given in inputs}
-        said, answer = "the formula, evaluated with numpy", float(expit(ours.log_odds(values)))
-        examples.append({"inputs": values, "probability": answer, "tolerance": 1e-9, "source": said})
-    return examples
+        tried.append((values, ""))
+    return [
+        {
+            "inputs": values,
+            "probability": float(expit(ours.log_odds(values))),
+            "tolerance": 1e-9,
+            "source": f"{source}the formula, evaluated with numpy",
+        }
+        for values, source in tried
+    ]
 
 
 def _ends(given: Mapping[str, Any], standard: Standard | None) -> tuple[float, float]:

@@ -158,6 +158,10 @@ def test_packages_are_listed_shown_and_verified(tmp_path: Path) -> None:
         "lee2017-portal-liver", "zheng-portal-node", "ji2017-adc", "ji2017-d", "ji2017-f", "ji2017-d-star",
         "zhangjn2016-suvmax", "pumc2022-mtv",
     }  # fmt: skip
+    head, *lines = her2node("packages", "list", state=tmp_path).stdout.splitlines()
+    assert head.split() == ["name", "version", "level", "runs", "usable", "title"]
+    assert [line.split()[0] for line in lines] == [row["name"] for row in rows], "one whole name a line, as for a pipe"
+    assert all(line.endswith(row["title"]) for line, row in zip(lines, rows, strict=True))
     usable = {row["name"]: row["usable"] for row in rows}
     assert usable["synthetic-demo-ct"] == usable["synthetic-demo-image"] == "in demonstration mode only"
     assert usable["he2015-adc"] == "no: needs training"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import math
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -125,7 +127,8 @@ def test_what_two_people_read_alike_becomes_a_signed_package_that_says_who_and_w
         ("112031", "112032", r"inputs\.portal_mean\.code"),
         ("values = [0.0, 1.0]", "values = [1.0, 2.0]", r"inputs\.metastasis\.values"),
         (INPUTS, "", r"inputs\.metastasis\.source: reader and None"),
-        ("0.620", "0.6204", r"the example of metastasis 1\.0, portal_mean 50\.0: 0\.62 and 0\.6204"),
+        ("0.620", "0.62", r"the example of .*: 0\.620 and 0\.62$"),
+        ("0.620", "0.6204", r"the example of metastasis 1\.0, portal_mean 50\.0: 0\.620 and 0\.6204"),
     ],
 )
 def test_what_two_people_read_differently_is_refused_by_name(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -150,6 +153,9 @@ def test_a_model_that_was_not_printed_whole_is_refused(tmp_path: Path, old: str,
         typed(tmp_path, (WHOLE + PAPER).replace(old, new), SECOND.replace(old, new))
 
 
+SEEN = 'inputs = ["portal_mean"]\nmean = [50.0]\ncovariance = [[9.0]]\nusual = 3.84\n'
+TRAINED = 'low = [0.1]\nhigh = [0.9]\nsource = "nobody"\n'
+"""What alone would give a flag and an interval that no second person has read."""
 LIMITS = "limits = { usual = [0.0, 150.0] }"
 
 
@@ -166,6 +172,8 @@ LIMITS = "limits = { usual = [0.0, 150.0] }"
         ("format = 1", f"format = 1\ndeep = {'[' * 5000}{']' * 5000}", r"first\.toml cannot be read: "),
         ("format = 1", f"format = {'1' * 5000}", r"first\.toml cannot be read: "),
         ('"paper-2024"', '"../paper-2024"', r"first\.toml: name: "),
+        ("[output]", f"[venn_abers]\n{TRAINED}\n[output]", r"first\.toml: venn_abers: nobody else has read it"),
+        ("[output]", f"[training_set]\n{SEEN}\n[output]", r"first\.toml: training_set: nobody else has read it"),
         ('name = "paper-2024"\n', "", r"first\.toml: name is missing"),
     ],
     ids=lambda value: value[:20],
@@ -248,6 +256,45 @@ def test_a_radiomics_model_that_cannot_be_used_is_refused_by_name(
     second = 'features = "ours.toml"\n' + ENTROPY + SIGNATURE.replace("A. Reader", "B. Checker")
     with pytest.raises((PackageRefused, TranscriptsDiffer), match=said):
         typed(tmp_path, text.replace(old, new), second)
+
+
+def printing(folder: Path, probability: str) -> Path:
+    """The package of a paper that prints ``probability`` of a case of which the formula gives 0.61973."""
+    return typed(folder, *(text.replace("0.620", probability) for text in (WHOLE + PAPER, SECOND)))
+
+
+@pytest.mark.parametrize("printed", ["0.6", "0.62", "0.620", "0.6197", "6.2e-1"])
+def test_a_printed_example_holds_to_as_many_digits_as_are_printed(tmp_path: Path, printed: str) -> None:
+    cases = json.loads((printing(tmp_path, printed) / "cases.json").read_text())
+    assert cases[0]["probability"] == pytest.approx(1 / (1 + math.exp(2.0 - math.log(4.43) - 1.0)), abs=1e-12)
+    assert cases[0]["tolerance"] == 1e-9
+    assert f"10.1000/j.paper.1, which prints {Decimal(printed)}" in cases[0]["source"]
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ("0.7", "0.619729 for metastasis 1.0, portal_mean 50.0, 0.7 printed"),
+        ("0.61", "0.61 printed"),
+        ("0.619", "0.619 printed"),
+        ("0.6198", "0.6198 printed"),
+        ("1", "has no decimals"),
+        ("0e-999999999", "or more than 15"),
+        ("1.1", "less than or equal to 1"),
+        ("nan", "finite"),
+        (f"1e{'9' * 30}", "cannot be read"),
+    ],
+)
+def test_an_example_that_rounds_to_something_else_is_refused(tmp_path: Path, printed: str, said: str) -> None:
+    with pytest.raises(PackageRefused, match=said):
+        printing(tmp_path, printed)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_example_that_leaves_an_input_out_is_refused(tmp_path: Path) -> None:
+    first, second = (text.replace("metastasis = 1.0, ", "") for text in (WHOLE + PAPER, SECOND))
+    with pytest.raises(PackageRefused, match=r"the example of portal_mean 50\.0 does not give every input"):
+        typed(tmp_path, first, second)
 
 
 def test_a_printed_example_that_the_coefficients_do_not_give_is_refused_and_leaves_no_package(tmp_path: Path) -> None:
