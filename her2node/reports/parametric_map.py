@@ -7,8 +7,8 @@ they are stored, whatever their positions say, and the order that highdicom give
 **Voxels without a value** get a number of their own: a sixteenth of the values' span below the lowest, stated as Float
 Pixel Padding Value (PS3.3 C.7.6.24) and outside the range to which the real-world mapping applies. NaN would be legal
 (PS3.5 section 8), but readers look for the lowest and highest stored value: a NaN in the first voxel, which lies in the
-air, leaves OHIF 3.13 without a window, and so would a padding value far from the values. It is negative, for OHIF colours
-whatever is above zero. dcmqi and Slicer know no padding: they show it as a value below all others.
+air, leaves OHIF 3.13 without a window, and so would a padding value far from the values. It is negative, for OHIF
+colours whatever is above zero. dcmqi and Slicer know no padding: they show it as a value below all others.
 
 **Memory**: highdicom is told of planes of one pixel and never meets the voxels. They are copied once, slice by slice,
 into the buffer that is written to the file: with the map itself and the file's bytes, three times the voxels.
