@@ -48,10 +48,11 @@ class Planes:
         """What highdicom must know of one slice, as a single-frame image without patient and study.
 
         The UID is the slice's index and is replaced by the slice's source in ``finished``. ``headers`` are those of
-        the study's objects by UID; ``matrix`` (rows, columns) stands in for the slice's own.
+        the study's objects by UID; ``matrix`` (rows, columns) stands in for the slice's own. Orientation and spacing
+        are the first slice's for all: scanners write them with last digits that differ from slice to slice.
         """
         geometry = self.geometry
-        header = Dataset() if self.own_grid else _single_frame(headers, self.sources[index])
+        header, first = (Dataset() if self.own_grid else _single_frame(headers, self.sources[of]) for of in (index, 0))
         ds = Dataset()
         ds.SOPClassUID = _CT_IMAGE
         ds.SOPInstanceUID = _index_uid(index)
@@ -65,9 +66,9 @@ class Planes:
         position = geometry.to_patient((index, 0, 0)).tolist()
         ds.ImagePositionPatient = _plane(header, "ImagePositionPatient", position)
         ds.ImageOrientationPatient = _plane(
-            header, "ImageOrientationPatient", [*geometry.directions[2], *geometry.directions[1]]
+            first, "ImageOrientationPatient", [*geometry.directions[2], *geometry.directions[1]]
         )
-        ds.PixelSpacing = _plane(header, "PixelSpacing", list(geometry.spacing_mm[1:]))
+        ds.PixelSpacing = _plane(first, "PixelSpacing", list(geometry.spacing_mm[1:]))
         thickness = number(header, "SliceThickness")
         ds.SliceThickness = _ds(thickness if thickness else geometry.spacing_mm[0])
         ds.SpacingBetweenSlices = _ds(geometry.spacing_mm[0])

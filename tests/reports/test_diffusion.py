@@ -81,6 +81,18 @@ def test_dcmqi_reads_back_the_maps_of_adc_d_d_star_and_f(written: Written, tmp_p
         assert found.origin_mm == pytest.approx(made.geometry.origin_mm)
 
 
+@pytest.mark.parametrize(
+    "name", ["ge_pioneer_b0_1000", "philips_achieva_private_b0_1000", "siemens_mosaic_b0_800", "siemens_xa30_enhanced"]
+)
+def test_images_of_every_vendor_come_back_as_a_map_of_adc(shared: Path, name: str, tmp_path: Path) -> None:
+    files = [file for file in sorted((shared / "data" / "mr-dwi-vendors" / name).rglob("*")) if file.is_file()]
+    reading = read(open_study(files), ())
+    (one,) = write(reading, making.STAMP, (ObjectKind.PARAMETRIC_MAP,))
+    (tmp_path / "map.dcm").write_bytes(one.content())
+    errors, _ = gates.dciodvfy(tmp_path / "map.dcm")  # it warns of what the study itself lacks
+    assert errors == []
+
+
 def test_the_report_says_that_mr_was_done(written: Written) -> None:
     report = dcmread(written.files[ObjectKind.REPORT])
     done = [

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from her2node.dicom.codes import Code, Finding
 from her2node.reading import Reading
@@ -48,6 +50,17 @@ def test_frames_refer_to_the_images_and_frames_that_they_lie_on(case: Case) -> N
         for one in frame.DerivationImageSequence[0].SourceImageSequence
     ]
     assert sorted(found, key=str) == sorted(((s.sop_class_uid, s.sop_instance_uid, s.frame) for s in used), key=str)
+
+
+def test_last_digits_that_differ_from_slice_to_slice_keep_nothing_back(tmp_path: Path) -> None:
+    def jitter(ds: Dataset) -> None:
+        if "ImageOrientationPatient" in ds and ds.InstanceNumber % 2:
+            ds.ImageOrientationPatient = ["1", "0.00000001", "0", "-0.00000001", "1", "0"]
+            ds.PixelSpacing = [f"{value + 1e-8:.10f}" for value in ds.PixelSpacing]
+
+    reading = making.reading_of(making.folder_of(tmp_path / "study", making.SMALL, jitter))
+    written = write(reading, making.STAMP, (ObjectKind.SEGMENTATION, ObjectKind.PARAMETRIC_MAP))
+    assert {one.kind for one in written} == {ObjectKind.SEGMENTATION, ObjectKind.PARAMETRIC_MAP}
 
 
 def test_planes_bear_the_source_s_own_figures(real: Case) -> None:
