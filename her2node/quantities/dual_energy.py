@@ -1,8 +1,9 @@
 """Dual-energy CT: iodine in a region, iodine against the aorta, effective atomic number; iodine from two energies.
 
 Unit trap: scanners write iodine in mg/ml, in 100 ug/ml or without a unit. A gastric cancer takes up some 1 to 4 mg/ml
-(which 70 keV show as 26 to 104 HU); "28" is 2.8 mg/ml in units of 100 ug/ml. So where no unit is stated and the median
-of the region is above 10, iodine is refused. The ratio to the aorta needs no unit and is given all the same.
+(which 70 keV show as 26 to 104 HU); "28" is 2.8 mg/ml in units of 100 ug/ml, and "3" is 3 mg/ml or, in tissue that
+takes up little, 0.3. So where no unit is stated iodine is refused, whatever the values. The ratio to the aorta needs no
+unit and is given all the same.
 """
 
 from __future__ import annotations
@@ -126,8 +127,7 @@ def measure(
     """Iodine in a region of an iodine volume, its histogram, and against the aorta.
 
     ``aorta``: its voxels on the same volume, why there is none, or None where the region is the aorta. What cannot be
-    had is a NotMeasured: TooFewVoxels, UnitMissing (no unit is stated and the median is above 10), NoReference (the
-    aorta holds no iodine).
+    had is a NotMeasured: TooFewVoxels, UnitMissing (no unit is stated), NoReference (the aorta holds no iodine).
     """
     series_uids = (volume.series_instance_uid,)
     values = _values(volume, roi)
@@ -168,27 +168,20 @@ def _concentrations(
     percents: Sequence[int],
 ) -> tuple[Quantity | NotMeasured, ...]:
     median = float(np.median(values))
-    likely = median <= HIGHEST_LIKELY_MG_PER_ML
-    if not provenance.stated and not likely:
+    if not provenance.stated:
         reason = UnitMissing(
             f"iodine with a median of {median:.4g} and no unit: mg/ml or 100 ug/ml?",
             remedy="let the scanner write RescaleType MGML or a real world value mapping",
         )
         return (NotMeasured(roi.tracking_id, role, reason, DualEnergy.IODINE, series_uids),)
-    flags: list[str] = []
-    if not provenance.stated:
-        flags.append(f"no unit is stated; taken for mg/ml because the median, {median:.3g}, is at most 10")
-    if not likely:
-        flags.append(
-            f"a median of {median:.4g} mg/ml is more than tissue takes up: check the unit that the scanner states"
-        )
-
+    unlikely = f"a median of {median:.4g} mg/ml is more than tissue takes up: check the unit that the scanner states"
+    flags = (unlikely,) if median > HIGHEST_LIKELY_MG_PER_ML else ()
     told, bins = provenance.method, BIN_MG_PER_ML
     where = (roi.tracking_id, role, series_uids)
     found = histogram_of(values, DualEnergy.IODINE, Unit.MG_PER_ML, *where, bin_width=bins, percents=percents)
     # One method a value: where the statistic has its own, that of the voxels is a parameter.
     return tuple(
-        replace(q, method=q.method or told, flags=tuple(flags), parameters=(told.meaning,) if told and q.method else ())
+        replace(q, method=q.method or told, flags=flags, parameters=(told.meaning,) if told and q.method else ())
         if isinstance(q, Quantity)
         else q
         for q in found

@@ -127,12 +127,13 @@ def too_noisy(method: Code, cnr: float) -> Refused | None:
 def too_far(code: Code, found: Floats, truth: Floats) -> Refused | None:
     """Why a method is not good for tissues like this: what it finds of a quantity in each (n,) is too seldom right."""
     allowed = np.maximum(HIGHEST_ERROR * truth, SMALLEST_ERROR.get(code, 0.0))
-    wrong = np.where(np.isfinite(found), found - truth, np.inf)
+    known = np.isfinite(found)
+    wrong = np.where(known, found - truth, np.inf)
     right = np.abs(wrong) <= allowed
     if right.mean() >= RIGHT_IN:
         return None
-    usual, meant = float(np.nanmedian(found)) if np.isfinite(found).any() else np.nan, float(np.median(truth))
+    usual = f"{np.median(found[known]):.3g}" if known.any() else "no value"
     return OutsideRegime(
         f"in tissue with such a curve it is right in {100 * right.mean():.0f} %, {100 * RIGHT_IN:.0f} % needed "
-        f"(finds {usual:.3g} where {meant:.3g} is true)"
+        f"(finds {usual} where {np.median(truth):.3g} is true)"
     )

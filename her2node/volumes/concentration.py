@@ -3,8 +3,8 @@
 What a stored value means is read from where the object says it, in this order: a Real World Value Mapping (PS3.3
 C.7.6.16.2.11), then RescaleType (PS3.3 C.11.1.1.2; scaled as in the example of PS3.17 JJJJ.5.2.1, ``10^-2 MGML``, or in
 the words of scanners, ``100ug/cm3``). Two statements that differ are believed neither. Where no unit is stated the
-values stay as they are and ``Stated.words`` is empty: 28 can be 28 mg/ml or 28 x 100 ug/ml, and only what lies in the
-region can tell (``quantities.dual_energy``).
+values stay as they are and ``Stated.words`` is empty: 28 can be 28 mg/ml or 28 x 100 ug/ml, and nothing in the images
+can tell. Ratios alone may then be had of them (``quantities.dual_energy``).
 """
 
 from __future__ import annotations

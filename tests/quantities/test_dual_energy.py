@@ -121,26 +121,19 @@ def test_iodine_comes_with_its_codes_and_unit() -> None:
     )
 
 
-def test_without_a_unit_more_than_ten_is_refused_and_the_ratio_needs_none() -> None:
-    volume, roi, aorta = scene(10 * LESION, 50.0)
+@pytest.mark.parametrize(("times", "median"), [(10.0, "22.5"), (1.0, "2.25"), (0.1, "0.225")])
+def test_without_a_unit_iodine_is_refused_however_low_and_the_ratio_needs_none(times: float, median: str) -> None:
+    volume, roi, aorta = scene(times * LESION, times * 5.0)
     found = measured(volume, roi, Role.IODINE, Provenance(stated=False), Aorta(aorta.mask))
     refusal = found["44588005", None]
     assert isinstance(refusal, NotMeasured)
     assert refusal.refused.reason == "unit-missing"
-    assert "median of 22.5" in str(refusal.refused)
+    assert f"median of {median} and no unit: mg/ml or 100 ug/ml?" in str(refusal.refused)
     assert "RescaleType" in refusal.refused.remedy
     ratio = found["NIC", None]
     assert isinstance(ratio, Quantity)
     assert ratio.value == pytest.approx(0.5)
     assert set(found) == {("44588005", None), ("NIC", None)}
-
-
-def test_without_a_unit_ten_or_less_is_taken_for_mg_per_ml_and_flagged() -> None:
-    volume, roi, aorta = scene(np.full((2, 2), 10.0), 20.0)
-    mean = measured(volume, roi, Role.IODINE, Provenance(stated=False), Aorta(aorta.mask))["44588005", Derivation.MEAN]
-    assert isinstance(mean, Quantity)
-    assert mean.value == 10
-    assert any("no unit is stated" in flag for flag in mean.flags)
 
 
 def test_a_stated_unit_is_believed_but_more_than_tissue_takes_up_is_flagged() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +30,10 @@ TISSUE = Tissue(60, 0.06, 15, 0.2, 2.0)
 """As tumours are: it leaks, and blood is through in 6 s."""
 TIGHT = Tissue(30, 0.06, 0.0, 0.2, 1.0)
 """It does not leak, and blood takes 12 s."""
+
+
+NO_NUMBER = re.compile(r"\b(nan|inf)\b")
+"""As Python prints it."""
 
 
 def bolus(times: tuple[float, ...] = EVERY_SECOND) -> Bolus:
@@ -190,6 +195,18 @@ def test_a_tissue_for_which_a_method_is_no_good_is_refused_and_one_for_which_it_
         assert any(reason.startswith(f"{method.meaning}: in tissue with such a curve") for reason in reasons)
 
 
+def test_a_method_that_finds_nothing_in_such_tissue_says_so_in_words() -> None:
+    refused = regimes.too_far(Concept.BLOOD_FLOW, np.full(3, np.nan), np.array([63.6, 60.0, 70.0]))
+    assert refused is not None
+    assert refused.detail.endswith("right in 0 %, 50 % needed (finds no value where 63.6 is true)")
+
+
+@given(st.lists(st.floats(0, 500) | st.sampled_from([np.nan, np.inf, -np.inf]), min_size=1, max_size=8))
+def test_whatever_a_method_finds_in_such_tissue_its_refusal_names_finite_numbers(found: list[float]) -> None:
+    refused = regimes.too_far(Concept.BLOOD_FLOW, np.array(found), np.full(len(found), 63.6))
+    assert refused is None or not NO_NUMBER.search(refused.detail)
+
+
 @pytest.mark.soak
 def test_whatever_the_tissue_what_is_measured_is_seldom_half_wrong() -> None:
     """Flow and volume by every method that is used; before methods were tried on likely tissues the median was beyond
@@ -236,6 +253,7 @@ def test_whatever_the_curves_no_quantity_is_no_number(seed: int, scale: float, o
     hu = offset + scale * np.random.default_rng(seed).standard_normal((3, len(EVERY_SECOND)))
     found = perfusion.measure(bolus(), hu, REGION, perfusion.FACTORS)
     assert all(np.isfinite(one.value) for one in found if isinstance(one, Quantity))
+    assert not [one for one in found if isinstance(one, NotMeasured) and NO_NUMBER.search(one.refused.detail)]
 
 
 def test_an_artery_that_is_no_artery_is_refused_by_name() -> None:

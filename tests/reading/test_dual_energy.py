@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.misc import is_dicom
 
 from her2node import phantoms
 from her2node.dicom.codes import Code, Derivation, DualEnergy
@@ -72,9 +74,22 @@ def test_the_scanners_own_map_in_mg_per_ml_is_not_sent_back_to_it(tmp_path: Path
     assert read(study, ()).maps == ()
 
 
-def test_a_map_without_a_unit_whose_values_could_be_either_is_refused_and_the_report_asks(tmp_path: Path) -> None:
-    phantom, study = made(tmp_path, unit=IodineUnit.UNSTATED, energies=())
-    reading = read(study, ())
+def without_unit(folder: Path) -> Study:
+    """What lies in a folder, whose iodine map no longer says that it is in mg/ml."""
+    images = [(path, dcmread(path)) for path in sorted(folder.rglob("*")) if path.is_file() and is_dicom(path)]
+    said = [(path, image) for path, image in images if image.get("RescaleType") == "MGML"]
+    assert said
+    for path, image in said:
+        del image.RescaleType
+        image.save_as(path)
+    return open_study(path for path, _ in images)
+
+
+@pytest.mark.parametrize("unit", [IodineUnit.UNSTATED, IodineUnit.MGML], ids=["above ten", "below ten"])
+def test_of_a_map_without_a_unit_the_ratio_alone_is_told_and_the_report_asks(tmp_path: Path, unit: IodineUnit) -> None:
+    phantom, study = made(tmp_path, unit=unit, energies=())
+    reading = read(study if unit is IodineUnit.UNSTATED else without_unit(tmp_path), ())
+    assert not [q for q in reading.quantities if q.code == DualEnergy.IODINE]
     (refusal,) = reading.not_measured
     assert (refusal.refused.reason, refusal.code, refusal.roi) == ("unit-missing", DualEnergy.IODINE, reading.tumour)
     assert any("mg/ml or 100 ug/ml?" in said.text for said in statements(reading))
