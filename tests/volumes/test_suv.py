@@ -299,6 +299,48 @@ def test_a_size_in_centimetres_is_converted_and_told() -> None:
     assert "centimetres" in notes[0]
 
 
+@pytest.mark.parametrize("weight", [1.75, 0.07, 401, 1999, 400_001, 7e6])
+@pytest.mark.parametrize("units", ["BQML", "GML"])
+def test_a_weight_that_no_patient_has_is_refused_by_its_keyword(tmp_path: Path, weight: float, units: str) -> None:
+    def change(_: int, ds: Dataset) -> None:
+        ds.PatientWeight, ds.Units = weight, units
+        del ds.PatientSize
+
+    with pytest.raises(InvalidAttribute, match="PatientWeight"):
+        factors(tmp_path, change)
+
+
+@pytest.mark.parametrize(("weight", "size"), [(175, 70), (175, 0.7), (12, 1.75), (70, 1750), (70, 1e-200), (70, 1e200)])
+def test_a_weight_and_a_size_that_no_body_has_together_are_refused_by_their_keywords(
+    weight: float, size: float
+) -> None:
+    with pytest.raises(InvalidAttribute, match=r"PatientWeight.*PatientSize"):
+        body_of(of_body(weight, size))
+
+
+@pytest.mark.parametrize(
+    ("weight", "size", "kg", "metres"),
+    [
+        (2, 0.44, 2, 0.44),  # a newborn
+        (11.5, 0.81, 11.5, 0.81),
+        (28, 1.65, 28, 1.65),  # a body-mass index of 10: starved
+        (318_000, 175, 318, 1.75),
+        (400, 1.64, 400, 1.64),
+    ],
+)
+def test_a_childs_and_the_heaviest_patients_weight_are_taken(
+    weight: float, size: float, kg: float, metres: float
+) -> None:
+    body, _ = body_of(of_body(weight, size))
+    assert (body.weight_kg, body.size_m) == pytest.approx((kg, metres))
+
+
+def of_body(weight: float, size: float) -> Dataset:
+    ds = Dataset()
+    ds.PatientWeight, ds.PatientSize, ds.PatientSex = weight, size, "M"
+    return ds
+
+
 def test_voxels_take_the_slope_of_their_own_slice(tmp_path: Path) -> None:
     def change(index: int, ds: Dataset) -> None:
         ds.RescaleSlope = 1.0 + index
