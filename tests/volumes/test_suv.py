@@ -245,15 +245,61 @@ def of_dose(dose: float) -> Normalisation:
     return normalisation([Frame(told, None)])
 
 
-def test_a_dose_given_before_midnight_is_of_the_day_before(tmp_path: Path) -> None:
-    def night(_: int, ds: Dataset) -> None:
+def at_night(injected: str, **other: str) -> Change:
+    """Scanned half an hour after midnight."""
+
+    def change(_: int, ds: Dataset) -> None:
         ds.SeriesDate = ds.AcquisitionDate = "20260102"
         ds.SeriesTime = ds.AcquisitionTime = "003000"
-        ds.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime = "233000"
+        ds.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime = injected
+        for keyword, value in other.items():
+            setattr(ds, keyword, value)
 
-    found = normalisation(frames_of(pet_series(tmp_path, 2, night)))
+    return change
+
+
+@pytest.mark.parametrize("correction", ["START", "ADMIN"])
+def test_a_dose_given_before_midnight_is_of_the_day_before_and_told(tmp_path: Path, correction: str) -> None:
+    change = at_night("233000", DecayCorrection=correction)
+    found = normalisation(frames_of(pet_series(tmp_path, 2, change)))
     assert found.uptake is not None
     assert found.uptake.total_seconds() == 3600
+    assert [note for note in found.notes if "injection taken for the day before" in note] == list(found.notes)
+    assert len(found.notes) == 1
+
+
+def test_a_dose_given_on_the_day_of_the_scan_needs_no_rule(tmp_path: Path) -> None:
+    assert normalisation(frames_of(pet_series(tmp_path, 2, at_night("001500")))).notes == ()
+
+
+@pytest.mark.parametrize("half_life", [6586.2, 45_721.0, 282_300.0])
+@pytest.mark.parametrize(("injected", "clock"), [("235900", "110000"), ("110001", "110000"), ("182900", "003000")])
+def test_a_time_of_injection_after_the_scan_that_was_no_nights_is_refused_by_its_keyword(
+    tmp_path: Path, injected: str, clock: str, half_life: float
+) -> None:
+    def change(_: int, ds: Dataset) -> None:
+        ds.SeriesTime = ds.AcquisitionTime = clock
+        item = ds.RadiopharmaceuticalInformationSequence[0]
+        item.Radiopharmaceutical, item.RadionuclideHalfLife = "", half_life
+        item.RadiopharmaceuticalStartTime = injected
+
+    with pytest.raises(InvalidAttribute, match="RadiopharmaceuticalStartTime"):
+        factors(tmp_path, change)
+
+
+def test_six_hours_over_midnight_are_taken(tmp_path: Path) -> None:
+    found = normalisation(frames_of(pet_series(tmp_path, 2, at_night("183000"))))
+    assert found.uptake is not None
+    assert found.uptake.total_seconds() == 6 * 3600
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("DecayCorrection", "ADMIN"), ("Units", "GML")])
+def test_uptake_that_needs_no_time_of_injection_stands_without_a_mistaken_one(
+    tmp_path: Path, keyword: str, value: str
+) -> None:
+    found = normalisation(frames_of(pet_series(tmp_path, 2, at_night("110000", **{keyword: value}))))
+    assert found.uptake is None
+    assert any("not known: RadiopharmaceuticalStartTime" in note for note in found.notes)
 
 
 def test_times_with_another_offset_are_the_same_moment(tmp_path: Path) -> None:
