@@ -9,7 +9,11 @@ from pydicom.dataset import Dataset
 from her2node.dicom.attributes import number, text
 from her2node.errors import InvalidAttribute, MissingAttribute
 
-_HEAVIEST_KG = 1000.0
+_GRAMS_ABOVE = 1000.0
+_WEIGHTS_KG = 2.0, 400.0
+"""From a newborn to more than a scanner's table carries. A size written into the weight (1.75) falls out."""
+_BODY_MASS_INDICES = 5.0, 150.0
+"""kg/m2 that no living patient leaves. Weight and size that changed places (175 kg, 70 cm) do."""
 OF_BOTH_SEXES = "PatientSex is O: the mean of both sexes' masses is taken"
 
 
@@ -74,20 +78,38 @@ class Body:
 
 
 def body_of(header: Dataset) -> tuple[Body, tuple[str, ...]]:
-    """The body as the header describes it, and the rules that were applied to read it.
+    """The body as the header describes it, and the rules that were applied to read it: a weight above 1000 is in grams,
+    a size above 3 in centimetres.
 
-    Raises InvalidAttribute for a negative weight or size.
+    Raises InvalidAttribute for a negative weight or size, and for what is then no body: a weight outside 2 to 400 kg
+    or, where the size is known, a body-mass index outside 5 to 150 kg/m2. SUV is proportional to the weight, so such a
+    number would change every value, and no other attribute would tell.
     """
     notes: tuple[str, ...] = ()
     weight = _positive(header, "PatientWeight")
-    if weight is not None and weight > _HEAVIEST_KG:
+    if weight is not None and weight > _GRAMS_ABOVE:
         notes = (f"PatientWeight {weight:g} is taken for grams",)
         weight /= 1000
     size = _positive(header, "PatientSize")
     if size is not None and size > 3:
         notes = (*notes, f"PatientSize {size:g} is taken for centimetres")
         size /= 100
+    _need_human(weight, size)
     return Body(weight, size, text(header, "PatientSex").upper()), notes
+
+
+def _need_human(weight: float | None, size: float | None) -> None:
+    if weight is None:
+        return
+    low, high = _WEIGHTS_KG
+    if not low <= weight <= high:
+        raise InvalidAttribute(f"PatientWeight of {weight:g} kg: no patient's, which are of {low:g} to {high:g} kg")
+    low, high = _BODY_MASS_INDICES
+    if size is not None and not low <= (index := weight / size / size) <= high:
+        raise InvalidAttribute(
+            f"PatientWeight of {weight:g} kg with PatientSize of {size:g} m: a body-mass index of {index:.3g} kg/m2, "
+            f"and no patient's is outside {low:g} to {high:g}"
+        )
 
 
 def _positive(header: Dataset, keyword: str) -> float | None:

@@ -38,6 +38,8 @@ _LEAST_DOSE_BQ = 1e5
 _POSSIBLE_DOSES_BQ = 5e6, 5e9
 """What a patient is given lies between. Such a dose in kBq or GBq falls out of it whether read as Bq or as MBq."""
 _MOST_HALF_LIVES = 10.0
+_LONGEST_OVERNIGHT = timedelta(hours=6)
+"""An injection that by its time of day lies after the acquisition was before midnight: this long before it at most."""
 _TELLING = 0.01
 """Reference times that differ by more of the dose are told."""
 
@@ -71,10 +73,10 @@ def normalisation(frames: Sequence[Frame]) -> Normalisation:
     body, notes = body_of(frames[0].header)
     try:
         factors, found = _by_units(unit, frames, body)
+        dose, uptake, told = _told(frames)
     except ArithmeticError as error:  # FrameReferenceTime of a century, say
         raise InvalidAttribute(f"times or durations of the series cannot be right: {error}") from error
-    dose, uptake = _told(frames)
-    return Normalisation(tuple(factors), body, dose, uptake, (*notes, *found))
+    return Normalisation(tuple(factors), body, dose, uptake, (*notes, *found, *told))
 
 
 _Factors = tuple[list[float], tuple[str, ...]]
@@ -141,7 +143,7 @@ def _doses_at_reference(frames: Sequence[Frame], dose: float, decay: float) -> t
     correction = corrections.pop() if len(corrections) == 1 else ""
     if correction == "ADMIN":
         return [dose] * len(frames), ()
-    injected = _injected_at(frames[0])
+    injected, _ = _injected_at(frames[0])  # _told tells the rule, whatever the correction
     if correction == "START":
         reference, notes = _reference(frames, decay)
         return [_left(dose, decay, reference - injected)] * len(frames), notes
@@ -261,18 +263,28 @@ def _half_life_s(frame: Frame) -> float:
     return half_life
 
 
-def _injected_at(frame: Frame) -> datetime:
-    """RadiopharmaceuticalStartDateTime; else the time of day, on the day of the acquisition or the day before."""
+def _injected_at(frame: Frame) -> tuple[datetime, tuple[str, ...]]:
+    """RadiopharmaceuticalStartDateTime; else the time of day, on the day of the acquisition or, where it lies after
+    that, on the day before: a night's examination. Raises InvalidAttribute where that would be no night's but a
+    mistaken time, MissingAttribute."""
     given = _radiopharmaceutical(frame)
     whole = moment_of(text(given, "RadiopharmaceuticalStartDateTime"), frame.header)
     if whole is not None:
-        return whole
+        return whole, ()
     acquired = _acquired_at(frame)
     clock = text(given, "RadiopharmaceuticalStartTime")
     injected = moment_of(f"{acquired:%Y%m%d}{clock.replace(':', '')}", frame.header) if clock else None
     if injected is None:
         raise MissingAttribute("RadiopharmaceuticalStartDateTime and RadiopharmaceuticalStartTime")
-    return injected if injected <= acquired else injected - timedelta(days=1)
+    if injected <= acquired:
+        return injected, ()
+    injected -= timedelta(days=1)
+    if (uptake := acquired - injected) > _LONGEST_OVERNIGHT:
+        raise InvalidAttribute(
+            "RadiopharmaceuticalStartTime lies after the acquisition, and for the day before "
+            f"{_seconds(uptake) / 60:.0f} min before it: more than {_seconds(_LONGEST_OVERNIGHT) / 60:.0f} min"
+        )
+    return injected, ("RadiopharmaceuticalStartTime lies after the acquisition: injection taken for the day before",)
 
 
 def _acquired_at(frame: Frame) -> datetime:
@@ -286,16 +298,19 @@ def _acquired_at(frame: Frame) -> datetime:
     return found
 
 
-def _told(frames: Sequence[Frame]) -> tuple[float | None, timedelta | None]:
-    """Dose and uptake time as far as the header tells them, for the report."""
+def _told(frames: Sequence[Frame]) -> tuple[float | None, timedelta | None, tuple[str, ...]]:
+    """Dose and uptake time as far as the header tells them, for the report, and by which rule or why not."""
     try:
         dose: float | None = _dose_bq(frames[0])[0]
     except (MissingAttribute, InvalidAttribute):
         dose = None
     try:
-        return dose, min(map(_acquired_at, frames)) - _injected_at(frames[0])
+        injected, notes = _injected_at(frames[0])
+        return dose, min(map(_acquired_at, frames)) - injected, notes
     except MissingAttribute:
-        return dose, None
+        return dose, None, ()
+    except InvalidAttribute as error:  # nothing needed it: corrected to the injection, or SUV already
+        return dose, None, (f"time since injection is not known: {error.detail}",)
 
 
 def _first(values: Sequence[float]) -> float:

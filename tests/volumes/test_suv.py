@@ -245,15 +245,61 @@ def of_dose(dose: float) -> Normalisation:
     return normalisation([Frame(told, None)])
 
 
-def test_a_dose_given_before_midnight_is_of_the_day_before(tmp_path: Path) -> None:
-    def night(_: int, ds: Dataset) -> None:
+def at_night(injected: str, **other: str) -> Change:
+    """Scanned half an hour after midnight."""
+
+    def change(_: int, ds: Dataset) -> None:
         ds.SeriesDate = ds.AcquisitionDate = "20260102"
         ds.SeriesTime = ds.AcquisitionTime = "003000"
-        ds.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime = "233000"
+        ds.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime = injected
+        for keyword, value in other.items():
+            setattr(ds, keyword, value)
 
-    found = normalisation(frames_of(pet_series(tmp_path, 2, night)))
+    return change
+
+
+@pytest.mark.parametrize("correction", ["START", "ADMIN"])
+def test_a_dose_given_before_midnight_is_of_the_day_before_and_told(tmp_path: Path, correction: str) -> None:
+    change = at_night("233000", DecayCorrection=correction)
+    found = normalisation(frames_of(pet_series(tmp_path, 2, change)))
     assert found.uptake is not None
     assert found.uptake.total_seconds() == 3600
+    assert [note for note in found.notes if "injection taken for the day before" in note] == list(found.notes)
+    assert len(found.notes) == 1
+
+
+def test_a_dose_given_on_the_day_of_the_scan_needs_no_rule(tmp_path: Path) -> None:
+    assert normalisation(frames_of(pet_series(tmp_path, 2, at_night("001500")))).notes == ()
+
+
+@pytest.mark.parametrize("half_life", [6586.2, 45_721.0, 282_300.0])
+@pytest.mark.parametrize(("injected", "clock"), [("235900", "110000"), ("110001", "110000"), ("182900", "003000")])
+def test_a_time_of_injection_after_the_scan_that_was_no_nights_is_refused_by_its_keyword(
+    tmp_path: Path, injected: str, clock: str, half_life: float
+) -> None:
+    def change(_: int, ds: Dataset) -> None:
+        ds.SeriesTime = ds.AcquisitionTime = clock
+        item = ds.RadiopharmaceuticalInformationSequence[0]
+        item.Radiopharmaceutical, item.RadionuclideHalfLife = "", half_life
+        item.RadiopharmaceuticalStartTime = injected
+
+    with pytest.raises(InvalidAttribute, match="RadiopharmaceuticalStartTime"):
+        factors(tmp_path, change)
+
+
+def test_six_hours_over_midnight_are_taken(tmp_path: Path) -> None:
+    found = normalisation(frames_of(pet_series(tmp_path, 2, at_night("183000"))))
+    assert found.uptake is not None
+    assert found.uptake.total_seconds() == 6 * 3600
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("DecayCorrection", "ADMIN"), ("Units", "GML")])
+def test_uptake_that_needs_no_time_of_injection_stands_without_a_mistaken_one(
+    tmp_path: Path, keyword: str, value: str
+) -> None:
+    found = normalisation(frames_of(pet_series(tmp_path, 2, at_night("110000", **{keyword: value}))))
+    assert found.uptake is None
+    assert any("not known: RadiopharmaceuticalStartTime" in note for note in found.notes)
 
 
 def test_times_with_another_offset_are_the_same_moment(tmp_path: Path) -> None:
@@ -297,6 +343,48 @@ def test_a_size_in_centimetres_is_converted_and_told() -> None:
     body, notes = body_of(ds)
     assert body.size_cm == pytest.approx(175)
     assert "centimetres" in notes[0]
+
+
+@pytest.mark.parametrize("weight", [1.75, 0.07, 401, 1999, 400_001, 7e6])
+@pytest.mark.parametrize("units", ["BQML", "GML"])
+def test_a_weight_that_no_patient_has_is_refused_by_its_keyword(tmp_path: Path, weight: float, units: str) -> None:
+    def change(_: int, ds: Dataset) -> None:
+        ds.PatientWeight, ds.Units = weight, units
+        del ds.PatientSize
+
+    with pytest.raises(InvalidAttribute, match="PatientWeight"):
+        factors(tmp_path, change)
+
+
+@pytest.mark.parametrize(("weight", "size"), [(175, 70), (175, 0.7), (12, 1.75), (70, 1750), (70, 1e-200), (70, 1e200)])
+def test_a_weight_and_a_size_that_no_body_has_together_are_refused_by_their_keywords(
+    weight: float, size: float
+) -> None:
+    with pytest.raises(InvalidAttribute, match=r"PatientWeight.*PatientSize"):
+        body_of(of_body(weight, size))
+
+
+@pytest.mark.parametrize(
+    ("weight", "size", "kg", "metres"),
+    [
+        (2, 0.44, 2, 0.44),  # a newborn
+        (11.5, 0.81, 11.5, 0.81),
+        (28, 1.65, 28, 1.65),  # a body-mass index of 10: starved
+        (318_000, 175, 318, 1.75),
+        (400, 1.64, 400, 1.64),
+    ],
+)
+def test_a_childs_and_the_heaviest_patients_weight_are_taken(
+    weight: float, size: float, kg: float, metres: float
+) -> None:
+    body, _ = body_of(of_body(weight, size))
+    assert (body.weight_kg, body.size_m) == pytest.approx((kg, metres))
+
+
+def of_body(weight: float, size: float) -> Dataset:
+    ds = Dataset()
+    ds.PatientWeight, ds.PatientSize, ds.PatientSex = weight, size, "M"
+    return ds
 
 
 def test_voxels_take_the_slope_of_their_own_slice(tmp_path: Path) -> None:
