@@ -27,7 +27,7 @@ def as_list(reading: Reading) -> list[dict[str, Any]]:
 
     A row with ``value`` and a ``unit`` is a number. One with ``value`` and a ``unit`` of None is an evaluation, as the
     enhancement pattern: its ``value`` is a code (``value``, ``scheme``, ``meaning``) and its ``role`` None, for several
-    series tell it together. One with ``refused`` has no ``value``.
+    series tell it together. One with ``refused`` has no ``value``, and a ``remedy`` where there is one.
     """
     return [
         *map(_quantity, reading.quantities),
@@ -77,8 +77,7 @@ def _refusal(refusal: NotMeasured) -> dict[str, Any]:
         "roi": refusal.roi,
         "role": None if refusal.role is None else refusal.role.value,
         "code": _code(refusal.code),
-        "refused": refusal.refused.reason,
-        "detail": str(refusal.refused),
+        **why(refusal.refused),
         "series_uids": list(refusal.series_uids),
     }
 
@@ -86,7 +85,13 @@ def _refusal(refusal: NotMeasured) -> dict[str, Any]:
 def unreadable(item: tuple[Path, Refused]) -> dict[str, Any]:
     """A file that could not be read, as a refusal in the list."""
     _, refused = item
-    return {"roi": "", "role": None, "code": None, "refused": refused.reason, "detail": str(refused), "series_uids": []}
+    return {"roi": "", "role": None, "code": None, **why(refused), "series_uids": []}
+
+
+def why(refused: Refused) -> dict[str, str]:
+    """The reason and its sentence, and what helps where that is known."""
+    remedy = {"remedy": refused.remedy} if refused.remedy else {}
+    return {"refused": refused.reason, "detail": str(refused), **remedy}
 
 
 def anything_measured(rows: Iterable[dict[str, Any]]) -> bool:
@@ -99,7 +104,8 @@ def print_rows(rows: Iterable[dict[str, Any]], console: Console) -> None:
     refusals = []
     for row in rows:
         if "refused" in row:
-            refusals.append(f"{row['roi'] or 'study'} {row['role'] or ''}: {row['detail']}".strip())
+            remedy = f" (remedy: {row['remedy']})" if "remedy" in row else ""
+            refusals.append(f"{row['roi'] or 'study'} {row['role'] or ''}: {row['detail']}{remedy}".strip())
             continue
         more = [row[key]["meaning"] for key in ("modifier", "method") if key in row]
         name = ", ".join([row["code"]["meaning"], *more])
