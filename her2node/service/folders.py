@@ -84,8 +84,7 @@ class Written:
                 for o in self.reading.observations
             ],
             "not_predicted": [
-                {"package": n.package.name, "refused": n.refused.reason, "detail": str(n.refused)}
-                for n in self.reading.not_predicted
+                {"package": n.package.name, **measuring.why(n.refused)} for n in self.reading.not_predicted
             ],
             "files": [{"kind": kind, "file": str(path)} for kind, path in self.files],
         }
@@ -95,8 +94,16 @@ class Written:
         measuring.print_rows((row for row in measuring.as_list(self.reading) if "refused" not in row), console)
         for said in wording.statements(self.reading):
             console.print(f"{said.concept.meaning}: {said.text}")
+        for line in self._remedies():
+            console.print(line)
         for kind, path in self.files:
             console.print(f"{kind}: {path}")
+
+    def _remedies(self) -> list[str]:
+        """Beside the report's sentences, not in them: what helps against each refusal, the same one once."""
+        refusals = [one.refused for one in self.reading.not_predicted]
+        refusals += [one.refused for one in self.reading.not_measured]
+        return list(dict.fromkeys(f"remedy for {one.reason}: {one.remedy}" for one in refusals if one.remedy))
 
 
 def read(settings: Settings, folder: Path, out: Path, roi: Path | None, entries: Mapping[str, str]) -> Written:

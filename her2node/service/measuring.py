@@ -11,7 +11,7 @@ from rich.table import Table
 
 from her2node.dicom.codes import Code
 from her2node.errors import Refused
-from her2node.quantities.quantity import NotMeasured, Quantity
+from her2node.quantities.quantity import Evaluation, NotMeasured, Quantity
 from her2node.reading import Reading
 
 
@@ -23,8 +23,17 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def as_list(reading: Reading) -> list[dict[str, Any]]:
-    """One object a quantity, refusals in the same list."""
-    return [*map(_quantity, reading.quantities), *map(_refusal, reading.not_measured)]
+    """One object a quantity, what was found in words and refusals in the same list.
+
+    A row with ``value`` and a ``unit`` is a number. One with ``value`` and a ``unit`` of None is an evaluation, as the
+    enhancement pattern: its ``value`` is a code (``value``, ``scheme``, ``meaning``) and its ``role`` None, for several
+    series tell it together. One with ``refused`` has no ``value``, and a ``remedy`` where there is one.
+    """
+    return [
+        *map(_quantity, reading.quantities),
+        *map(_evaluation, reading.evaluations),
+        *map(_refusal, reading.not_measured),
+    ]
 
 
 def _code(code: Code | None) -> dict[str, str] | None:
@@ -52,13 +61,23 @@ def _quantity(quantity: Quantity) -> dict[str, Any]:
     return shown
 
 
+def _evaluation(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "roi": evaluation.roi,
+        "role": None,
+        "code": _code(evaluation.code),
+        "value": _code(evaluation.value),
+        "unit": None,
+        "series_uids": list(evaluation.series_uids),
+    }
+
+
 def _refusal(refusal: NotMeasured) -> dict[str, Any]:
     return {
         "roi": refusal.roi,
         "role": None if refusal.role is None else refusal.role.value,
         "code": _code(refusal.code),
-        "refused": refusal.refused.reason,
-        "detail": str(refusal.refused),
+        **why(refusal.refused),
         "series_uids": list(refusal.series_uids),
     }
 
@@ -66,7 +85,13 @@ def _refusal(refusal: NotMeasured) -> dict[str, Any]:
 def unreadable(item: tuple[Path, Refused]) -> dict[str, Any]:
     """A file that could not be read, as a refusal in the list."""
     _, refused = item
-    return {"roi": "", "role": None, "code": None, "refused": refused.reason, "detail": str(refused), "series_uids": []}
+    return {"roi": "", "role": None, "code": None, **why(refused), "series_uids": []}
+
+
+def why(refused: Refused) -> dict[str, str]:
+    """The reason and its sentence, and what helps where that is known."""
+    remedy = {"remedy": refused.remedy} if refused.remedy else {}
+    return {"refused": refused.reason, "detail": str(refused), **remedy}
 
 
 def anything_measured(rows: Iterable[dict[str, Any]]) -> bool:
@@ -74,17 +99,24 @@ def anything_measured(rows: Iterable[dict[str, Any]]) -> bool:
 
 
 def print_rows(rows: Iterable[dict[str, Any]], console: Console) -> None:
-    """The quantities as a table, the refusals below it."""
+    """The quantities and evaluations as a table, the refusals below it."""
     table = Table("roi", "role", "quantity", "value", "unit", box=None)
     refusals = []
     for row in rows:
         if "refused" in row:
-            refusals.append(f"{row['roi'] or 'study'} {row['role'] or ''}: {row['detail']}".strip())
+            remedy = f" (remedy: {row['remedy']})" if "remedy" in row else ""
+            refusals.append(f"{row['roi'] or 'study'} {row['role'] or ''}: {row['detail']}{remedy}".strip())
             continue
         more = [row[key]["meaning"] for key in ("modifier", "method") if key in row]
         name = ", ".join([row["code"]["meaning"], *more])
         role = ", ".join(row[key] for key in ("role", "phase") if row.get(key))
-        table.add_row(row["roi"], role or "-", name, f"{row['value']:.6g}", row["unit"])
+        table.add_row(row["roi"], role or "-", name, *_value_and_unit(row))
     console.print(table)
     for line in refusals:
         console.print(f"not measured: {line}")
+
+
+def _value_and_unit(row: dict[str, Any]) -> tuple[str, str]:
+    if row["unit"] is None:
+        return row["value"]["meaning"], "-"
+    return f"{row['value']:.6g}", row["unit"]

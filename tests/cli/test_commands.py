@@ -62,6 +62,9 @@ def test_measure_gives_a_list_with_one_object_a_quantity(phantom: Path, tmp_path
         assert row["unit"] == "[hnsf'U]"
         assert row["series_uids"]
         assert row["value"] == pytest.approx(truth[role], abs=1)
+    (pattern,) = (row for row in rows if row["code"] and row["code"]["value"] == "ENH-PATTERN" and "value" in row)
+    assert pattern["value"]["scheme"] == "99HER2NODE"
+    assert pattern["unit"] is None
 
 
 def test_measure_takes_regions_from_another_file(phantom: Path, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from her2node.errors import NoReference
+from her2node.quantities.quantity import NotMeasured
 from her2node.reading import Reading
 from her2node.reports import wording
 from her2node.selection.study import group
@@ -44,6 +46,21 @@ def test_an_estimate_is_printed_with_what_was_assumed_its_interval_its_prior_and
 
 def test_a_refusal_is_printed_once() -> None:
     assert sum("lee2017-portal-liver 1.0.0 did not run" in line for line in printed(written())) == 1
+
+
+def test_what_helps_against_a_refusal_is_printed_once_and_handed_to_programs() -> None:
+    refused = NoReference("no region is the aorta", remedy="outline the aorta and label it so")
+    told = written()
+    (package,) = told.reading.not_predicted
+    reading = replace(
+        told.reading,
+        not_predicted=(replace(package, refused=refused),),
+        not_measured=(NotMeasured("", None, refused), NotMeasured("", None, refused)),
+    )
+    told = replace(told, reading=reading)
+    assert printed(told).count("remedy for no-reference: outline the aorta and label it so") == 1
+    (package_row,) = told.as_json()["not_predicted"]
+    assert package_row["remedy"] == "outline the aorta and label it so"
 
 
 def test_programs_get_what_every_answer_assumes_the_prior_and_the_notice() -> None:
