@@ -49,7 +49,7 @@ def decision(axes: Axes, found: DecisionCurve, prevalence: float) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.1 * prevalence - 0.02, prevalence * 1.1)
     _labelled(axes, "threshold", "net benefit")
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(fontsize=7, frameon=False, loc="upper right")
 
 
 def scores(axes: Axes, log_odds: Doubles, labels: Bools) -> None:
@@ -59,7 +59,7 @@ def scores(axes: Axes, log_odds: Doubles, labels: Bools) -> None:
     axes.hist(said[~labels], bins=bins, color=_GREY, label="negative", density=True)
     axes.hist(said[labels], bins=bins, color=_BLUE, histtype="step", linewidth=1.4, label="positive", density=True)
     _labelled(axes, "probability said", "density")
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(fontsize=7, frameon=False, loc="upper right")
 
 
 def nomogram_height(scales: int, *, last: bool) -> float:
