@@ -23,6 +23,7 @@ from her2node.models import manifest as manifests
 from her2node.models import trust
 from her2node.models.building import sign_package
 from her2node.models.inputs import entered_value
+from her2node.models.literature.forms import FORMS
 from her2node.models.manifest import Form, Manifest, ReaderInput, ScannerInput, Segmenter
 from her2node.models.package import (
     CARD,
@@ -42,24 +43,7 @@ from her2node.service import register
 from her2node.service.register import Choice, Mode, Running, engine_of, folders_of, keys_of, running
 from her2node.settings import Settings
 
-FORMS_OF_DEMONSTRATION = (
-    "wangna2020-attenuation",
-    "zhaojin2020-attenuation",
-    "pan-venous-serosa",
-    "zhangxiao-texture-lda",
-    "zhangxiao-texture-nda",
-    "wangy-radiomics",
-    "wangshuxing2021-radscore",
-    "huang-perfusion",
-    "zhaoh-iodine",
-    "he2015-adc",
-    "wangzheng2019-dce-adc",
-    "zhangxiao2021-dce",
-    "mi-uptake-volume",
-    "chen2016-suvmax",
-    "park-suvmax",
-    "bai-suvmax",
-)
+FORMS_OF_DEMONSTRATION = tuple(form.manifest.name for form in FORMS)
 """Every form ships a second time, with weights fitted on phantoms: the demonstration's studies answer them all."""
 
 
