@@ -40,7 +40,9 @@ class MonoExponential:
 
 @dataclass(frozen=True)
 class BiExponential:
-    """S = S0 ((1 - f) exp(-b D) + f exp(-b D*)): D, D* in mm2/s; D* is NaN where f is 0, D where f is 1."""
+    """S = S0 ((1 - f) exp(-b D) + f exp(-b D*)): D, D* in mm2/s, f of unit 1, S0 in units of the signal, R2 of the
+    signal; each of shape (voxels,). D* is NaN where f is 0, D where f is 1, but that ``segmented`` has it from the high
+    b-values all the same."""
 
     d: Values
     d_star: Values
@@ -76,7 +78,8 @@ def variable_projection(signal: Signal, b: Values, floor: float = 0.0) -> BiExpo
 
 def segmented(signal: Signal, b: Values, floor: float = 0.0, beyond: float = PERFUSION_IS_GONE) -> BiExponential:
     """D and the intercept S_int from b >= ``beyond`` s/mm2 log-linearly; f = 1 - S_int / S0 with S0 the signal at the
-    lowest b-value; then D* by bounded least squares with all others fixed."""
+    lowest b-value; then D* by bounded least squares with all others fixed. Threshold and
+    bounds are OSIPI's."""
     first = int(np.searchsorted(b, beyond))
     fit = decay_loops.segmented
     return BiExponential(*_in_chunks(lambda part: fit(part, b, floor, first, _REWEIGHTINGS), signal))
@@ -91,11 +94,14 @@ def _in_chunks(fit: Callable[[Values], Values], signal: Signal) -> Values:
 
 
 def _grid(b: Values) -> tuple[Values, Values, Values]:
-    """Pairs of D and ln D* to start from, (2, pairs), and an orthonormal basis of what each pair can model, twice
-    (b-values, pairs): its slow decay, and its fast one without what the slow one models."""
+    """Pairs of D and ln D* to start from, (2, pairs), and for every number of samples an orthonormal basis of what each
+    pair can model of the first so many, twice (numbers, b-values, pairs): its slow decay, and its fast one without what
+    the slow one models."""
     d, d_star = (axis.ravel() for axis in np.meshgrid(np.linspace(0.0002, 0.004, 8), np.geomspace(0.007, 0.17, 7)))
-    slow, fast = np.exp(-np.outer(b, d)), np.exp(-np.outer(b, d_star))
-    slow /= np.linalg.norm(slow, axis=0)
-    fast -= (slow * fast).sum(axis=0) * slow
-    fast /= np.maximum(np.linalg.norm(fast, axis=0), np.finfo(np.float64).tiny)
+    first = np.tri(len(b) + 1, len(b), -1)[:, :, None]
+    slow, fast = first * np.exp(-np.outer(b, d)), first * np.exp(-np.outer(b, d_star))
+    least = np.finfo(np.float64).eps
+    slow /= np.maximum(np.linalg.norm(slow, axis=1, keepdims=True), least)
+    fast -= (slow * fast).sum(axis=1, keepdims=True) * slow
+    fast /= np.maximum(np.linalg.norm(fast, axis=1, keepdims=True), least)
     return np.stack([d, np.log(d_star)]), slow, fast

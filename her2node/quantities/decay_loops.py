@@ -23,6 +23,7 @@ _CONVERGED = 1e-4
 _TINY = 1e-30
 _SAME = 1e-6
 """Samples that differ by less of their mean are the same."""
+_GOLDEN = 0.3819660112501051
 _COARSE, _SECTIONS = 24, 28
 """Points of the grid for D* alone, and golden sections from there."""
 
@@ -47,13 +48,13 @@ def log_linear(signal: Values, b: Values, floor: float, reweightings: int) -> Va
 @compiled
 def projected(signal: Values, b: Values, floor: float, pairs: Values, first: Values, second: Values) -> Values:
     """(5, voxels): D, D*, f, S0, R2 from the best of ``pairs`` (2, pairs) of D and ln D* on; ``first`` and ``second``
-    (b-values, pairs): an orthonormal basis of what each pair can model."""
+    (numbers, b-values, pairs): an orthonormal basis of what each pair can model of so many samples."""
     found = np.full((5, signal.shape[1]), np.nan)
     for voxel in range(signal.shape[1]):
         y = _counting(signal[:, voxel], floor)
         if len(y) < 4:
             continue
-        start = _nearest(y, first, second)
+        start = _nearest(y, first[len(y)], second[len(y)])
         d, d_star, a, c = _gauss_newton(y, b, pairs[0, start], pairs[1, start])
         if a + c > 0:
             _tell(found[:, voxel], y, b, signal[0, voxel], d, d_star, a, c)
@@ -274,7 +275,7 @@ def _fast_alone(y: Values, b: Values, d: float, f: float) -> float:
     low = _LOG_STAR_BOUNDS[0] + max(best - 1, 0) * width
     high = _LOG_STAR_BOUNDS[0] + min(best + 1, _COARSE - 1) * width
     for _ in range(_SECTIONS):
-        third = (high - low) * 0.381966
+        third = (high - low) * _GOLDEN
         if _cost(left, b, f, low + third) < _cost(left, b, f, high - third):
             high -= third
         else:

@@ -121,7 +121,7 @@ FACTORS = Factors()
 @dataclass(frozen=True)
 class Parameter:
     """One fitted quantity on the grid of the examination: NaN where there is none. ``high`` ends the window in which a
-    reader first sees its map. ``brief``: of this one only the mean is told, and with ``lowest`` the lowest disc.
+    reader first sees its map. ``brief``: of this one only the mean is told; ``lowest``: the lowest disc too.
     ``at_floor``: voxels of which the fit took a sample at the noise floor."""
 
     code: Code
@@ -235,7 +235,9 @@ def measure_vendor_map(
     """
     voxels = np.where(volume.valid, volume.voxels, np.float32(np.nan))
     unitless = volume.unit == Unit.ARBITRARY
-    parameter = Parameter(Diffusion.ADC, volume.unit, Diffusion.VENDOR, voxels, 3000.0, brief=unitless)
+    parameter = Parameter(
+        Diffusion.ADC, volume.unit, Diffusion.VENDOR, voxels, 3000.0, brief=unitless, lowest=not unitless
+    )
     flags = (f"not converted: the map names no unit in any of {UNIT_TAGS}",) if unitless else ()
     listed = ", ".join(f"{b:g}" for b in b_values)
     words = (f"from images of b {listed} s/mm2" if b_values else "from images of b-values that are not told",)
@@ -296,6 +298,7 @@ def _adc(signal: Floats, b: Values, floor: float, body: Bools) -> Part:
         Diffusion.unweighted(b.tolist()),
         _on_grid(as_scanners.d, body, _PER_MM2),
         3000.0,
+        lowest=True,
         r2=_on_grid(as_scanners.r2, body),
         at_floor=_any_at_floor(signal, floor, body),
     )
@@ -383,15 +386,14 @@ def _statistics(
 
     if parameter.brief:
         found = [one for one in found if isinstance(one, Quantity) and one.modifier == Derivation.MEAN]
-        return [*found, lowest()] if parameter.lowest else found
-    if parameter.code == Diffusion.ADC:
+    if parameter.lowest:
         found.append(lowest())
     if parameter.r2 is not None:
         r2 = parameter.r2[roi.mask][finite].astype(np.float64)
         explained = r2[np.isfinite(r2)]
         if len(explained):
             found.append(told(goodness(explained), Derivation.MEAN, Diffusion.R2))
-    if not finite.all():
+    if not (parameter.brief or finite.all()):
         found.append(told(excluded(finite), None, Diffusion.EXCLUDED))
     return found
 

@@ -179,11 +179,6 @@ PET = Cohort(
 COHORTS = (CT, PERFUSION, IODINE, DIFFUSION, MR, PET)
 
 
-def cohort_of(form: str) -> Cohort:
-    """The phantoms on which the weights of a form are fitted."""
-    return next(one for one in COHORTS if form in one.forms)
-
-
 def make(out: Path, forms: Sequence[str] = FORMS_OF_DEMONSTRATION) -> list[Path]:
     """Make the cohorts, fit a package of each form and write it into ``out``; their folders. Each study is read once
     for all forms of its cohort that are asked for. Raises Refused."""

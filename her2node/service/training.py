@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from her2node import reading
 from her2node.errors import DemonstrationOnly, ExtraMissing, Refused
 from her2node.jobs.classify import entered_roles
-from her2node.models.manifest import ReaderInput
+from her2node.models.manifest import Image, ReaderInput
 from her2node.models.package import MANIFEST, Package, load, package_folders, shipped_trust
 from her2node.models.prediction import Level
 from her2node.selection.study import Study
@@ -149,13 +149,17 @@ def _finder(settings: Settings, package: Package, beside: tuple[Package, ...] = 
             methods=methods,
         )
 
-    return Finder(package, read, _shaping(settings, methods), settings.state_dir / "findings", beside)
+    return Finder(package, read, _shaping(settings, methods, package), settings.state_dir / "findings", beside)
 
 
-def _shaping(settings: Settings, methods: reading.Methods) -> str:
-    """A digest of everything beside the study that shapes what is measured."""
+def _shaping(settings: Settings, methods: reading.Methods, package: Package) -> str:
+    """A digest of everything beside the study that shapes what is measured: what a network runs on only where the
+    package is one, and not how much time or how many crops at once it may take."""
     rules = [rule.model_dump(mode="json") for rule in settings.selection.rules]
-    shapes: dict[str, Any] = {"rules": rules, "methods": asdict(methods), "engine": asdict(engine_of(settings))}
+    shaping = {name: value for name, value in asdict(methods).items() if name not in ("network_seconds", "batch")}
+    shapes: dict[str, Any] = {"rules": rules, "methods": shaping}
+    if isinstance(package.manifest, Image):
+        shapes["engine"] = asdict(engine_of(settings))
     return hashlib.sha256(json.dumps(shapes, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +54,7 @@ class Cases:
     @property
     def patients_by_class(self) -> tuple[frozenset[str], frozenset[str]]:
         """Patients with a positive case, and those with none."""
-        positive = frozenset(self.patients[i] for i in np.flatnonzero(self.labels))
-        return positive, frozenset(self.patients) - positive
+        return patients_by_class(self.labels, self.patients)
 
     def among(self, chosen: Bools) -> Cases:
         """The chosen cases, ``chosen`` (n,). Raises CohortRefused when they are of one class."""
@@ -66,3 +66,9 @@ class Cases:
             tuple(self.patients[i] for i in places),
             tuple(self.scanners[i] for i in places) if self.scanners else (),
         )
+
+
+def patients_by_class(labels: Bools, patients: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Patients with a positive case, and those with none, by the cases' ``labels`` (n,) and ``patients`` (n,)."""
+    positive = frozenset(who for who, label in zip(patients, labels, strict=True) if label)
+    return positive, frozenset(patients) - positive

@@ -18,7 +18,7 @@ from her2node.models.package import Package
 from her2node.models.predicting import Conditions, Standing, answer
 from her2node.models.prediction import Category, Flag, Observation, Prediction
 from her2node.training import leakage, patients
-from her2node.training.arrays import Bools, Doubles
+from her2node.training.arrays import Bools, Doubles, patients_by_class
 from her2node.training.cohort import Row, Source, name_once
 from her2node.training.discrimination import Interval, delong
 from her2node.training.document import Document, Section
@@ -139,7 +139,7 @@ class _Makers:
 
 def _tells_apart(cases: Collection[Answered]) -> bool:
     """Whether PatientID says of anybody who it is: not where it is missing everywhere or one and the same."""
-    alike = len(cases) > 1 and len({case.imaged for case in cases}) == 1
+    alike = leakage.alike([case.imaged for case in cases])
     return not alike and any(case.identified for case in cases)
 
 
@@ -323,8 +323,8 @@ def report(package: Package, found: Evaluation) -> Document:
 
 
 def _few(cases: Sequence[Answered]) -> tuple[str, ...]:
-    positive = {case.patient for case in cases if case.label}
-    rarer = min(len(positive), len({case.patient for case in cases} - positive))
+    labels = np.array([case.label for case in cases], dtype=np.bool_)
+    rarer = min(map(len, patients_by_class(labels, [case.patient for case in cases])))
     if rarer >= WANTED:
         return ()
     return (

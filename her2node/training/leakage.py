@@ -90,8 +90,12 @@ def check_patients(seen: Sequence[Seen]) -> None:
 
 def _placeholder(seen: Sequence[Seen]) -> bool:
     """Whether PatientID tells nobody apart (as where all were made anonymous alike), and the table does so instead."""
-    same = len({one.imaged for one in seen}) == 1
-    return same and len(seen) > 1 and all(one.row.patient for one in seen)
+    return alike([one.imaged for one in seen]) and all(one.row.patient for one in seen)
+
+
+def alike(imaged: Sequence[str]) -> bool:
+    """Whether the images of several studies have one PatientID: then it is nobody's."""
+    return len(imaged) > 1 and len(set(imaged)) == 1
 
 
 def check_copies(members: Sequence[Member]) -> None:
@@ -113,7 +117,7 @@ def check_dates(known_within_days: int, seen: Sequence[Seen]) -> None:
     """A study after treatment of its patient began or after the tumour was taken out, by the earliest date in any row
     of the patient, or a value that became known later than ``known_within_days`` after the study. Raises
     FeatureFromTheFuture. What has no date cannot be checked."""
-    if len({one.imaged for one in seen}) == 1:  # nobody's PatientID: no row's date is another's
+    if alike([one.imaged for one in seen]):  # no row's date is another's
         seen = [replace(one, imaged=one.row.study) for one in seen]
     treated = _earliest(seen, lambda row: row.treated)
     resected = _earliest(seen, lambda row: row.specimen_date if row.specimen == "resection" else None)

@@ -28,6 +28,7 @@ from her2node.models.prediction import Level
 from her2node.models.segmenter import ensemble
 from her2node.models.segmenter import plans as planned
 from her2node.models.segmenter.ensemble import DATASET, PLANS
+from her2node.training.toml_text import inline
 from her2node.volumes.volume import Floats
 
 CHECKPOINT = "checkpoint_final.pth"
@@ -201,22 +202,17 @@ def manifest_of(said: Said, configuration: str, folds: Sequence[str], mirror: Se
         "mirror": list(mirror),
         "orientation": said.orientation,
     }
-    requires = [line for role in said.channels for line in ("", "[[requires]]", f"role = {_toml(role)}")]
+    requires = [line for role in said.channels for line in ("", "[[requires]]", f"role = {inline(role)}")]
     return "\n".join(
         (
-            *(f"{key} = {_toml(value)}" for key, value in stated.items()),
+            *(f"{key} = {inline(value)}" for key, value in stated.items()),
             *requires,
             "",
             "[network]",
-            *(f"{key} = {_toml(value)}" for key, value in network.items()),
+            *(f"{key} = {inline(value)}" for key, value in network.items()),
             "",
         )
     )
-
-
-def _toml(value: object) -> str:
-    """Strings, whole numbers and lists of them are written in TOML as in JSON, but for one sign."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def written(folder: Path, text: str, files: Mapping[str, bytes], expected: np.ndarray[Any, Any]) -> Path:

@@ -38,7 +38,8 @@ from her2node.training.findings import Made
 from her2node.training.form import Form, kept_features
 from her2node.training.graphs import nearest_graph, network_graph
 from her2node.training.pipelines import Fitted, Method, Model, apart
-from her2node.training.writing import scanner_graph, sign_and_load, toml
+from her2node.training.toml_text import toml
+from her2node.training.writing import scanner_graph, sign_and_load
 
 RECORD = "training.json"
 """In the package: how it was trained, and digests of studies and patients, by which a cohort is told from them."""

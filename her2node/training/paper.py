@@ -31,7 +31,8 @@ from her2node.models.prediction import Level
 from her2node.quantities import signature
 from her2node.quantities.signature import Signature
 from her2node.training.form import radiomics_of
-from her2node.training.writing import sign_and_load, toml
+from her2node.training.toml_text import toml
+from her2node.training.writing import sign_and_load
 
 T = TypeVar("T")
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)

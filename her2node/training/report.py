@@ -71,7 +71,8 @@ def _faultless(areas: Sequence[tuple[str, Interval | float]]) -> tuple[str, ...]
         return ()
     return (
         "The order is without a single fault (or all fault). Of that DeLong's variance is 0 however few cases are: "
-        "the interval is the exact one of as many pairs as the rarer class has patients (Clopper and Pearson).",
+        "the interval is the exact one (Clopper and Pearson) of as many pairs as the rarer class has patients to "
+        "itself, and that of a fitted pipeline of fewer, by what its fitting adds to the variance.",
     )
 
 

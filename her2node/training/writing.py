@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
-from enum import Enum
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from cryptography.hazmat.primitives import serialization
@@ -23,52 +20,6 @@ from her2node.training.pipelines import Model
 
 _OPSET, _IR_VERSION = 17, 8
 """As ``models.building``: old enough for every onnxruntime that the node accepts."""
-
-
-def toml(content: Mapping[str, Any]) -> str:
-    """TOML of strings, numbers, truths, lists, tables and lists of tables; None and what is empty are left out."""
-    plain = {key: _plain(value) for key, value in content.items()}
-    kept = {key: value for key, value in plain.items() if value not in (None, "", [], {})}
-    lines = [f"{key} = {_inline(value)}" for key, value in kept.items() if not _is_table(value)]
-    for key, value in kept.items():
-        if isinstance(value, dict):
-            lines += ["", f"[{key}]", *_pairs(value)]
-        elif _is_table(value):
-            for item in value:
-                lines += ["", f"[[{key}]]", *_pairs(item)]
-    return "\n".join(lines) + "\n"
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
-
-
-def _pairs(table: Mapping[str, Any]) -> list[str]:
-    return [f"{key} = {_inline(value)}" for key, value in table.items() if value not in (None, "", [], {})]
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(_pairs(value)) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_inline, value)) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):  # TOML wants one sign more escaped than JSON does
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses, enumerations and tuples as what TOML knows; in tables, what is empty is left out."""
-    if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    if isinstance(value, Mapping):
-        plain = {str(key): _plain(item) for key, item in value.items()}
-        return {key: item for key, item in plain.items() if item not in (None, "", [], {})}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value.value if isinstance(value, Enum) else value
 
 
 def sign_and_load(folder: Path, private_pem: bytes) -> Package:

@@ -158,3 +158,13 @@ def test_the_fit_of_a_voxel_does_not_depend_on_its_neighbours() -> None:
 def test_no_voxel_gives_no_fit() -> None:
     assert decay.log_linear(np.empty((3, 0)), np.array([0.0, 50.0, 800.0])).d.shape == (0,)
     assert decay.variable_projection(np.empty((len(B), 0)), B).f.shape == (0,)
+
+
+@pytest.mark.parametrize("samples", [5, 6, 8])
+def test_ivim_of_a_shortened_voxel_is_fitted_as_well_as_if_nothing_more_had_been_acquired(samples: int) -> None:
+    rng = np.random.default_rng(samples)
+    d, d_star, f = rng.uniform(0.0005, 0.003, 2000), rng.uniform(0.01, 0.1, 2000), rng.uniform(0.05, 0.4, 2000)
+    signal = 1000 * ivim(B, d, d_star, f) + rng.normal(scale=20, size=(len(B), 2000))
+    cut = np.where(np.arange(len(B))[:, None] < samples, signal, 0.0)
+    found, shorter = decay.variable_projection(cut, B), decay.variable_projection(signal[:samples], B[:samples])
+    np.testing.assert_array_equal(found.r2, shorter.r2)

@@ -43,7 +43,8 @@ PREFIX = "HER2 AI - not for diagnosis -"
 SENT = (ObjectKind.REPORT, ObjectKind.OUTLINE, ObjectKind.SEGMENTATION, ObjectKind.PARAMETRIC_MAP)
 CANVAS = "canvas.cornerstone-canvas"
 PATIENCE, ATTEMPTS = 60, 4
-"""Seconds, for WebGL is drawn by software here; and how often a series is opened."""
+"""Seconds for each attempt, for WebGL is drawn by software here, slower beside other tests; and how often a series is
+opened. What is lost is told by the browser's log, not by waiting."""
 LOST = "Referenced Volume is missing"
 
 

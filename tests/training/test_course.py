@@ -28,7 +28,7 @@ from her2node.training.course import Trained, train
 from her2node.training.findings import Made
 from her2node.training.labels import OF_PHANTOMS
 from her2node.training.packaging import study_digest
-from her2node.training.writing import toml
+from her2node.training.toml_text import toml
 from tests.models.making import Keys, make_keys, small
 from tests.selection.headers import instance
 from tests.training.making import cohort, form

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from her2node.dicom import codes
 from her2node.dicom.codes import Code, Dce, Derivation, Diffusion, DualEnergy, Method, Unit, Uptake
 from her2node.dicom.codes import Quantity as Concept
-from her2node.phantoms import diffusion, dual_energy
+from her2node.phantoms import dual_energy
 from her2node.phantoms.anatomy import Phase
 from her2node.phantoms.dce import TUMOUR as DCE_TUMOUR
 from her2node.phantoms.dce import DceStudy
@@ -100,7 +100,7 @@ def of_diffusion(study: DiffusionStudy) -> Iterator[Expected]:
     yield _within(0.01, "D, mean", Diffusion.D, unit, truth.d, mean, ivim)
     yield Expected("f, mean", Diffusion.F, Unit.ONE, truth.f, 0.01, mean, ivim)
     yield _within(0.06, "D*, median", Diffusion.D_STAR, unit, truth.d_star, Derivation.MEDIAN, ivim)
-    yield _volume(diffusion.TUMOUR.volume_mm3)
+    yield _volume(study.options.shape.volume_mm3)
 
 
 def of_ends(study: DiffusionStudy) -> Expected:
